@@ -1,0 +1,48 @@
+"""Durations, intervals and half-lives are counted in images: ``96``, ``10k``, ``20Mi``."""
+
+from __future__ import annotations
+
+import re
+
+from biggan.foundation.errors import UserError
+
+_FACTORS = {
+    "": 1,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+}
+
+
+def parse_images(text: str) -> int:
+    """Return the number of images that ``text`` stands for.
+
+    ``k``, ``M``, ``G`` are powers of 1000; ``Ki``, ``Mi``, ``Gi`` powers of 1024; a fraction is allowed
+    where the result is whole (``1.5k``).
+
+    Raises:
+        UserError: not a number of images.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:_\d+)*)(\.\d+)?\s*([kKmMgG]i?)?\s*", text)
+    if match is None:
+        raise UserError(f"'{text}' is not a number of images; write for example 96, 10k, 1.5M or 20Mi")
+    whole, fraction, suffix = match[1].replace("_", ""), match[2] or "", match[3] or ""
+    normal = {"K": "k", "m": "M", "g": "G", "ki": "Ki", "mi": "Mi", "gi": "Gi"}.get(suffix, suffix)
+    factor = _FACTORS[normal]
+    scale = 10 ** max(len(fraction) - 1, 0)
+    images, rest = divmod(int(whole + fraction[1:]) * factor, scale)
+    if rest:
+        raise UserError(f"'{text}' is not a whole number of images")
+    return images
+
+
+def format_images(images: int) -> str:
+    """Return the shortest text that :func:`parse_images` reads back as ``images``."""
+    for suffix in ("Gi", "Mi", "Ki", "G", "M", "k"):
+        factor = _FACTORS[suffix]
+        if images >= factor and images % factor == 0:
+            return f"{images // factor}{suffix}"
+    return str(images)

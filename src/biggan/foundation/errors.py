@@ -1,0 +1,41 @@
+"""Errors that a person can act on: the option, the value, the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave. The message names the option, the value and the fix.
+
+    The command line prints the message without a traceback and exits with status 2.
+    """
+
+
+class CorruptFileError(UserError):
+    """A file that exists but does not hold what it should; the message names the file."""
+
+
+def nearest(word: str, known: Iterable[str], count: int = 5) -> list[str]:
+    """Return the ``count`` names of ``known`` most similar to ``word``, best first."""
+    names = list(dict.fromkeys(known))
+    lowered = word.casefold()
+
+    def likeness(name: str) -> float:
+        other = name.casefold()
+        # A name that begins with, or contains, what was typed is what the person means more often
+        # than one of a similar length: "retriever" is "golden retriever", not "reliever".
+        contained = 0.5 * (lowered in other or other in lowered) if lowered else 0.0
+        return contained + difflib.SequenceMatcher(None, lowered, other).ratio()
+
+    return sorted(names, key=likeness, reverse=True)[:count]
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> UserError:
+    """Return the error for a name that is not registered, with the nearest ones that are."""
+    names = list(known)
+    return UserError(
+        f"unknown {kind} '{word}'; nearest: {', '.join(nearest(word, names)) or 'none'}"
+        + (f" ({len(names)} known)" if len(names) > 5 else "")
+    )

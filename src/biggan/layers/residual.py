@@ -1,0 +1,138 @@
+"""Residual blocks of BigGAN, SAGAN and SNGAN, and the bottleneck blocks of BigGAN-deep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from biggan.layers.spectral_norm import LayerFactory
+
+NormFactory = Callable[[int], nn.Module]
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Repeat every pixel 2x2: [N, C, H, W] -> [N, C, 2H, 2W]."""
+    return F.interpolate(x, scale_factor=2)
+
+
+class GeneratorBlock(nn.Module):
+    """norm, relu, up, conv, norm, relu, conv; the shortcut goes up and through a 1x1 convolution.
+
+    [N, C, H, W] -> [N, C', 2H, 2W] (BigGAN, figure 15 b).
+    """
+
+    def __init__(self, inputs: int, outputs: int, layers: LayerFactory, norm: NormFactory) -> None:
+        super().__init__()
+        self.conv1 = layers.conv(inputs, outputs)
+        self.conv2 = layers.conv(outputs, outputs)
+        self.shortcut = layers.conv(inputs, outputs, 1)
+        self.norm1 = norm(inputs)
+        self.norm2 = norm(outputs)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Double the size."""
+        h = self.conv1(upsample(F.relu(self.norm1(x, condition))))
+        h = self.conv2(F.relu(self.norm2(h, condition)))
+        return h + self.shortcut(upsample(x))
+
+
+class DiscriminatorBlock(nn.Module):
+    """relu, conv, relu, conv, pool; the shortcut is convolved, then pooled (BigGAN, figure 15 c).
+
+    ``hidden`` is the width between the convolutions. With ``inplace`` the shortcut sees relu(x).
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, layers: LayerFactory, *, hidden: int, halve: bool, inplace: bool
+    ) -> None:
+        super().__init__()
+        self.halve, self.inplace = halve, inplace
+        self.conv1 = layers.conv(inputs, hidden)
+        self.conv2 = layers.conv(hidden, outputs)
+        self.shortcut = layers.conv(inputs, outputs, 1) if inputs != outputs or halve else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, C', H, W], or half the size."""
+        activated = F.relu(x)
+        h = self.conv2(F.relu(self.conv1(activated)))
+        shortcut = self.shortcut(activated if self.inplace else x)
+        total = h + shortcut
+        return F.avg_pool2d(total, 2) if self.halve else total
+
+
+class FirstDiscriminatorBlock(nn.Module):
+    """conv, relu, conv, pool; the shortcut is pooled, then convolved. It sees the image, so no relu comes first."""
+
+    def __init__(self, inputs: int, outputs: int, layers: LayerFactory, *, hidden: int, halve: bool) -> None:
+        super().__init__()
+        self.halve = halve
+        self.conv1 = layers.conv(inputs, hidden)
+        self.conv2 = layers.conv(hidden, outputs)
+        self.shortcut = layers.conv(inputs, outputs, 1) if inputs != outputs or halve else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, C', H, W], or half the size."""
+        h = self.conv2(F.relu(self.conv1(x)))
+        if self.halve:
+            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
+        return h + self.shortcut(x)
+
+
+class BottleneckGeneratorBlock(nn.Module):
+    """1x1, up, 3x3, 3x3, 1x1, each after norm and relu; the shortcut drops channels (BigGAN, figure 16 b).
+
+    [N, C, H, W] -> [N, C', H, W] or, with ``double``, [N, C', 2H, 2W]; C' <= C.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, layers: LayerFactory, norm: NormFactory, *, double: bool
+    ) -> None:
+        super().__init__()
+        hidden = max(inputs // 4, 1)
+        self.outputs, self.double = outputs, double
+        self.conv1 = layers.conv(inputs, hidden, 1)
+        self.conv2 = layers.conv(hidden, hidden)
+        self.conv3 = layers.conv(hidden, hidden)
+        self.conv4 = layers.conv(hidden, outputs, 1)
+        self.norm1 = norm(inputs)
+        self.norm2 = norm(hidden)
+        self.norm3 = norm(hidden)
+        self.norm4 = norm(hidden)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Refine, and double the size if asked."""
+        h = self.conv1(F.relu(self.norm1(x, condition)))
+        h = F.relu(self.norm2(h, condition))
+        x = x[:, : self.outputs]
+        if self.double:
+            h, x = upsample(h), upsample(x)
+        h = self.conv3(F.relu(self.norm3(self.conv2(h), condition)))
+        return self.conv4(F.relu(self.norm4(h, condition))) + x
+
+
+class BottleneckDiscriminatorBlock(nn.Module):
+    """relu and 1x1, 3x3, 3x3, relu, pool, 1x1; the shortcut is pooled and gains channels (BigGAN, figure 16 c)."""
+
+    def __init__(self, inputs: int, outputs: int, layers: LayerFactory, *, halve: bool, inplace: bool) -> None:
+        super().__init__()
+        hidden = max(outputs // 4, 1)
+        self.halve, self.inplace = halve, inplace
+        self.conv1 = layers.conv(inputs, hidden, 1)
+        self.conv2 = layers.conv(hidden, hidden)
+        self.conv3 = layers.conv(hidden, hidden)
+        self.conv4 = layers.conv(hidden, outputs, 1)
+        self.added = layers.conv(inputs, outputs - inputs, 1) if outputs > inputs else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, C', H, W], or half the size."""
+        activated = F.relu(x)
+        h = self.conv3(F.relu(self.conv2(F.relu(self.conv1(activated)))))
+        h, shortcut = F.relu(h), activated if self.inplace else x
+        if self.halve:
+            h, shortcut = F.avg_pool2d(h, 2), F.avg_pool2d(shortcut, 2)
+        if self.added is not None:
+            shortcut = torch.cat([shortcut, self.added(shortcut)], dim=1)
+        return self.conv4(h) + shortcut

@@ -1,0 +1,175 @@
+"""Spectral normalisation (Miyato et al. 2018, algorithm 1) with any number of tracked singular values.
+
+Letters: W weight viewed as [rows, columns], rows being the filters; u left and v right singular vectors, as rows.
+
+In training every forward makes ``iterations`` power iterations and stores u. In evaluation one is made from the
+stored u and nothing is stored, so that sigma is the same function of (W, u) in both modes. The gradient flows
+through sigma = v W' u' with u and v held constant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerIteration:
+    """How the singular values of one layer are estimated."""
+
+    singular_values: int = 1
+    iterations: int = 1
+    eps: float = 1e-6
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Return ``tensor`` in float32 if it is narrower, else unchanged."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Return a context in which autocast does not narrow the operations on ``tensor``'s device."""
+    kind = tensor.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return contextlib.nullcontext()
+
+
+def orthogonalize(vector: Tensor, others: list[Tensor]) -> Tensor:
+    """Subtract from ``vector`` [1, n] its projections onto ``others`` (Gram-Schmidt, one after the other)."""
+    for other in others:
+        vector = vector - (vector @ other.T) * other / (other @ other.T)
+    return vector
+
+
+class SpectrallyNormalized(nn.Module):
+    """Mixin for a layer with a ``weight``: adds the buffers ``u`` [k, rows] and ``sigma`` [k].
+
+    ``sigma`` holds the k largest singular values as of the last training forward; it is a log, never an input.
+    """
+
+    weight: nn.Parameter
+    u: Tensor
+    sigma: Tensor
+    power: PowerIteration
+
+    def track_singular_values(self, power: PowerIteration) -> None:
+        """Create the buffers; call at the end of ``__init__``."""
+        self.power = power
+        self.register_buffer("u", torch.randn(power.singular_values, self.weight.shape[0]))
+        self.register_buffer("sigma", torch.ones(power.singular_values))
+
+    def normalized_weight(self) -> Tensor:
+        """Return weight / sigma, in the weight's precision but at least float32."""
+        with without_autocast(self.weight):
+            weight = at_least_float32(self.weight)
+            W = weight.flatten(1)
+            for _ in range(self.power.iterations if self.training else 1):
+                left, right = self._iterate(W)
+                if self.training:
+                    with torch.no_grad():
+                        self.u.copy_(torch.cat(left))
+            first = torch.squeeze(right[0] @ W.T @ left[0].T)
+            if self.training:
+                with torch.no_grad():
+                    values = [torch.squeeze(v @ W.T @ u.T) for u, v in zip(left[1:], right[1:], strict=True)]
+                    self.sigma.copy_(torch.stack([first.detach(), *values]))
+            return weight / first
+
+    @torch.no_grad()
+    def _iterate(self, W: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Make one power iteration from the stored u; return the new left and right vectors, each [1, n]."""
+        left: list[Tensor] = []
+        right: list[Tensor] = []
+        for u in self.u.to(W.dtype).split(1):
+            right.append(F.normalize(orthogonalize(u @ W, right), eps=self.power.eps))
+            left.append(F.normalize(orthogonalize(right[-1] @ W.T, left), eps=self.power.eps))
+        return left, right
+
+
+class SpectralConv2d(SpectrallyNormalized, nn.Conv2d):
+    """2-D convolution, stride 1, "same" zero padding, spectrally normalised: [N, C, H, W] -> [N, C', H, W]."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, power: PowerIteration, *, bias: bool = True) -> None:
+        nn.Conv2d.__init__(self, inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+        self.track_singular_values(power)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve."""
+        return self._conv_forward(input, self.normalized_weight(), self.bias)
+
+
+class SpectralLinear(SpectrallyNormalized, nn.Linear):
+    """Linear layer, spectrally normalised: [N, n] -> [N, m]."""
+
+    def __init__(self, inputs: int, outputs: int, power: PowerIteration, *, bias: bool = True) -> None:
+        nn.Linear.__init__(self, inputs, outputs, bias=bias)
+        self.track_singular_values(power)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Multiply and add."""
+        return F.linear(input, self.normalized_weight(), self.bias)
+
+
+class ClassTable(nn.Embedding):
+    """A row for each class: labels int64 [N], or weights of the classes [N, K], -> [N, n].
+
+    Weights that sum to one are a mixture of classes; a one-hot row is that class exactly.
+    """
+
+    def table(self) -> Tensor:
+        """Return the rows [K, n]."""
+        return self.weight
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Look up or mix."""
+        return input @ self.table() if input.is_floating_point() else F.embedding(input, self.table())
+
+
+class SpectralClassTable(SpectrallyNormalized, ClassTable):
+    """A class table, spectrally normalised; u has one entry a class."""
+
+    def __init__(self, classes: int, size: int, power: PowerIteration) -> None:
+        ClassTable.__init__(self, classes, size)
+        self.track_singular_values(power)
+
+    def table(self) -> Tensor:
+        """Return the normalised rows [K, n]."""
+        return self.normalized_weight()
+
+
+@dataclass(frozen=True)
+class LayerFactory:
+    """Makes the layers of one network, all spectrally normalised alike or all plain (``power`` None)."""
+
+    power: PowerIteration | None
+
+    def conv(self, inputs: int, outputs: int, kernel: int = 3, *, bias: bool = True) -> nn.Module:
+        """Return a "same" convolution."""
+        if self.power is None:
+            return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+        return SpectralConv2d(inputs, outputs, kernel, self.power, bias=bias)
+
+    def linear(self, inputs: int, outputs: int, *, bias: bool = True) -> nn.Module:
+        """Return a linear layer."""
+        if self.power is None:
+            return nn.Linear(inputs, outputs, bias=bias)
+        return SpectralLinear(inputs, outputs, self.power, bias=bias)
+
+    def class_table(self, classes: int, size: int) -> nn.Module:
+        """Return a class table."""
+        return ClassTable(classes, size) if self.power is None else SpectralClassTable(classes, size, self.power)
+
+
+def spectrally_normalized(network: nn.Module) -> dict[str, SpectrallyNormalized]:
+    """Return the spectrally normalised layers of ``network`` by name."""
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, SpectrallyNormalized)}
+
+
+def singular_values(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tracked singular values of every layer, float [k] each, as of the last training forward."""
+    return {name: layer.sigma.detach().clone() for name, layer in spectrally_normalized(network).items()}

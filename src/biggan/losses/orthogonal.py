@@ -1,0 +1,49 @@
+"""Modified orthogonal regularisation (Brock, Donahue and Simonyan 2019, equation 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from biggan.layers.spectral_norm import at_least_float32, without_autocast
+
+
+def orthogonal_penalty(weight: Tensor) -> Tensor:
+    """Return ||(W W^T) * (1 - I)||_F^2 of W = weight.view(out, -1): filters are to be mutually orthogonal."""
+    W = weight.flatten(1)
+    gram = W @ W.T
+    return (gram - gram.diagonal().diag_embed()).square().sum()
+
+
+@torch.no_grad()
+def orthogonal_gradient(weight: Tensor) -> Tensor:
+    """Return the gradient of :func:`orthogonal_penalty`, 4 ((W W^T) * (1 - I)) W, shaped like ``weight``."""
+    with without_autocast(weight):
+        W = at_least_float32(weight).flatten(1)
+        gram = W @ W.T
+        gram.fill_diagonal_(0.0)
+        return (4.0 * gram @ W).view_as(weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrthogonalRegularizer:
+    """Adds ``strength`` times the penalty's gradient to the gradients of a network, without autograd.
+
+    Every weight with two or more axes is regularised: convolutions, linear layers and class tables, but not the
+    parameters named in ``excluded`` (G's shared class embedding: its rows are points, not filters).
+    """
+
+    strength: float
+    excluded: Collection[str] = ("class_embedding.weight",)
+    half: bool = False
+    """Apply half the gradient, as the reference does."""
+
+    def add_gradients(self, network: nn.Module) -> None:
+        """Add to ``.grad`` of every regularised parameter that has one."""
+        strength = self.strength * (0.5 if self.half else 1.0)
+        for name, parameter in network.named_parameters():
+            if parameter.ndim >= 2 and parameter.grad is not None and name not in self.excluded:
+                parameter.grad.add_(orthogonal_gradient(parameter), alpha=strength)

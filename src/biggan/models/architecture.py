@@ -1,0 +1,341 @@
+"""What a pair of networks is: the configuration that travels inside every snapshot. Imports no torch.
+
+Letters used below: H, W image height and width; (h0, w0) the bottom grid; k the number of doublings, so that
+(H, W) = (h0 * 2**k, w0 * 2**k).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from biggan.foundation.compatibility import expand
+from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.registry import Registry
+from biggan.models.sizes import bottom_grid
+
+Initialization = Literal["orthogonal", "normal", "xavier"]
+Normalization = Literal["batch", "instance", "group", "layer", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralNorm:
+    """Spectral normalisation (Miyato et al. 2018) of the convolutions and linear layers of one network."""
+
+    enabled: bool = True
+    """Divide weights by their largest singular value."""
+    singular_values: int = 1
+    """Singular values tracked for the log; only the first divides."""
+    iterations: int = 1
+    """Power iterations at each training forward."""
+    eps: float = 1e-6
+    """Smallest norm that a vector is divided by."""
+
+    def __post_init__(self) -> None:
+        for name in ("singular_values", "iterations"):
+            if getattr(self, name) < 1:
+                raise UserError(f"spectral norm {name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Structure of a generator and its discriminator.
+
+    The second half are facts that leave no trace in a checkpoint's keys and shapes; they matter for imported
+    weights, and their defaults are right for new ones.
+    """
+
+    family: str = "biggan"
+    """biggan, biggan-deep, sagan or sngan: chooses the stage tables and the blocks."""
+    resolution: tuple[int, int] = (128, 128)
+    """Height and width in pixels."""
+    channels: int = 3
+    """Image channels."""
+    classes: int = 1000
+    """Number of classes; 0 is unconditional."""
+    latent_size: int = 120
+    """Length of z; a hierarchical BigGAN uses the largest multiple of its slots up to this."""
+    generator_width: int = 96
+    """Channel multiplier of G ("ch")."""
+    discriminator_width: int = 96
+    """Channel multiplier of D."""
+    generator_depth: int = 1
+    """Blocks a stage in G (biggan-deep)."""
+    discriminator_depth: int = 1
+    """Blocks a stage in D (biggan-deep)."""
+    shared_embedding: int = 128
+    """Length of the class embedding that all normalisations of G share; 0 gives each its own table."""
+    hierarchical_latent: bool = True
+    """Feed z to every stage (BigGAN: a chunk each; BigGAN-deep: all of it)."""
+    generator_attention: tuple[str, ...] = ("64",)
+    """Self-attention after these stages of G: a resolution ("64", "64x16") or "stage:N", counted from 0."""
+    discriminator_attention: tuple[str, ...] = ("64",)
+    """Self-attention after these stages of D."""
+    generator_init: Initialization = "orthogonal"
+    """Initial weights of G: orthogonal, normal (0, 0.02) or xavier uniform."""
+    discriminator_init: Initialization = "orthogonal"
+    """Initial weights of D."""
+    normalization: Normalization = "batch"
+    """Normalisation of G."""
+    wide_discriminator: bool = True
+    """D's blocks widen in their first convolution (BigGAN, SAGAN), not in their second (thin, SNGAN)."""
+    generator_spectral_norm: SpectralNorm = field(default_factory=SpectralNorm)
+    """Spectral norm of G's convolutions and linear layers."""
+    discriminator_spectral_norm: SpectralNorm = field(default_factory=SpectralNorm)
+    """Spectral norm of D, its class table included."""
+    spectral_norm_class_tables: bool = False
+    """Also normalise the per-layer class tables of G (SAGAN); the shared embedding never is: it cripples G."""
+
+    norm_eps: float = 1e-5
+    """Added to the variance by every normalisation of G."""
+    norm_momentum: float = 0.1
+    """Weight of the newest batch in the running statistics."""
+    bottom: tuple[int, int] | None = None
+    """Bottom grid (h0, w0); by default the smallest with sides of 4 or more."""
+    generator_channels: tuple[int, ...] | None = None
+    """Channels of G: into the first stage, then out of each; by default the family's table times the width."""
+    discriminator_channels: tuple[int, ...] | None = None
+    """Channels of D: out of the stem (biggan-deep only), then out of each stage; by default as for G."""
+    discriminator_downsampling: tuple[bool, ...] | None = None
+    """Which stages of D halve the image; by default the family's table."""
+    condition_order: Literal["class-latent", "latent-class"] = "class-latent"
+    """Order in which class embedding and latent are concatenated."""
+    inplace_activation: bool = False
+    """D's activations work in place, so that the shortcut of a pre-activated block sees relu(x), not x."""
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    """Order of colours inside the networks; images outside are always RGB."""
+    compatibility: tuple[str, ...] = ()
+    """Named differences from ours, see ``biggan.foundation.compatibility``."""
+
+    def __post_init__(self) -> None:
+        family = FAMILIES[self.family]
+        object.__setattr__(self, "compatibility", expand(self.compatibility, "network"))
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise UserError(f"--model.{name.replace('_', '-')} {getattr(self, name)}: at least {least}")
+        h, w = self.resolution
+        h0, w0 = self.grid
+        if (h0 << self.doublings, w0 << self.doublings) != (h, w):
+            raise UserError(
+                f"--model.bottom {h0} {w0}: doubling it never gives {h}x{w}; leave it out for {bottom_grid(h, w)}"
+            )
+        if self.classes and self.hierarchical_latent and not self.shared_embedding:
+            raise UserError(
+                "--model.hierarchical-latent needs a shared class embedding: add --model.shared-embedding 128, "
+                "or --model.no-hierarchical-latent"
+            )
+        family.check(self)
+        if self.latent_size < self.latent_slots:
+            raise UserError(
+                f"--model.latent-size {self.latent_size}: {self.latent_slots} stages share it, so at least "
+                f"{self.latent_slots}"
+            )
+        self.generator_stages()
+        self.discriminator_stages()
+
+    def resolved(self) -> Architecture:
+        """Return the same architecture with everything that was derived written out, as snapshots store it."""
+        stem = FAMILIES[self.family].discriminator_stem
+        d_stages = self.discriminator_stages()
+        stem_width = (d_stages[0].in_channels,) if stem else ()
+        g_stages = self.generator_stages()
+        return dataclasses.replace(
+            self,
+            bottom=self.grid,
+            latent_size=self.z_size,
+            shared_embedding=self.embedding_size,
+            generator_channels=(g_stages[0].in_channels, *(stage.out_channels for stage in g_stages)),
+            discriminator_channels=(*stem_width, *(stage.out_channels for stage in d_stages)),
+            discriminator_downsampling=tuple(stage.resample for stage in d_stages),
+            generator_attention=tuple(f"stage:{i}" for i, s in enumerate(g_stages) if s.attention),
+            discriminator_attention=tuple(f"stage:{i}" for i, s in enumerate(d_stages) if s.attention),
+        )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The bottom grid (h0, w0)."""
+        return self.bottom or bottom_grid(*self.resolution)
+
+    @property
+    def z_size(self) -> int:
+        """Length of z: the latent size, rounded down to a multiple of the slots that share it."""
+        return self.latent_size // self.latent_slots * self.latent_slots
+
+    @property
+    def embedding_size(self) -> int:
+        """Length of the shared class embedding, 0 without one."""
+        return self.shared_embedding if self.classes else 0
+
+    @property
+    def doublings(self) -> int:
+        """How often the bottom grid doubles: k."""
+        return max((self.resolution[0] // self.grid[0]).bit_length() - 1, 0)
+
+    @property
+    def latent_slots(self) -> int:
+        """Into how many chunks z is cut: one for the bottom and one for each stage, or 1."""
+        return self.doublings + 1 if FAMILIES[self.family].chunked and self.hierarchical_latent else 1
+
+    def generator_stages(self) -> tuple[Stage, ...]:
+        """Return the stages of G, bottom first.
+
+        Raises:
+            UserError: an attention stage that does not occur, or channels that do not fit.
+        """
+        widths = self.generator_channels or tuple(
+            self.generator_width * multiplier
+            for multiplier in FAMILIES[self.family].generator_multipliers(self.doublings)
+        )
+        if len(widths) != self.doublings + 1:
+            raise UserError(
+                f"--model.generator-channels: {len(widths)} given, but {self.resolution[0]}x{self.resolution[1]} on "
+                f"a {self.grid[0]}x{self.grid[1]} grid needs {self.doublings + 1}"
+            )
+        stages = [
+            Stage(
+                in_channels=widths[i],
+                out_channels=widths[i + 1],
+                resample=True,
+                height=self.grid[0] << (i + 1),
+                width=self.grid[1] << (i + 1),
+            )
+            for i in range(self.doublings)
+        ]
+        return _with_attention(stages, self.generator_attention, "generator")
+
+    def discriminator_stages(self) -> tuple[Stage, ...]:
+        """Return the stages of D, image first.
+
+        Raises:
+            UserError: an attention stage that does not occur, or channels that do not fit.
+        """
+        family = FAMILIES[self.family]
+        multipliers, pattern = family.discriminator_plan(self.doublings)
+        widths = self.discriminator_channels or tuple(self.discriminator_width * m for m in multipliers)
+        downsampling = self.discriminator_downsampling or pattern
+        if family.discriminator_stem:
+            inputs, outputs = widths[:-1], widths[1:]
+        else:
+            inputs, outputs = (self.channels, *widths[:-1]), widths
+        if len(outputs) != len(downsampling):
+            raise UserError(
+                f"--model.discriminator-channels names {len(outputs)} stages, "
+                f"--model.discriminator-downsampling {len(downsampling)}"
+            )
+        stages, halvings = [], 0
+        for width_in, width_out, wanted in zip(inputs, outputs, downsampling, strict=True):
+            possible = all(side % (2 << halvings) == 0 for side in self.resolution)
+            if wanted and not possible and self.discriminator_downsampling:
+                raise UserError(
+                    f"--model.discriminator-downsampling halves {sum(downsampling)} times; "
+                    f"{self.resolution[0]}x{self.resolution[1]} can be halved {halvings} times"
+                )
+            halve = wanted and possible
+            halvings += halve
+            stages.append(
+                Stage(
+                    in_channels=width_in,
+                    out_channels=width_out,
+                    resample=halve,
+                    height=self.resolution[0] >> halvings,
+                    width=self.resolution[1] >> halvings,
+                )
+            )
+        return _with_attention(stages, self.discriminator_attention, "discriminator")
+
+
+_LEAST = {
+    "channels": 1,
+    "classes": 0,
+    "latent_size": 1,
+    "generator_width": 1,
+    "discriminator_width": 1,
+    "generator_depth": 1,
+    "discriminator_depth": 1,
+    "shared_embedding": 0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One resolution step of a network; ``height`` and ``width`` are those of its output."""
+
+    in_channels: int
+    out_channels: int
+    resample: bool
+    height: int
+    width: int
+    attention: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What distinguishes one family of architectures: tables, customs, and the classes that build it."""
+
+    name: str
+    generator_multipliers: Callable[[int], tuple[int, ...]]
+    """k -> widths into the first stage and out of each of the k stages."""
+    discriminator_plan: Callable[[int], tuple[tuple[int, ...], tuple[bool, ...]]]
+    """k -> (widths as in ``Architecture.discriminator_channels``, which stages halve)."""
+    generator: str
+    """``"module:Class"`` of the generator, a subclass of ``biggan.models.contract.Generator``."""
+    discriminator: str
+    """``"module:Class"`` of the discriminator."""
+    customs: dict[str, Any] = field(default_factory=dict)
+    """Values of ``Architecture`` that are customary in this family where they differ from its defaults."""
+    discriminator_stem: bool = False
+    """D begins with a convolution of its own."""
+    chunked: bool = True
+    """A hierarchical latent is cut into one chunk a slot."""
+    check: Callable[[Architecture], None] = lambda architecture: None
+    """Raises ``UserError`` for combinations that the family does not have."""
+
+
+FAMILIES: Registry[Family] = Registry(
+    "architecture",
+    {
+        "biggan": "biggan.models.biggan:FAMILY",
+        "biggan-deep": "biggan.models.biggan_deep:FAMILY",
+        "sagan": "biggan.models.sagan:FAMILY",
+        "sngan": "biggan.models.sngan:FAMILY",
+    },
+)
+
+
+def architecture(family: str, **values: Any) -> Architecture:
+    """Return an :class:`Architecture` with the customs of ``family``, changed by ``values``.
+
+    Example:
+        >>> architecture("sngan", resolution=(32, 32), classes=10).shared_embedding
+        0
+
+    Raises:
+        UserError: an unknown family or name, or a value that does not fit.
+    """
+    known = [f.name for f in dataclasses.fields(Architecture)]
+    for name in values:
+        if name not in known:
+            raise UserError(f"unknown architecture option '{name}'; nearest: {', '.join(nearest(name, known))}")
+    return Architecture(family=family, **{**FAMILIES[family].customs, **values})
+
+
+def _with_attention(stages: list[Stage], wanted: tuple[str, ...], network: str) -> tuple[Stage, ...]:
+    """Switch attention on after the stages that ``wanted`` names."""
+    chosen: set[int] = set()
+    for word in wanted:
+        hits = {i for i, stage in enumerate(stages) if word in _stage_names(i, stage)}
+        if not hits:
+            sizes = dict.fromkeys(f"{s.height}x{s.width}" for s in stages)
+            raise UserError(
+                f"--model.{network}-attention {word}: no stage of this {network} has that output; "
+                f"its stages give {', '.join(sizes)} (or name one as stage:0 to stage:{len(stages) - 1})"
+            )
+        chosen |= hits
+    return tuple(dataclasses.replace(stage, attention=i in chosen) for i, stage in enumerate(stages))
+
+
+def _stage_names(index: int, stage: Stage) -> set[str]:
+    """Return the words that mean this stage; a plain number is the longer side of its output."""
+    return {f"stage:{index}", f"{stage.height}x{stage.width}", str(max(stage.height, stage.width))}

@@ -1,0 +1,42 @@
+"""BigGAN-deep (Brock, Donahue and Simonyan 2019, appendix B, tables 5 and 6), for any number of doublings.
+
+Bottleneck blocks, several a stage; G's shortcut drops channels, D's adds them; the whole latent, with the class
+embedding, conditions every normalisation.
+"""
+
+from __future__ import annotations
+
+from biggan.models.architecture import Family
+from biggan.models.biggan import generator_multipliers
+
+# k -> D's widths out of the stem, then out of each stage; every stage halves but at 32 px and below.
+_DISCRIMINATOR = {
+    1: (4, 4, 4),
+    2: (4, 4, 4),
+    3: (4, 4, 4, 4),
+    4: (1, 2, 4, 8, 16),
+    5: (1, 2, 4, 8, 16, 16),
+    6: (1, 2, 4, 8, 8, 16, 16),
+    7: (1, 1, 2, 4, 8, 8, 16, 16),
+    8: (1, 1, 1, 2, 4, 8, 8, 16, 16),
+}
+
+
+def discriminator_plan(doublings: int) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """Return D's widths out of the stem and of each stage, and which stages halve."""
+    widths = _DISCRIMINATOR[doublings]
+    halvings = {1: 1, 2: 1, 3: 2}.get(doublings, doublings)
+    return widths, tuple(i < halvings for i in range(len(widths) - 1))
+
+
+FAMILY = Family(
+    name="biggan-deep",
+    generator_multipliers=generator_multipliers,
+    discriminator_plan=discriminator_plan,
+    generator="biggan.models.bottleneck:BottleneckGenerator",
+    discriminator="biggan.models.bottleneck:BottleneckDiscriminator",
+    customs={"generator_width": 128, "discriminator_width": 128, "latent_size": 128}
+    | {"generator_depth": 2, "discriminator_depth": 2},
+    discriminator_stem=True,
+    chunked=False,
+)

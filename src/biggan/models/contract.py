@@ -1,0 +1,178 @@
+"""What every generator and discriminator offers, and how a pair is built from an architecture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from biggan.foundation.compatibility import BIASED_NORM, OUTPUT_NORM_BATCH, OUTPUT_NORM_EPS, RUNNING_INSTANCE_NORM
+from biggan.foundation.registry import Registry
+from biggan.foundation.seeding import derive_seed
+from biggan.layers.initialization import initialize
+from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
+from biggan.layers.spectral_norm import ClassTable, LayerFactory, PowerIteration
+from biggan.models.architecture import FAMILIES, Architecture, SpectralNorm
+
+
+class Generator(nn.Module, ABC):
+    """Latents and labels to images.
+
+    Labels become an embedding first, and images are synthesised from that, so that paths between classes can be
+    drawn in embedding space.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        size = architecture.embedding_size
+        # Never spectrally normalised: doing so cripples G (the reference authors' observation).
+        self.class_embedding = ClassTable(architecture.classes, size) if size else None
+
+    def embed(self, labels: Tensor) -> Tensor:
+        """Return what conditions the synthesis: int64 [N] -> float [N, n].
+
+        The shared class embedding; one-hot rows where every normalisation has a table of its own; nothing
+        ([N, 0]) without classes.
+        """
+        parameter = next(self.parameters())
+        if self.class_embedding is not None:
+            embedding: Tensor = self.class_embedding(labels)
+            return embedding
+        if self.architecture.classes:
+            return F.one_hot(labels, self.architecture.classes).to(parameter.dtype)
+        return torch.zeros(len(labels), 0, dtype=parameter.dtype, device=parameter.device)
+
+    @abstractmethod
+    def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
+        """Return images in [-1, 1], float [N, C, H, W], for z float [N, z_size] and ``embedding`` [N, n]."""
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images in [-1, 1], float [N, C, H, W], for z float [N, z_size] and labels int64 [N]."""
+        # Per-layer class tables look labels up much faster than they mix one-hot rows; the result is the same.
+        look_up = self.architecture.classes and self.class_embedding is None
+        return self.synthesize(z, labels if look_up else self.embed(labels))
+
+
+class Discriminator(nn.Module, ABC):
+    """Images and labels to scores."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+
+    @abstractmethod
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return scores, float [N, 1], of images float [N, C, H, W] in [-1, 1] with labels int64 [N]."""
+
+
+class Networks(NamedTuple):
+    """A generator and its discriminator."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+
+class NormMaker:
+    """Makes the normalisations of one generator; ``condition_size`` 0 makes learnt gains and biases instead."""
+
+    def __init__(self, architecture: Architecture, layers: LayerFactory, condition_size: int) -> None:
+        switches = architecture.compatibility
+        self.classes = architecture.classes if not architecture.embedding_size else 0
+        self.layers, self.condition_size = layers, condition_size
+        self.tables = layers if architecture.spectral_norm_class_tables else LayerFactory(None)
+        self.inner = NormOptions(
+            kind=architecture.normalization,
+            eps=architecture.norm_eps,
+            momentum=architecture.norm_momentum,
+            biased=BIASED_NORM in switches,
+            running_instance=RUNNING_INSTANCE_NORM in switches,
+        )
+        self.output = NormOptions(
+            kind="batch" if OUTPUT_NORM_BATCH in switches else architecture.normalization,
+            eps=1e-5 if OUTPUT_NORM_EPS in switches else architecture.norm_eps,
+            momentum=architecture.norm_momentum,
+            biased=BIASED_NORM in switches,
+        )
+
+    def __call__(self, channels: int) -> nn.Module:
+        """Return a normalisation inside a block."""
+        norm = self.inner.make(channels)
+        if self.condition_size:
+            gain, bias = (self.layers.linear(self.condition_size, channels, bias=False) for _ in range(2))
+        elif self.classes:
+            gain, bias = (self.tables.class_table(self.classes, channels) for _ in range(2))
+        else:
+            return AffineNorm(norm, channels)
+        return ConditionalNorm(norm, gain, bias)
+
+    def last(self, channels: int) -> AffineNorm:
+        """Return the normalisation before the last convolution."""
+        return AffineNorm(self.output.make(channels), channels)
+
+
+def layer_factory(options: SpectralNorm) -> LayerFactory:
+    """Return the factory for layers that are spectrally normalised as ``options`` say."""
+    if not options.enabled:
+        return LayerFactory(None)
+    return LayerFactory(
+        PowerIteration(
+            singular_values=options.singular_values, iterations=options.iterations, eps=options.eps
+        )
+    )
+
+
+def orient(images: Tensor, architecture: Architecture) -> Tensor:
+    """Swap between RGB outside and the colour order inside the networks."""
+    return images.flip(1) if architecture.channel_order == "bgr" and architecture.channels == 3 else images
+
+
+_CLASSES: Registry[type[nn.Module]] = Registry("network class")
+
+
+def _network_class(location: str) -> type[nn.Module]:
+    if location not in _CLASSES:
+        _CLASSES.add(location, location)
+    return _CLASSES[location]
+
+
+def build_generator(architecture: Architecture) -> Generator:
+    """Return the generator of ``architecture``, weights drawn from torch's global generator."""
+    generator = _network_class(FAMILIES[architecture.family].generator)(architecture)
+    if not isinstance(generator, Generator):
+        raise TypeError(f"the generator of family '{architecture.family}' is no biggan Generator")
+    initialize(generator, architecture.generator_init)
+    return generator
+
+
+def build_discriminator(architecture: Architecture) -> Discriminator:
+    """Return the discriminator of ``architecture``, weights drawn from torch's global generator."""
+    discriminator = _network_class(FAMILIES[architecture.family].discriminator)(architecture)
+    if not isinstance(discriminator, Discriminator):
+        raise TypeError(f"the discriminator of family '{architecture.family}' is no biggan Discriminator")
+    initialize(discriminator, architecture.discriminator_init)
+    return discriminator
+
+
+def build(architecture: Architecture, seed: int = 0) -> Networks:
+    """Return both networks on the CPU, float32, with weights that depend on ``seed`` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights of the generator"))
+        generator = build_generator(architecture)
+        torch.manual_seed(derive_seed(seed, "weights of the discriminator"))
+        discriminator = build_discriminator(architecture)
+    return Networks(generator, discriminator)
+
+
+def build_on_meta(architecture: Architecture) -> Networks:
+    """Return both networks without memory, to count and to measure."""
+    with torch.device("meta"):
+        return Networks(build_generator(architecture), build_discriminator(architecture))
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of learnt numbers in ``network``."""
+    return sum(parameter.numel() for parameter in network.parameters())

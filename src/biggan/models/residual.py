@@ -1,0 +1,101 @@
+"""The networks of BigGAN, SAGAN and SNGAN: residual blocks, one a stage.
+
+Letters: N images, C channels, (H, W) image size, (h0, w0) bottom grid.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from biggan.layers.attention import SelfAttention
+from biggan.layers.heads import ProjectionHead
+from biggan.layers.residual import DiscriminatorBlock, FirstDiscriminatorBlock, GeneratorBlock
+from biggan.models.architecture import Architecture
+from biggan.models.contract import Discriminator, Generator, NormMaker, layer_factory, orient
+
+
+class ResidualGenerator(Generator):
+    """z -> linear -> [h0, w0] -> a block a stage, each twice as large -> norm, relu, conv, tanh.
+
+    With a hierarchical latent z is cut into equal chunks: the first enters the linear layer, each other joins the
+    class embedding as the condition of one stage.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        layers = layer_factory(architecture.generator_spectral_norm)
+        stages = architecture.generator_stages()
+        self.chunk = architecture.z_size // architecture.latent_slots
+        extra = self.chunk if architecture.hierarchical_latent else 0
+        norm = NormMaker(architecture, layers, architecture.embedding_size + extra)
+        h0, w0 = architecture.grid
+        self.linear = layers.linear(self.chunk, stages[0].in_channels * h0 * w0)
+        self.stages = nn.ModuleList()
+        for stage in stages:
+            modules: list[nn.Module] = [GeneratorBlock(stage.in_channels, stage.out_channels, layers, norm)]
+            if stage.attention:
+                modules.append(SelfAttention(stage.out_channels, layers))
+            self.stages.append(nn.ModuleList(modules))
+        self.output_norm = norm.last(stages[-1].out_channels)
+        self.output_conv = layers.conv(stages[-1].out_channels, architecture.channels)
+
+    def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
+        """Return images in [-1, 1], float [N, C, H, W]."""
+        first, conditions = self.conditions(z, embedding)
+        h = self.linear(first)
+        h = h.view(len(h), -1, *self.architecture.grid)
+        for modules, condition in zip(self.stages, conditions, strict=True):
+            block, *attention = modules.children()
+            h = block(h, condition)
+            for layer in attention:
+                h = layer(h)
+        return orient(torch.tanh(self.output_conv(F.relu(self.output_norm(h)))), self.architecture)
+
+    def conditions(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the input of the linear layer and the condition of every stage."""
+        if not self.architecture.hierarchical_latent:
+            return z, [embedding] * len(self.stages)
+        first, *chunks = z.split(self.chunk, dim=1)
+        if self.architecture.condition_order == "latent-class":
+            return first, [torch.cat([chunk, embedding], dim=1) for chunk in chunks]
+        return first, [torch.cat([embedding, chunk], dim=1) for chunk in chunks]
+
+
+class ResidualDiscriminator(Discriminator):
+    """A block a stage -> relu -> sum over positions -> projection head."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        layers = layer_factory(architecture.discriminator_spectral_norm)
+        stages = architecture.discriminator_stages()
+        self.stages = nn.ModuleList()
+        for i, stage in enumerate(stages):
+            hidden = stage.out_channels if architecture.wide_discriminator else stage.in_channels
+            block: nn.Module
+            if i == 0:
+                block = FirstDiscriminatorBlock(
+                    stage.in_channels, stage.out_channels, layers, hidden=hidden, halve=stage.resample
+                )
+            else:
+                block = DiscriminatorBlock(
+                    stage.in_channels,
+                    stage.out_channels,
+                    layers,
+                    hidden=hidden,
+                    halve=stage.resample,
+                    inplace=architecture.inplace_activation,
+                )
+            attention = [SelfAttention(stage.out_channels, layers)] if stage.attention else []
+            self.stages.append(nn.ModuleList([block, *attention]))
+        self.head = ProjectionHead(stages[-1].out_channels, architecture.classes, layers)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return scores, float [N, 1]."""
+        h = orient(images, self.architecture)
+        for modules in self.stages:
+            for layer in modules.children():
+                h = layer(h)
+        scores: Tensor = self.head(h, labels)
+        return scores

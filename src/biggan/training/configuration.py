@@ -1,0 +1,179 @@
+"""What a training run is: frozen dataclasses, one for each component. Imports no torch.
+
+Durations and intervals are counted in real images seen by D.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import tyro
+
+from biggan.data.configuration import DataConfig
+from biggan.foundation.compatibility import expand
+from biggan.foundation.durations import format_images, parse_images
+from biggan.foundation.errors import UserError
+from biggan.models.architecture import Architecture
+from biggan.models.sizes import parse_resolution
+
+_IMAGES = tyro.constructors.PrimitiveConstructorSpec[int](
+    nargs=1,
+    metavar="IMAGES",
+    instance_from_str=lambda words: parse_images(words[0]),
+    is_instance=lambda value: isinstance(value, int),
+    str_from_instance=lambda value: [format_images(value)],
+)
+_RESOLUTION = tyro.constructors.PrimitiveConstructorSpec[tuple[int, int]](
+    nargs=1,
+    metavar="R|HxW",
+    instance_from_str=lambda words: parse_resolution(words[0]),
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=lambda value: [f"{value[0]}x{value[1]}"],
+)
+Images = Annotated[int, _IMAGES]
+Resolution = Annotated[tuple[int, int], _RESOLUTION]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamConfig:
+    """Adam (Kingma and Ba 2015) of one network."""
+
+    learning_rate: float = 1e-4
+    beta1: float = 0.0
+    beta2: float = 0.999
+    eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if self.learning_rate < 0 or self.eps <= 0 or not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise UserError(f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1); given {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingAverageConfig:
+    """The moving average of the generator."""
+
+    enabled: bool = True
+    """Keep an average; without it samples and snapshots come from G itself."""
+    decay: float = 0.9999
+    """Weight of the past at each step."""
+    half_life: Images | None = None
+    """Images after which a weight counts half; replaces the decay and does not depend on the batch."""
+    start: Images = 0
+    """Before this clock the average is a copy of G."""
+    ramp_up: float | None = None
+    """Half-life at most this fraction of the images since the start (0.05 is customary); none by default."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise UserError(f"--ema.decay {self.decay}: must be in [0, 1)")
+        if self.half_life is not None and self.half_life <= 0:
+            raise UserError(f"--ema.half-life {self.half_life}: must be positive")
+        if self.ramp_up is not None and self.ramp_up <= 0:
+            raise UserError(f"--ema.ramp-up {self.ramp_up}: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When to save and what to keep."""
+
+    every: Images = 500_000
+    """Interval of checkpoints."""
+    keep_last: int = 2
+    """Newest checkpoints to keep."""
+    keep_best: int = 1
+    """Checkpoints to keep for the best reported value."""
+    keep_every: Images | None = None
+    """Also keep the first checkpoint of each such interval for ever."""
+    snapshot_every: Images | None = None
+    """Interval of published generators; at the end one is always written. By default only then."""
+
+    def __post_init__(self) -> None:
+        if self.keep_last < 1:
+            raise UserError(f"--checkpoint.keep-last {self.keep_last}: keep at least 1")
+        for name in ("every", "keep_every", "snapshot_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--checkpoint.{name.replace('_', '-')} {value}: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """What is written while training runs."""
+
+    every: Images = 10_000
+    """Interval of lines in stats.jsonl, and of checks for non-finite numbers on a GPU."""
+    samples_every: Images = 500_000
+    """Interval of sample sheets."""
+    sheet_columns: int = 10
+    """Images a class on a class sheet."""
+    sample_batch: int = 64
+    """Images drawn at a time for sheets."""
+    judge: Literal["none", "digits"] = "none"
+    """A judge that scores the samples at the same interval and chooses the best checkpoints."""
+
+    def __post_init__(self) -> None:
+        for name in ("every", "samples_every", "sheet_columns", "sample_batch"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--log.{name.replace('_', '-')} {getattr(self, name)}: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """One run, whole. ``biggan.training.setup`` alone reads all of it; every component gets its own part."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    run_dir: str | None = None
+    """Where the run lives; runs/PRESET by default. The same command again continues it."""
+    batch: int = 256
+    """Real images for each D step, over all ranks."""
+    generator_batch: int | None = None
+    """Images for each G step, over all ranks; the batch by default."""
+    micro_batch: int | None = None
+    """Images a rank handles at once; batch statistics are taken over these. By default the rank's whole share."""
+    duration: Images = 10_000_000
+    """Train until this many images have been seen."""
+    seed: int = 0
+    """Seed of weights, data order and every draw."""
+    resolution: Resolution | None = None
+    """Image size: 128 or 256x64 (height x width); the preset's by default."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes cuda, then mps, then cpu."""
+    step: str | None = None
+    """A training step of your own: FILE.py:function."""
+    dry_run: bool = False
+    """Print the resolved configuration, parameter counts, batch arithmetic and memory, and stop."""
+    model: Architecture = field(default_factory=Architecture)
+    discriminator_steps: int = 1
+    """D updates for each G update."""
+    loss: str = "hinge"
+    """Adversarial loss: hinge or softplus."""
+    split_discriminator_pass: bool = False
+    """Score fakes and reals in two passes instead of one concatenated."""
+    generator_adam: AdamConfig = field(default_factory=AdamConfig)
+    discriminator_adam: AdamConfig = field(default_factory=lambda: AdamConfig(learning_rate=4e-4))
+    generator_orthogonal: float = 0.0
+    """Strength of G's orthogonal regularisation (the paper: 1e-4)."""
+    discriminator_orthogonal: float = 0.0
+    """Strength of D's orthogonal regularisation."""
+    fake_labels: Literal["data", "uniform"] = "data"
+    """Labels of fakes: as often as in the data, or all alike."""
+    ema: MovingAverageConfig = field(default_factory=MovingAverageConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
+    compatibility: tuple[str, ...] = ()
+    """Named differences of the reference implementation to reproduce; biggan-pytorch means all."""
+
+    def __post_init__(self) -> None:
+        expand(self.compatibility)
+        for name in ("batch", "discriminator_steps"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least 1")
+        for name in ("generator_batch", "micro_batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        if self.duration < 1:
+            raise UserError(f"--duration {self.duration}: must be at least 1 image")

@@ -1,0 +1,195 @@
+"""Precision, accumulation, gradient synchronisation and the guard against non-finite numbers, in one place.
+
+Networks are never wrapped. Each phase sums its weighted gradients over micro-batches and ranks, so that the result is
+the gradient of the mean over the global batch whatever it was divided into.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from biggan.foundation import distributed
+from biggan.foundation.errors import UserError
+from biggan.layers.normalization import RUNNING_STATISTICS
+from biggan.training.state import TrainState
+
+
+class NonFiniteError(UserError):
+    """A loss or gradient was infinite or not a number; no weight has been changed by it."""
+
+
+class Regularizer(Protocol):
+    """Something that changes the gradients of one network before its update."""
+
+    def add_gradients(self, network: nn.Module) -> None:
+        """Add to the gradients of ``network``."""
+
+
+def split_evenly(total: int, parts: int) -> list[int]:
+    """Return ``parts`` sizes that sum to ``total`` and differ by at most one, larger ones first."""
+    size, rest = divmod(total, parts)
+    return [size + (i < rest) for i in range(parts)]
+
+
+class FiniteGuard:
+    """Remembers, on the device and without a sync, the first update whose loss or gradients were not finite.
+
+    From then on every optimizer skips its update; :meth:`check` turns the memory into an error.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.bad = torch.zeros((), device=device)
+        self.iteration = torch.full((), -1, dtype=torch.int64, device=device)
+        self._norms: dict[str, Tensor] = {}
+        self._names: dict[str, list[str]] = {}
+
+    def observe(self, phase: str, names: list[str], norms: Tensor, loss: Tensor, iteration: int) -> Tensor:
+        """Note this update; return a float flag, 1 where the optimizer must skip."""
+        finite = torch.isfinite(norms).all() & torch.isfinite(loss)
+        now_bad = torch.maximum(self.bad, (~finite).to(self.bad.dtype))
+        first = now_bad > self.bad
+        record = torch.cat([loss.detach().reshape(1).to(norms.dtype), norms])
+        previous = self._norms.get(phase, record)
+        self._names[phase] = ["loss", *names]
+        # Norms are refreshed until the first bad update, then kept.
+        self._norms[phase] = torch.where(self.bad > 0, previous, record)
+        self.iteration = torch.where(first, torch.full_like(self.iteration, iteration), self.iteration)
+        self.bad = now_bad
+        return self.bad
+
+    def check(self) -> None:
+        """Raise if an update was skipped. Waits for the device.
+
+        Raises:
+            NonFiniteError: naming the step and the first bad tensor.
+        """
+        if not bool(self.bad.item()):
+            return
+        for phase, norms in self._norms.items():
+            wrong = (~torch.isfinite(norms)).nonzero()
+            if len(wrong):
+                name = self._names[phase][int(wrong[0])]
+                what = f"the {phase}'s loss" if name == "loss" else f"the gradient of {phase}.{name}"
+                raise NonFiniteError(
+                    f"step {int(self.iteration)}: {what} is not finite; the update was skipped, training stops and no "
+                    "checkpoint is written. Resume from the last checkpoint with a lower learning rate "
+                    f"(--{phase}-adam.learning-rate) or --precision float32."
+                )
+        raise NonFiniteError(f"step {int(self.iteration)}: a gradient is not finite; training stops")
+
+
+@dataclass
+class Engine:
+    """How updates are carried out on this machine."""
+
+    device: torch.device
+    accumulation: Mapping[str, int] = field(default_factory=dict)
+    """Micro-batches for each update, by network; 1 where absent."""
+    regularizers: Mapping[str, Sequence[Regularizer]] = field(default_factory=dict)
+    narrow: torch.dtype | None = None
+    """Autocast to this type."""
+
+    def __post_init__(self) -> None:
+        self.guard = FiniteGuard(self.device)
+        self.gradient_norms: dict[str, Tensor] = {}
+
+    def call(self, network: nn.Module) -> Callable[..., Tensor]:
+        """Return ``network`` as a function that runs in the engine's precision."""
+        if self.narrow is None:
+            return network
+
+        def narrowed(*inputs: Tensor) -> Tensor:
+            with torch.autocast(self.device.type, dtype=self.narrow):
+                output: Tensor = network(*inputs)
+                return output
+
+        return narrowed
+
+    @contextlib.contextmanager
+    def update(self, state: TrainState, name: str) -> Iterator[Update]:
+        """Collect gradients of the network ``name``; at the end synchronise, regularise and step its optimizer.
+
+        Only that network requires gradients meanwhile.
+        """
+        for other, network in state.networks.items():
+            network.requires_grad_(other == name)
+        state.optimizers[name].zero_grad(set_to_none=False)
+        update = Update(parts=self.accumulation.get(name, 1))
+        yield update
+        self._finish(state, name, update)
+
+    def _finish(self, state: TrainState, name: str, update: Update) -> None:
+        network, optimizer = state.networks[name], state.optimizers[name]
+        named = [(key, p) for key, p in network.named_parameters() if p.grad is not None]
+        gradients = [p.grad for _, p in named if p.grad is not None]
+        loss = update.loss if update.loss is not None else torch.zeros((), device=self.device)
+        self._synchronize(state, gradients, loss, update)
+        for regularizer in self.regularizers.get(name, ()):
+            regularizer.add_gradients(network)
+        norms = torch.stack(torch._foreach_norm(gradients))
+        self.gradient_norms[name] = torch.linalg.vector_norm(norms)
+        skip = self.guard.observe(name, [key for key, _ in named], norms, loss, state.iterations + 1)
+        optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
+        optimizer.step()
+
+    def _synchronize(
+        self, state: TrainState, gradients: list[Tensor], loss: Tensor, update: Update
+    ) -> None:
+        """Sum gradients over ranks; average the running statistics, which moved by local moments."""
+        if distributed.world_size() == 1:
+            return
+        statistics = [
+            buffer
+            for network in state.networks.values()
+            for key, buffer in network.named_buffers()
+            if key.rpartition(".")[2] in RUNNING_STATISTICS
+        ]
+        share = update.samples / update.total if update.total else 0.0
+        with torch.no_grad():
+            for buffer in statistics:
+                buffer.mul_(share)
+        distributed.sum_in_place([*gradients, *statistics, loss])
+
+
+class Update:
+    """The gradient of one phase while it is collected."""
+
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+        self.loss: Tensor | None = None
+        self.samples = 0
+        self.total = 0
+        self._weight = 0.0
+
+    def micro_batches(self, tensors: Sequence[Tensor], total: int | None = None) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the rows of ``tensors`` in micro-batches whose sizes differ by at most one.
+
+        Args:
+            tensors: this rank's share of the batch, [B, ...] each.
+            total: size of the batch over all ranks; this rank's by default.
+
+        Raises:
+            UserError: fewer rows than micro-batches.
+        """
+        rows = len(tensors[0])
+        self.total = total or rows
+        if rows < self.parts:
+            raise UserError(f"a rank's share of {rows} images cannot be cut into {self.parts} micro-batches")
+        for parts in zip(*(tensor.split(split_evenly(rows, self.parts)) for tensor in tensors), strict=True):
+            size = len(parts[0])
+            self.samples += size
+            self._weight = size / self.total
+            yield parts
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of ``loss``, a mean over the current micro-batch, weighted by that one's share."""
+        weighted = loss * self._weight
+        weighted.backward()  # type: ignore[no-untyped-call]
+        detached = weighted.detach()
+        self.loss = detached.clone() if self.loss is None else self.loss + detached

@@ -1,0 +1,13 @@
+"""Which runner belongs to which reference implementation: one file, one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.parity import biggan_pytorch
+from tests.parity.case import Case
+from tests.parity.comparison import Comparison
+
+FAMILIES: dict[str, Callable[[Case, Comparison], None]] = {
+    "biggan_pytorch": biggan_pytorch.run,
+}
