@@ -23,9 +23,9 @@ from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
 from biggan.sampling.standing import StandingStatistics
 from biggan.training.configuration import AdamConfig, MovingAverageConfig
+from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
 from biggan.training.optimizers import make_adam
-from biggan.training.ema import MovingAverage
 from biggan.training.state import TrainState
 from biggan.training.step import (
     DiscriminatorBatch,
@@ -230,9 +230,7 @@ def compare_gradients(
         path = ("gradients", network, f"losses_{word}", name)
         comparison.number(path, float(losses[name].detach()), absolute, wide=not narrow)
     module = pair.G if network == "G" else pair.D
-    gradients = {
-        key: p.grad if p.grad is not None else torch.zeros_like(p) for key, p in module.named_parameters()
-    }
+    gradients = {key: p.grad if p.grad is not None else torch.zeros_like(p) for key, p in module.named_parameters()}
     global_norm = float(noted[f"global_norm_{word}"])
 
     zero = set(noted.get("parameters_with_mathematically_zero_gradient", ()))
@@ -278,7 +276,10 @@ def train(case: Case, comparison: Comparison, dtype: torch.dtype) -> None:
     word = "32" if narrow else "64"
     pair, settings, config = Pair(case, dtype), case.settings["training"], case.settings["config"]
     steps, batch = settings["num_D_steps"], settings["batch_size_D"]
-    accumulation = {"discriminator": settings["num_D_accumulations"], "generator": settings["num_G_accumulations"]}
+    accumulation = {
+        "discriminator": settings["num_D_accumulations"],
+        "generator": settings["num_G_accumulations"],
+    }
     per_step = batch * accumulation["discriminator"]
     engine = Engine(
         device=CPU,
@@ -360,7 +361,10 @@ class Draws:
         z, y = self._take(count)
         rows = slice(step * per_step, (step + 1) * per_step)
         return DiscriminatorBatch(
-            self.x[iteration][rows], self.dy[iteration][rows], z[:, :batch].flatten(0, 1), y[:, :batch].flatten()
+            self.x[iteration][rows],
+            self.dy[iteration][rows],
+            z[:, :batch].flatten(0, 1),
+            y[:, :batch].flatten(),
         )
 
     def generator(self, count: int) -> GeneratorBatch:
@@ -417,9 +421,7 @@ def compare_trace(
             comparison.array(f"trace64/{name}", torch.stack(rows).flatten(1), limit)
 
 
-def compare_states(
-    case: Case, comparison: Comparison, pair: Pair, state: TrainState, word: str, narrow: bool
-) -> None:
+def compare_states(case: Case, comparison: Comparison, pair: Pair, state: TrainState, word: str, narrow: bool) -> None:
     """Compare networks, average and moments after the run, and the checksums of everything."""
     modules: dict[str, nn.Module] = {"G": pair.G, "D": pair.D}
     if state.average.network is not None:
@@ -449,7 +451,9 @@ def compare_states(
     for name, network, module in (("generator", "G", pair.G), ("discriminator", "D", pair.D)):
         parameters = dict(module.named_parameters())
 
-        def compare_moment(key: str, rest: str, name: str = name, network: str = network, own: Any = parameters) -> None:
+        def compare_moment(
+            key: str, rest: str, name: str = name, network: str = network, own: Any = parameters
+        ) -> None:
             parameter, _, kind = rest.rpartition("/")
             moment = state.optimizers[name].state[own[pair.names[network][parameter]]][kind]
             comparison.array(key, moment, tolerance(None, "gradient"), relative=True)
@@ -498,5 +502,3 @@ def run_standing(case: Case, comparison: Comparison) -> None:
     pair.G.eval()
     output = pair.G(case.arrays["in/z"], case.arrays["in/y"])
     compare_output(case, comparison, "out/G/eval_standing", output, tolerance(noise, "G eval"))
-
-

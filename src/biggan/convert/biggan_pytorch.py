@@ -1,11 +1,11 @@
 """State dicts of BigGAN-PyTorch (BigGAN and BigGAN-deep) to ours and back.
 
-Keys and shapes decide structure. The layout: ``shared``, ``linear``, ``blocks.N.M`` (M 0 is the residual block, the last
-may be attention; BigGAN-deep's G numbers all its blocks through), ``output_layer.0`` norm and ``.2`` convolution; D has
-``input_conv`` (deep), ``blocks``, ``linear``, ``embed``. A spectrally normalised layer has ``u0`` [1, out], ``sv0`` [1],
-and more of both for more singular values; an embedding's u has one entry a class. Conditional norms keep
-``stored_mean``, ``stored_var`` beside gain and bias, or in a child ``bn`` (with ``accumulation_counter`` for the kind
-that can accumulate, as ``running_mean`` for the synchronised kind).
+Keys and shapes decide structure. The layout: ``shared``, ``linear``, ``blocks.N.M`` (M 0 is the residual block, the
+last may be attention; BigGAN-deep's G numbers all its blocks through), ``output_layer.0`` norm and ``.2``
+convolution; D has ``input_conv`` (deep), ``blocks``, ``linear``, ``embed``. A spectrally normalised layer has ``u0``
+[1, out], ``sv0`` [1], and more of both for more singular values; an embedding's u has one entry a class. Conditional
+norms keep ``stored_mean``, ``stored_var`` beside gain and bias, or in a child ``bn`` (with ``accumulation_counter``
+for the kind that can accumulate, as ``running_mean`` for the synchronised kind).
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ import torch
 from torch import Tensor
 
 from biggan.convert.facts import Facts, settle
-from biggan.foundation.compatibility import BIASED_NORM, OUTPUT_NORM_BATCH, OUTPUT_NORM_EPS, RUNNING_INSTANCE_NORM
+from biggan.foundation.compatibility import (
+    BIASED_NORM,
+    OUTPUT_NORM_BATCH,
+    OUTPUT_NORM_EPS,
+    RUNNING_INSTANCE_NORM,
+)
 from biggan.foundation.errors import UserError
 from biggan.models.architecture import FAMILIES, Architecture, SpectralNorm
 
@@ -85,6 +90,7 @@ def import_states(
 
     Raises:
         UserError: keys or shapes that are not of this layout.
+
     """
     if generator is None and discriminator is None:
         raise UserError("nothing to import: give a generator's or a discriminator's state dict")
@@ -132,7 +138,10 @@ def _complete(kind: str, values: dict[str, Any], g: _Layout | None, d: _Layout |
         customs |= {"generator_attention": (), "hierarchical_latent": False, "shared_embedding": 0}
     if d is None:
         customs |= {"discriminator_attention": ()}
-        customs |= {"discriminator_width": values["generator_width"], "discriminator_depth": values["generator_depth"]}
+        customs |= {
+            "discriminator_width": values["generator_width"],
+            "discriminator_depth": values["generator_depth"],
+        }
     return {**customs, **values}
 
 
@@ -272,9 +281,7 @@ def _discriminator_values(d: _Layout, facts: Facts, resolution: tuple[int, int] 
         doublings = (resolution[0] // (facts.bottom or (4, 4))[0]).bit_length() - 1
     multipliers, pattern = family.discriminator_plan(doublings)
     if len(pattern) != len(outer):
-        raise UserError(
-            f"a discriminator of {len(outer)} stages does not belong to {resolution[0]}x{resolution[1]} px"
-        )
+        raise UserError(f"a discriminator of {len(outer)} stages does not belong to {resolution[0]}x{resolution[1]} px")
     image_key = "input_conv.weight" if d.deep else "blocks.0.0.conv1.weight"
     values: dict[str, Any] = {
         "resolution": resolution,
@@ -393,6 +400,7 @@ def export_entry(names: Mapping[str, str], ours: Mapping[str, Tensor], key: str)
         names: from :func:`generator_names` or :func:`discriminator_names`.
         ours: tensors in our names (a state dict, gradients, moments).
         key: their name.
+
     """
     match = _VECTOR.fullmatch(key)
     if not match:

@@ -1,0 +1,1 @@
+"""Sources of labelled images, their order, and their way to the device."""

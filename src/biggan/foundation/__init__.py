@@ -1,0 +1,1 @@
+"""Ground floor: errors, configuration, files, randomness, ranks. No network, no training."""

@@ -28,13 +28,15 @@ HALF_ORTHOGONAL = "half-orthogonal-gradient"
 SWITCHES: dict[str, Switch] = {
     OUTPUT_NORM_EPS: Switch("network", "the generator's last normalisation uses eps 1e-5 whatever eps is asked for"),
     BIASED_NORM: Switch(
-        "network", "batch norm computes the variance as E[x^2] - E[x]^2 and stores it without Bessel's correction"
+        "network",
+        "batch norm computes the variance as E[x^2] - E[x]^2 and stores it without Bessel's correction",
     ),
     OUTPUT_NORM_BATCH: Switch(
         "network", "the generator's last normalisation is a batch norm whatever normalisation is asked for"
     ),
     RUNNING_INSTANCE_NORM: Switch(
-        "network", "instance norm keeps running statistics and uses them in place of the instance's in eval mode"
+        "network",
+        "instance norm keeps running statistics and uses them in place of the instance's in eval mode",
     ),
     EMA_ALL_BUFFERS: Switch(
         "training", "the moving average also averages spectral-norm vectors and logged singular values"
@@ -50,6 +52,7 @@ def expand(names: tuple[str, ...], kind: Literal["network", "training"] | None =
 
     Raises:
         UserError: an unknown name, with the nearest known ones.
+
     """
     chosen: list[str] = []
     for name in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
@@ -10,10 +9,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from biggan.foundation.launch import announced_world_size
+
 
 def start(device: torch.device) -> None:
     """Join the group that ``torchrun`` announced in the environment; nothing to do without one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+    if announced_world_size() > 1 and not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(minutes=30))
 
@@ -32,21 +33,6 @@ def rank() -> int:
 def world_size() -> int:
     """Return the number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def announced_world_size() -> int:
-    """Return the number of processes that the launcher announced, before :func:`start`."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def local_rank() -> int:
-    """Return the number of this process on its node."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
-
-
-def local_world_size() -> int:
-    """Return the number of processes on this node."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def is_primary() -> bool:
@@ -93,7 +79,7 @@ def sum_in_place(tensors: Sequence[Tensor]) -> None:
         group = [tensor for tensor in tensors if tensor.dtype == dtype]
         flat = torch.cat([tensor.reshape(-1) for tensor in group])
         dist.all_reduce(flat)
-        parts = flat.split([tensor.numel() for tensor in group])
+        parts = torch.split(flat, [tensor.numel() for tensor in group])
         with torch.no_grad():
             for tensor, part in zip(group, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))

@@ -22,32 +22,26 @@ def derive_seed(seed: int, purpose: str, clock: int = 0, bits: int = 63) -> int:
     return int.from_bytes(hashlib.sha256(text).digest(), "little") & ((1 << bits) - 1)
 
 
-def words(
-    seed: int, purpose: str, clock: int, first: int, count: int, columns: int
-) -> npt.NDArray[np.uint64]:
+def words(seed: int, purpose: str, clock: int, first: int, count: int, columns: int) -> npt.NDArray[np.uint64]:
     """Return rows ``first .. first + count`` of an endless table of random words, uint64 [count, columns]."""
     blocks = -(-columns // _WORDS_PER_BLOCK)
     key = derive_seed(seed, purpose, clock, bits=128)
     # A numpy Philox steps its counter before use: counter c yields block c + 1. The offset is immaterial, but
     # must be the same for every first row, which it is.
     generator = np.random.Philox(
-        key=[key & (2**64 - 1), key >> 64],  # type: ignore[arg-type]
+        key=[key & (2**64 - 1), key >> 64],
         counter=first * blocks,
     )
     raw = np.asarray(generator.random_raw(count * blocks * _WORDS_PER_BLOCK), dtype=np.uint64)
     return raw.reshape(count, blocks * _WORDS_PER_BLOCK)[:, :columns]
 
 
-def uniforms(
-    seed: int, purpose: str, clock: int, first: int, count: int, columns: int
-) -> npt.NDArray[np.float64]:
+def uniforms(seed: int, purpose: str, clock: int, first: int, count: int, columns: int) -> npt.NDArray[np.float64]:
     """Return rows of numbers uniform in [0, 1), float64 [count, columns]."""
-    return (words(seed, purpose, clock, first, count, columns) >> np.uint64(11)) * 2.0**-53
+    return (words(seed, purpose, clock, first, count, columns) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def normals(
-    seed: int, purpose: str, clock: int, first: int, count: int, columns: int
-) -> npt.NDArray[np.float32]:
+def normals(seed: int, purpose: str, clock: int, first: int, count: int, columns: int) -> npt.NDArray[np.float32]:
     """Return rows of standard normal numbers, float32 [count, columns].
 
     Box and Muller 1958: two uniforms make two independent normals. Computed in float64.

@@ -1,0 +1,1 @@
+"""Pure mathematics: normalisation, spectral norm, attention, blocks, heads, initialisation."""

@@ -5,7 +5,6 @@ A normalisation is a child of its own, so that another kind can be put in its pl
 
 from __future__ import annotations
 
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,9 +34,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training (and move the running statistics), by these in evaluation."""
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps
-        )
+        return F.batch_norm(x, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps)
 
     def batch_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean [C] and variance [C] (biased: the one that normalises) over N, H and W."""
@@ -164,5 +161,3 @@ class NormOptions:
 def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
     """Return the layers of ``network`` that keep running statistics, by name."""
     return {name: layer for name, layer in network.named_modules() if isinstance(layer, BatchNorm)}
-
-

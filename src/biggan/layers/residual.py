@@ -84,15 +84,13 @@ class FirstDiscriminatorBlock(nn.Module):
 class BottleneckGeneratorBlock(nn.Module):
     """1x1, up, 3x3, 3x3, 1x1, each after norm and relu; the shortcut drops channels (BigGAN, figure 16 b).
 
-    [N, C, H, W] -> [N, C', H, W] or, with ``double``, [N, C', 2H, 2W]; C' <= C.
+    [N, C, H, W] -> [N, C', H, W] or, with ``doubles``, [N, C', 2H, 2W]; C' <= C.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, layers: LayerFactory, norm: NormFactory, *, double: bool
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, layers: LayerFactory, norm: NormFactory, *, doubles: bool) -> None:
         super().__init__()
         hidden = max(inputs // 4, 1)
-        self.outputs, self.double = outputs, double
+        self.outputs, self.doubles = outputs, doubles
         self.conv1 = layers.conv(inputs, hidden, 1)
         self.conv2 = layers.conv(hidden, hidden)
         self.conv3 = layers.conv(hidden, hidden)
@@ -107,7 +105,7 @@ class BottleneckGeneratorBlock(nn.Module):
         h = self.conv1(F.relu(self.norm1(x, condition)))
         h = F.relu(self.norm2(h, condition))
         x = x[:, : self.outputs]
-        if self.double:
+        if self.doubles:
             h, x = upsample(h), upsample(x)
         h = self.conv3(F.relu(self.norm3(self.conv2(h), condition)))
         return self.conv4(F.relu(self.norm4(h, condition))) + x

@@ -52,7 +52,7 @@ class SpectrallyNormalized(nn.Module):
     ``sigma`` holds the k largest singular values as of the last training forward; it is a log, never an input.
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     u: Tensor
     sigma: Tensor
     power: PowerIteration
@@ -85,7 +85,7 @@ class SpectrallyNormalized(nn.Module):
         """Make one power iteration from the stored u; return the new left and right vectors, each [1, n]."""
         left: list[Tensor] = []
         right: list[Tensor] = []
-        for u in self.u.to(W.dtype).split(1):
+        for u in torch.split(self.u.to(W.dtype), 1):
             right.append(F.normalize(orthogonalize(u @ W, right), eps=self.power.eps))
             left.append(F.normalize(orthogonalize(right[-1] @ W.T, left), eps=self.power.eps))
         return left, right

@@ -1,0 +1,1 @@
+"""Architectures, the networks they build, and the public snapshot."""

@@ -110,11 +110,19 @@ class Architecture:
     """Named differences from ours, see ``biggan.foundation.compatibility``."""
 
     def __post_init__(self) -> None:
-        family = FAMILIES[self.family]
         object.__setattr__(self, "compatibility", expand(self.compatibility, "network"))
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise UserError(f"--model.{name.replace('_', '-')} {getattr(self, name)}: at least {least}")
+
+    def validate(self) -> None:
+        """Check that the parts fit together. Apart from construction, so that options can be set one after another.
+
+        Raises:
+            UserError: names the option and what would fit.
+
+        """
+        family = FAMILIES[self.family]
         h, w = self.resolution
         h0, w0 = self.grid
         if (h0 << self.doublings, w0 << self.doublings) != (h, w):
@@ -183,6 +191,7 @@ class Architecture:
 
         Raises:
             UserError: an attention stage that does not occur, or channels that do not fit.
+
         """
         widths = self.generator_channels or tuple(
             self.generator_width * multiplier
@@ -210,6 +219,7 @@ class Architecture:
 
         Raises:
             UserError: an attention stage that does not occur, or channels that do not fit.
+
         """
         family = FAMILIES[self.family]
         multipliers, pattern = family.discriminator_plan(self.doublings)
@@ -289,7 +299,7 @@ class Family:
     """D begins with a convolution of its own."""
     chunked: bool = True
     """A hierarchical latent is cut into one chunk a slot."""
-    check: Callable[[Architecture], None] = lambda architecture: None
+    check: Callable[[Architecture], None] = lambda _: None
     """Raises ``UserError`` for combinations that the family does not have."""
 
 
@@ -313,6 +323,7 @@ def architecture(family: str, **values: Any) -> Architecture:
 
     Raises:
         UserError: an unknown family or name, or a value that does not fit.
+
     """
     known = [f.name for f in dataclasses.fields(Architecture)]
     for name in values:

@@ -28,9 +28,7 @@ class BottleneckGenerator(Generator):
         hierarchical = architecture.hierarchical_latent
         norm = NormMaker(architecture, layers, both if hierarchical else architecture.embedding_size)
         h0, w0 = architecture.grid
-        self.linear = layers.linear(
-            both if hierarchical else architecture.z_size, stages[0].in_channels * h0 * w0
-        )
+        self.linear = layers.linear(both if hierarchical else architecture.z_size, stages[0].in_channels * h0 * w0)
         self.stages = nn.ModuleList()
         for stage in stages:
             last = architecture.generator_depth - 1
@@ -40,7 +38,7 @@ class BottleneckGenerator(Generator):
                     stage.out_channels if i == last else stage.in_channels,
                     layers,
                     norm,
-                    double=i == last,
+                    doubles=i == last,
                 )
                 for i in range(architecture.generator_depth)
             ]

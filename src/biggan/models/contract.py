@@ -9,7 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from biggan.foundation.compatibility import BIASED_NORM, OUTPUT_NORM_BATCH, OUTPUT_NORM_EPS, RUNNING_INSTANCE_NORM
+from biggan.foundation.compatibility import (
+    BIASED_NORM,
+    OUTPUT_NORM_BATCH,
+    OUTPUT_NORM_EPS,
+    RUNNING_INSTANCE_NORM,
+)
 from biggan.foundation.registry import Registry
 from biggan.foundation.seeding import derive_seed
 from biggan.layers.initialization import initialize
@@ -119,9 +124,7 @@ def layer_factory(options: SpectralNorm) -> LayerFactory:
     if not options.enabled:
         return LayerFactory(None)
     return LayerFactory(
-        PowerIteration(
-            singular_values=options.singular_values, iterations=options.iterations, eps=options.eps
-        )
+        PowerIteration(singular_values=options.singular_values, iterations=options.iterations, eps=options.eps)
     )
 
 
@@ -141,6 +144,7 @@ def _network_class(location: str) -> type[nn.Module]:
 
 def build_generator(architecture: Architecture) -> Generator:
     """Return the generator of ``architecture``, weights drawn from torch's global generator."""
+    architecture.validate()
     generator = _network_class(FAMILIES[architecture.family].generator)(architecture)
     if not isinstance(generator, Generator):
         raise TypeError(f"the generator of family '{architecture.family}' is no biggan Generator")
@@ -150,6 +154,7 @@ def build_generator(architecture: Architecture) -> Generator:
 
 def build_discriminator(architecture: Architecture) -> Discriminator:
     """Return the discriminator of ``architecture``, weights drawn from torch's global generator."""
+    architecture.validate()
     discriminator = _network_class(FAMILIES[architecture.family].discriminator)(architecture)
     if not isinstance(discriminator, Discriminator):
         raise TypeError(f"the discriminator of family '{architecture.family}' is no biggan Discriminator")

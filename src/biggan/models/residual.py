@@ -57,7 +57,7 @@ class ResidualGenerator(Generator):
         """Return the input of the linear layer and the condition of every stage."""
         if not self.architecture.hierarchical_latent:
             return z, [embedding] * len(self.stages)
-        first, *chunks = z.split(self.chunk, dim=1)
+        first, *chunks = torch.split(z, self.chunk, dim=1)
         if self.architecture.condition_order == "latent-class":
             return first, [torch.cat([chunk, embedding], dim=1) for chunk in chunks]
         return first, [torch.cat([embedding, chunk], dim=1) for chunk in chunks]

@@ -15,6 +15,7 @@ def parse_resolution(text: str) -> tuple[int, int]:
 
     Raises:
         UserError: neither form, or a size that cannot be built.
+
     """
     match = re.fullmatch(r"\s*(\d+)(?:\s*[x,]\s*(\d+))?\s*", text)
     if match is None:
@@ -30,11 +31,7 @@ def _grids(height: int, width: int) -> list[tuple[int, int]]:
     found = []
     for k in range(1, 9):
         h0, w0 = height >> k, width >> k
-        if (
-            (h0 << k, w0 << k) == (height, width)
-            and SMALLEST_GRID <= min(h0, w0)
-            and max(h0, w0) <= LARGEST_GRID
-        ):
+        if (h0 << k, w0 << k) == (height, width) and min(h0, w0) >= SMALLEST_GRID and max(h0, w0) <= LARGEST_GRID:
             found.append((h0, w0))
     return found
 
@@ -46,6 +43,7 @@ def bottom_grid(height: int, width: int) -> tuple[int, int]:
 
     Raises:
         UserError: the size is not of the form (h0 * 2**k, w0 * 2**k); the nearest legal sizes are named.
+
     """
     grids = _grids(height, width) if _in_range(height, width) else []
     if not grids:
@@ -69,7 +67,7 @@ def nearest_sizes(height: int, width: int, count: int = 3) -> list[tuple[int, in
 
 
 def _in_range(height: int, width: int) -> bool:
-    return SMALLEST_SIDE <= min(height, width) and max(height, width) <= LARGEST_SIDE
+    return min(height, width) >= SMALLEST_SIDE and max(height, width) <= LARGEST_SIDE
 
 
 def _name(size: tuple[int, int]) -> str:

@@ -1,0 +1,1 @@
+"""Published recipes, one file a family; the only place with hyper-parameter values."""

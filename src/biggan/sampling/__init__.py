@@ -1,0 +1,1 @@
+"""From seeds and classes to pictures."""

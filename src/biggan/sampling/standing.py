@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
+from biggan.foundation.errors import UserError
 from biggan.layers.normalization import BatchNorm, batch_norms
 from biggan.models.contract import Generator
+from biggan.models.snapshot import write_snapshot
+from biggan.sampling.latents import latents
+from biggan.sampling.sampler import Sampler
+
+BATCH = 64
+FIRST_SEED = 2**40
+"""Seeds of the batches; far from those by which people sample."""
 
 
 class StandingStatistics:
@@ -29,9 +42,7 @@ class StandingStatistics:
     def add(self, z: Tensor, labels: Tensor) -> None:
         """Run one batch: z float [N, z_size], labels int64 [N]."""
         kept = {name: (n.running_mean.clone(), n.running_var.clone()) for name, n in self._norms.items()}
-        hooks = [
-            norm.register_forward_pre_hook(self._collector(name, norm)) for name, norm in self._norms.items()
-        ]
+        hooks = [norm.register_forward_pre_hook(self._collector(name, norm)) for name, norm in self._norms.items()]
         mode = self.generator.training
         try:
             self.generator.train()
@@ -45,7 +56,7 @@ class StandingStatistics:
                 norm.running_var.copy_(kept[name][1])
         self.batches += 1
 
-    def _collector(self, name: str, norm: BatchNorm):  # type: ignore[no-untyped-def]
+    def _collector(self, name: str, norm: BatchNorm) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def collect(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             for total, moment in zip(self._sums[name], norm.batch_moments(inputs[0]), strict=True):
                 total += moment
@@ -65,6 +76,7 @@ class StandingStatistics:
 
         Raises:
             ValueError: no batch has been added.
+
         """
         if not self.batches:
             raise ValueError("standing statistics need at least one batch")
@@ -72,3 +84,40 @@ class StandingStatistics:
             mean, variance = self._sums[name]
             norm.running_mean.copy_(mean / self.batches)
             norm.running_var.copy_(variance / self.batches)
+
+
+def write_with_standing_statistics(
+    sampler: Sampler, path: Path, *, batches: int, truncation: float | None = None, kind: str = "resample"
+) -> None:
+    """Write a new snapshot whose batch-norm statistics stand for a truncation; the sampler is not changed.
+
+    Args:
+        sampler: where the weights come from.
+        path: of the new snapshot.
+        batches: how many batches of 64 to average over; labels cycle through all classes.
+        truncation: T of the latents; statistics fit only samples drawn with the same.
+        kind: how to truncate.
+
+    Raises:
+        UserError: the generator has no batch norm.
+
+    """
+    generator = copy.deepcopy(sampler.generator)
+    if not batch_norms(generator):
+        raise UserError("--standing-statistics: this generator has no batch norm, so there is nothing to estimate")
+    standing = StandingStatistics(generator)
+    parameter = next(generator.parameters())
+    for batch in range(batches):
+        first = batch * BATCH
+        seeds = range(FIRST_SEED + first, FIRST_SEED + first + BATCH)
+        z = latents(seeds, sampler.info.architecture.z_size, truncation, kind).to(parameter.device)
+        labels = torch.arange(first, first + BATCH, device=parameter.device)
+        standing.add(z, labels % max(sampler.info.architecture.classes, 1))
+    standing.apply()
+    record = {
+        "batches": batches,
+        "batch": BATCH,
+        "truncation": truncation,
+        "kind": kind if truncation else "none",
+    }
+    write_snapshot(path, generator, dataclasses.replace(sampler.info, standing_statistics=record))

@@ -1,0 +1,1 @@
+"""The algorithm and everything that keeps it going."""

@@ -109,6 +109,8 @@ class LogConfig:
     """Images a class on a class sheet."""
     sample_batch: int = 64
     """Images drawn at a time for sheets."""
+    tensorboard: bool = True
+    """Also write TensorBoard files, if it is installed."""
     judge: Literal["none", "digits"] = "none"
     """A judge that scores the samples at the same interval and chooses the best checkpoints."""
 

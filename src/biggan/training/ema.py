@@ -35,7 +35,7 @@ class MovingAverage:
         since = images_seen - self.config.start
         if since < 0:
             return 0.0
-        half_life = self.config.half_life
+        half_life: float | None = self.config.half_life
         if self.config.ramp_up is not None:
             allowed = since * self.config.ramp_up
             if half_life is None:

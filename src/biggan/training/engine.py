@@ -68,6 +68,7 @@ class FiniteGuard:
 
         Raises:
             NonFiniteError: naming the step and the first bad tensor.
+
         """
         if not bool(self.bad.item()):
             return
@@ -138,9 +139,7 @@ class Engine:
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
         optimizer.step()
 
-    def _synchronize(
-        self, state: TrainState, gradients: list[Tensor], loss: Tensor, update: Update
-    ) -> None:
+    def _synchronize(self, state: TrainState, gradients: list[Tensor], loss: Tensor, update: Update) -> None:
         """Sum gradients over ranks; average the running statistics, which moved by local moments."""
         if distributed.world_size() == 1:
             return
@@ -176,12 +175,14 @@ class Update:
 
         Raises:
             UserError: fewer rows than micro-batches.
+
         """
         rows = len(tensors[0])
         self.total = total or rows
         if rows < self.parts:
             raise UserError(f"a rank's share of {rows} images cannot be cut into {self.parts} micro-batches")
-        for parts in zip(*(tensor.split(split_evenly(rows, self.parts)) for tensor in tensors), strict=True):
+        sizes = split_evenly(rows, self.parts)
+        for parts in zip(*(torch.split(tensor, sizes) for tensor in tensors), strict=True):
             size = len(parts[0])
             self.samples += size
             self._weight = size / self.total

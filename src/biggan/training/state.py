@@ -55,9 +55,7 @@ class TrainState:
         found: dict[str, torch.Tensor] = {}
         for name, network in self.networks.items():
             found.update({f"{name}/{key}": value for key, value in network.state_dict().items()})
-            found.update(
-                {f"optimizer/{name}/{key}": value for key, value in self._moments(name).items()}
-            )
+            found.update({f"optimizer/{name}/{key}": value for key, value in self._moments(name).items()})
         if self.average.network is not None:
             found.update({f"ema/{key}": value for key, value in self.average.network.state_dict().items()})
         return found
@@ -76,6 +74,7 @@ class TrainState:
         Raises:
             KeyError: a tensor is missing.
             ValueError: a tensor is left over or has another shape.
+
         """
         remaining = dict(tensors)
         for name, network in self.networks.items():
@@ -95,9 +94,7 @@ class TrainState:
             prefix = f"optimizer/{name}/{key}/"
             kinds = [other[len(prefix) :] for other in remaining if other.startswith(prefix)]
             if kinds:
-                optimizer.state[parameter] = {
-                    kind: remaining.pop(prefix + kind).to(parameter.device) for kind in kinds
-                }
+                optimizer.state[parameter] = {kind: remaining.pop(prefix + kind).to(parameter.device) for kind in kinds}
 
 
 def _check_shapes(name: str, own: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> None:

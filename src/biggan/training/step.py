@@ -57,10 +57,12 @@ class StepInputs:
 
 def score_together(D: Callable[..., Tensor], fakes: Tensor, fake_y: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
     """Score fakes and reals in one pass; return the scores of each."""
-    return D(torch.cat([fakes, x]), torch.cat([fake_y, y])).split([len(fakes), len(x)])
+    return torch.split(D(torch.cat([fakes, x]), torch.cat([fake_y, y])), [len(fakes), len(x)])
 
 
-def score_separately(D: Callable[..., Tensor], fakes: Tensor, fake_y: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+def score_separately(
+    D: Callable[..., Tensor], fakes: Tensor, fake_y: Tensor, x: Tensor, y: Tensor
+) -> tuple[Tensor, ...]:
     """Score fakes, then reals, in two passes; return the scores of each."""
     return D(fakes, fake_y), D(x, y)
 

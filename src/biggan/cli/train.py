@@ -1,0 +1,88 @@
+"""``biggan train PRESET``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import tyro
+
+from biggan.foundation import launch
+from biggan.foundation.errors import UserError
+from biggan.presets.registry import PRESETS, get_preset
+from biggan.training.configuration import TrainingConfig
+from biggan.training.run_directory import RunDirectory
+
+
+def main(words: list[str]) -> int:
+    """Train, or print what would be trained."""
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        if words:
+            tyro.cli(TrainingConfig, args=["--help"], prog="biggan train PRESET")
+        return 2
+    if words[0].startswith("-"):
+        raise UserError(f"name a preset first: biggan train PRESET {' '.join(words)}\n{_overview()}")
+    preset = get_preset(words[0])
+    run_dir = _run_dir(words[1:]) or str(Path("runs") / preset.name)
+    config = parse(preset.name, words[1:], run_dir)
+    if config.dry_run:
+        return _dry_run(config)
+    from biggan.training.setup import train
+
+    outcome = train(config, preset.name)
+    return 128 + outcome.signal if outcome.signal else 0
+
+
+def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
+    """Return the configuration that ``words`` mean.
+
+    What is not given comes from the run that lies in the run directory, so that the same command (or one with fewer
+    options) continues it as it was; without a run, from the preset.
+    """
+    preset = get_preset(name)
+    base = preset.build()
+    if "-h" not in words and "--help" not in words:
+        stored = RunDirectory(Path(run_dir)).stored_config()
+        if stored is not None:
+            stored_name, base = stored
+            if stored_name != name:
+                raise UserError(
+                    f"--run-dir {run_dir}: this run was started from the preset '{stored_name}', not '{name}'; "
+                    "continue with that, or choose another --run-dir"
+                )
+            base = dataclasses.replace(base, dry_run=False)
+            # A check is asked for once, not for ever.
+            base = dataclasses.replace(base, data=dataclasses.replace(base.data, check=False))
+    config = tyro.cli(
+        TrainingConfig, default=base, args=words, prog=f"biggan train {name}", description=preset.description
+    )
+    return dataclasses.replace(config, run_dir=run_dir)
+
+
+def _run_dir(words: list[str]) -> str | None:
+    """Find ``--run-dir`` before anything is parsed: the run that lies there supplies the defaults."""
+    found = None
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, separator, value = word.partition("=")
+        if name in ("--run-dir", "--run_dir"):
+            found = value if separator else following
+    return found
+
+
+def _dry_run(config: TrainingConfig) -> int:
+    from biggan.data.contract import open_source
+    from biggan.training.setup import resolve, summary
+
+    source = open_source(config.data, config.resolution or config.model.resolution) if config.data.path else None
+    ranks = launch.announced_world_size()
+    if launch.announced_rank() == 0:
+        print(summary(resolve(config, source, ranks), ranks))
+        if source is None:
+            print("data: none given; classes and channels are the preset's")
+    return 0
+
+
+def _overview() -> str:
+    lines = "\n".join(f"  {name:32} {get_preset(name).title}" for name in PRESETS)
+    return f"usage: biggan train PRESET [OPTIONS]\n\npresets:\n{lines}\n"

@@ -1,0 +1,149 @@
+"""The public artefact: one safetensors file with the generator, and all that is needed to use it in its header.
+
+A snapshot needs no flags, no data set and no training code. Each checkpoint contains one, so that whatever
+:func:`find_snapshot` is pointed at (a run, a checkpoint, a file), the same reader applies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from biggan.foundation.config import from_json, to_json
+from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.files import read_header, read_tensors, write_tensors
+from biggan.models.architecture import Architecture
+from biggan.models.contract import Generator, build_generator
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+SNAPSHOTS = "snapshots"
+CHECKPOINTS = "checkpoints"
+IN_CHECKPOINT = "snapshot.safetensors"
+LAST = "LAST"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotInfo:
+    """Everything about a snapshot but its weights."""
+
+    architecture: Architecture
+    class_names: tuple[str, ...]
+    """By class index; empty without classes."""
+    weights: str
+    """``ema`` (the moving average) or ``generator`` (the average was off)."""
+    images_seen: int
+    iterations: int
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Where the weights come from: versions, preset, data, seed, or the foreign file."""
+    standing_statistics: dict[str, Any] | None = None
+    """How the batch-norm statistics were re-estimated, or None for the running ones."""
+
+
+def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo) -> None:
+    """Write ``generator`` and ``info`` as one file, atomically."""
+    header = {
+        "format": FORMAT,
+        "architecture": to_json(info.architecture.resolved()),
+        "class_names": list(info.class_names),
+        "weights": info.weights,
+        "images_seen": info.images_seen,
+        "iterations": info.iterations,
+        "provenance": info.provenance,
+        "standing_statistics": info.standing_statistics,
+    }
+    write_tensors(path, generator.state_dict(), header)
+
+
+def read_info(path: Path) -> SnapshotInfo:
+    """Read the header of a snapshot file.
+
+    Raises:
+        UserError: not a snapshot, or one of a newer format.
+
+    """
+    header = read_header(path)
+    if header.get("format") != FORMAT:
+        raise UserError(
+            f"{path} is of snapshot format {header.get('format')}, this version reads {FORMAT}; update biggan-torch"
+        )
+    try:
+        return SnapshotInfo(
+            architecture=from_json(Architecture, header["architecture"], f"{path}: architecture"),
+            class_names=tuple(header["class_names"]),
+            weights=header["weights"],
+            images_seen=header["images_seen"],
+            iterations=header["iterations"],
+            provenance=header["provenance"],
+            standing_statistics=header["standing_statistics"],
+        )
+    except KeyError as error:
+        raise CorruptFileError(f"{path}: its header lacks {error}") from error
+
+
+def read_snapshot(path: Path) -> tuple[Generator, SnapshotInfo]:
+    """Return the generator of a snapshot file, on the CPU, in evaluation mode, and what is known about it.
+
+    Raises:
+        UserError: not a snapshot, or its weights are not exactly those of its architecture.
+
+    """
+    info = read_info(path)
+    with torch.device("meta"):
+        generator = build_generator(info.architecture)
+    load_exactly(generator, read_tensors(path), str(path))
+    return generator.eval().requires_grad_(False), info
+
+
+def load_exactly(network: torch.nn.Module, tensors: dict[str, Tensor], where: str) -> None:
+    """Assign ``tensors`` to ``network``: every one, no other, each of the right shape.
+
+    Raises:
+        CorruptFileError: names the first that is missing, left over or of another shape.
+
+    """
+    own = network.state_dict()
+    missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    wrong = sorted(name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape)
+    if missing or extra or wrong:
+        parts = [
+            f"{len(names)} {what}, first {names[0]}"
+            for names, what in ((missing, "missing"), (extra, "unknown"), (wrong, "of another shape"))
+            if names
+        ]
+        raise CorruptFileError(f"{where}: the weights do not fit the architecture: {'; '.join(parts)}")
+    network.load_state_dict(tensors, assign=True)
+
+
+def find_snapshot(path: Path) -> Path:
+    """Return the snapshot file that ``path`` means: itself, a checkpoint's, or a run's newest.
+
+    Raises:
+        UserError: nothing there that holds a generator.
+
+    """
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    if (path / IN_CHECKPOINT).is_file():
+        return path / IN_CHECKPOINT
+    candidates = {_number(file.stem): file for file in (path / SNAPSHOTS).glob(f"*{SUFFIX}")}
+    last = path / CHECKPOINTS / LAST
+    if last.is_file():
+        name = last.read_text().strip()
+        inside = path / CHECKPOINTS / name / IN_CHECKPOINT
+        if inside.is_file() and _number(name) not in candidates:
+            candidates[_number(name)] = inside
+    candidates.pop(-1, None)
+    if not candidates:
+        raise UserError(f"{path} is neither a run with a snapshot or checkpoint, nor a checkpoint, nor a snapshot")
+    return candidates[max(candidates)]
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isdigit() else -1

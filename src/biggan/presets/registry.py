@@ -1,0 +1,81 @@
+"""Published recipes by name. A preset is a function that returns a typed configuration; its docstring is its record."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from biggan.foundation.errors import unknown
+from biggan.training.configuration import TrainingConfig
+
+MODULES = ("digits", "biggan", "biggan_deep", "sagan", "sngan")
+"""One file a family, in the order in which they are listed."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A recipe: what it is, where it comes from, what it costs and what to expect."""
+
+    name: str
+    build: Callable[[], TrainingConfig]
+
+    @property
+    def description(self) -> str:
+        """Source, hardware, time and expected figure."""
+        return inspect.getdoc(self.build) or ""
+
+    @property
+    def title(self) -> str:
+        """The first line of the description."""
+        return self.description.partition("\n")[0]
+
+
+_FOUND: dict[str, Preset] = {}
+
+
+def preset(name: str) -> Callable[[Callable[[], TrainingConfig]], Callable[[], TrainingConfig]]:
+    """Register the decorated function as the preset ``name``."""
+
+    def register(build: Callable[[], TrainingConfig]) -> Callable[[], TrainingConfig]:
+        if name in _FOUND:
+            raise ValueError(f"preset '{name}' is registered already")
+        _FOUND[name] = Preset(name, build)
+        return build
+
+    return register
+
+
+class _Presets(Mapping[str, Preset]):
+    """All presets; their modules are imported when they are first looked at."""
+
+    def _load(self) -> dict[str, Preset]:
+        for module in MODULES:
+            importlib.import_module(f"biggan.presets.{module}")
+        return _FOUND
+
+    def __getitem__(self, name: str) -> Preset:
+        found = self._load()
+        if name not in found:
+            raise unknown("preset", name, found)
+        return found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+
+PRESETS: Mapping[str, Preset] = _Presets()
+
+
+def get_preset(name: str) -> Preset:
+    """Return the preset ``name``.
+
+    Raises:
+        UserError: there is none; the nearest names are listed.
+
+    """
+    return PRESETS[name]

@@ -1,0 +1,101 @@
+"""Bytes to files: pictures, sheets with class names, animations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from biggan.foundation.errors import UserError
+
+GAP = 2
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """Return one image uint8 [C, H, W] as a picture; of more than 3 channels the first is shown."""
+    array = image.numpy()
+    if array.shape[0] == 3:
+        return Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
+    return Image.fromarray(np.ascontiguousarray(array[0]))
+
+
+def sheet(images: Tensor, columns: int, row_names: Sequence[str] = ()) -> Image.Image:
+    """Return images uint8 [N, C, H, W] on a white sheet, row by row.
+
+    Pixel values are shown as they are: no rescaling to each sheet's minimum and maximum.
+
+    Args:
+        images: at least one.
+        columns: images a row.
+        row_names: written to the left of the rows.
+
+    """
+    count, _, height, width = images.shape
+    rows = -(-count // columns)
+    margin = min(max((len(name) for name in row_names), default=0), 24) * 6 + 6 if row_names else 0
+    mode = "L" if images.shape[1] != 3 else "RGB"
+    canvas = Image.new(mode, (margin + columns * (width + GAP) + GAP, rows * (height + GAP) + GAP), "white")
+    for place, image in enumerate(images):
+        left = margin + GAP + (place % columns) * (width + GAP)
+        canvas.paste(to_picture(image), (left, GAP + (place // columns) * (height + GAP)))
+    if row_names:
+        draw = ImageDraw.Draw(canvas)
+        for row, name in enumerate(row_names):
+            draw.text((3, GAP + row * (height + GAP) + max(height // 2 - 6, 0)), name[:24], fill="black")
+    return canvas
+
+
+def enlarge(picture: Image.Image, smallest: int = 400) -> Image.Image:
+    """Return the picture, repeated pixels making its shorter side at least ``smallest``."""
+    factor = max(1, -(-smallest // min(picture.size)))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def write_gif(path: Path, frames: Iterable[Image.Image], milliseconds: int = 80, *, hold_last: bool = False) -> None:
+    """Write an endless GIF; with ``hold_last`` its last frame stays for two seconds.
+
+    Raises:
+        UserError: no frames.
+
+    """
+    pictures = [frame.convert("RGB") if frame.mode != "L" else frame for frame in frames]
+    if not pictures:
+        raise UserError(f"{path}: no frames to show")
+    times = [milliseconds] * len(pictures)
+    if hold_last:
+        times[-1] = 2000
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False)
+
+
+def write_mp4(path: Path, frames: Iterable[Image.Image], frames_per_second: int = 24) -> None:
+    """Write an H.264 film.
+
+    Raises:
+        UserError: the extra ``video`` is not installed.
+
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(f"{path.name} needs PyAV: pip install 'biggan-torch[video]', or write a .gif") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), mode="w") as container:
+        stream: Any = None
+        for frame in frames:
+            # H.264 with 4:2:0 colour needs even sides.
+            even = frame.convert("RGB").crop((0, 0, frame.width // 2 * 2, frame.height // 2 * 2))
+            if stream is None:
+                stream = container.add_stream("libx264", rate=frames_per_second)
+                stream.width, stream.height, stream.pix_fmt = even.width, even.height, "yuv420p"
+            picture: Any = av.VideoFrame.from_image(even)  # type: ignore[no-untyped-call]
+            for packet in stream.encode(picture):
+                container.mux(packet)
+        if stream is None:
+            raise UserError(f"{path}: no frames to show")
+        for packet in stream.encode():
+            container.mux(packet)

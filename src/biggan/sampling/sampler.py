@@ -1,0 +1,111 @@
+"""A generator ready for use: classes by name or index, seeds, truncation -> images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from biggan.foundation.devices import choose_device
+from biggan.foundation.errors import UserError, nearest
+from biggan.models.contract import Generator
+from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_snapshot
+from biggan.sampling.draw import draw
+from biggan.sampling.latents import latents
+
+
+class Sampler:
+    """What ``biggan.load`` returns.
+
+    Attributes:
+        generator: the network, in evaluation mode.
+        class_names: by class index; empty without classes.
+        info: architecture, provenance, images seen.
+        path: the file it was read from.
+
+    """
+
+    def __init__(self, generator: Generator, info: SnapshotInfo, path: Path | None = None) -> None:
+        self.generator, self.info, self.path = generator, info, path
+        self.class_names = info.class_names
+
+    def class_index(self, name: str | int) -> int:
+        """Return the index of a class.
+
+        Args:
+            name: an int is an index; a word that is a class name is that name, even if it looks like a number;
+                ``id:7`` is an index.
+
+        Raises:
+            UserError: no such class; the five nearest names are listed.
+
+        """
+        classes = self.info.architecture.classes
+        if isinstance(name, str):
+            if name in self.class_names:
+                return self.class_names.index(name)
+            prefix, _, number = name.partition(":")
+            if prefix != "id" or not number.isdigit():
+                close = ", ".join(nearest(name, self.class_names)) or "none, the classes have no names"
+                raise UserError(f"no class '{name}'; nearest: {close} (an index is written id:7; there are {classes})")
+            name = int(number)
+        if not 0 <= name < max(classes, 1):
+            raise UserError(
+                f"no class with index {name}: there are {classes}, from 0"
+                if classes
+                else "this generator is unconditional: leave out the classes"
+            )
+        return name
+
+    def sample(
+        self,
+        classes: Sequence[str | int] | None = None,
+        seeds: Sequence[int] = (0,),
+        truncation: float | None = None,
+        kind: str = "resample",
+        chunk: int | None = None,
+    ) -> Tensor:
+        """Return images uint8 [N, C, H, W] on the CPU.
+
+        Image i depends on its seed and class only, not on its neighbours (to float noise).
+
+        Args:
+            classes: names or indices, paired with the seeds; one entry is repeated. By default classes cycle.
+            seeds: paired with the classes; one entry is repeated.
+            truncation: T; None draws from the whole prior.
+            kind: how to truncate: resample, scale, clamp or tfhub.
+            chunk: images drawn at a time.
+
+        Raises:
+            UserError: an unknown class, lists of different lengths, or a truncation out of range.
+
+        """
+        if classes is None:
+            labels = [i % max(self.info.architecture.classes, 1) for i in range(len(seeds))]
+        else:
+            labels = [self.class_index(name) for name in classes]
+        count = max(len(labels), len(seeds))
+        if len(labels) not in (1, count) or len(seeds) not in (1, count):
+            raise UserError(f"{len(labels)} classes and {len(seeds)} seeds cannot be paired; give equally many, or one")
+        labels = labels * count if len(labels) == 1 else labels
+        seeds = list(seeds) * count if len(seeds) == 1 else list(seeds)
+        z = latents(seeds, self.info.architecture.z_size, truncation, kind)
+        return draw(self.generator, z, torch.tensor(labels, dtype=torch.int64), chunk)
+
+
+def load(path: str | Path, device: str = "auto") -> Sampler:
+    """Return the generator of a run, a checkpoint or a snapshot, ready for use.
+
+    Args:
+        path: a run directory (its newest generator), a checkpoint directory, or a snapshot file.
+        device: auto (cuda, then mps, then cpu), cpu, cuda or mps.
+
+    Raises:
+        UserError: nothing there, damaged, or weights that do not fit.
+
+    """
+    found = find_snapshot(Path(path))
+    generator, info = read_snapshot(found)
+    return Sampler(generator.to(choose_device(device)), info, found)

@@ -1,0 +1,95 @@
+"""What each iteration consumes: real images from the loader, latents and labels by position.
+
+Every draw belongs to a position of the global batch and derives from (seed, purpose, clock, position); a rank asks for
+its slice of positions, so ranks, micro-batches and workers change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biggan.data.loader import Batch
+from biggan.foundation.seeding import normals, uniforms
+from biggan.training.engine import split_evenly
+from biggan.training.step import DiscriminatorBatch, GeneratorBatch, StepInputs
+
+
+class Share:
+    """A rank's consecutive part of a batch; sizes of ranks differ by at most one."""
+
+    def __init__(self, total: int, rank: int, ranks: int) -> None:
+        sizes = split_evenly(total, ranks)
+        self.total, self.size, self.offset = total, sizes[rank], sum(sizes[:rank])
+
+
+class FakeDraws:
+    """Latents and labels of fakes."""
+
+    def __init__(self, *, seed: int, z_size: int, class_weights: npt.NDArray[np.float64]) -> None:
+        """Prepare.
+
+        Args:
+            seed: of the run.
+            z_size: length of z.
+            class_weights: how often each class is drawn, [K], not normalised; [1] without classes.
+
+        """
+        self.seed, self.z_size = seed, z_size
+        self._edges = np.cumsum(class_weights) / class_weights.sum()
+
+    def draw(self, purpose: str, clock: int, share: Share) -> tuple[Tensor, Tensor]:
+        """Return latents float32 [B, z_size] and labels int64 [B] of a rank's share."""
+        z = normals(self.seed, f"{purpose} latent", clock, share.offset, share.size, self.z_size)
+        chance = uniforms(self.seed, f"{purpose} label", clock, share.offset, share.size, 1)[:, 0]
+        labels = np.minimum(np.searchsorted(self._edges, chance, side="right"), len(self._edges) - 1)
+        return torch.from_numpy(z), torch.from_numpy(labels.astype(np.int64))
+
+
+class StepDraws:
+    """Gathers the inputs of whole iterations."""
+
+    def __init__(
+        self,
+        loader: Iterator[Batch],
+        fakes: FakeDraws,
+        *,
+        discriminator: Share,
+        generator: Share,
+        discriminator_steps: int,
+        device: torch.device,
+    ) -> None:
+        self.loader, self.fakes, self.device = loader, fakes, device
+        self.discriminator, self.generator = discriminator, generator
+        self.steps = discriminator_steps
+
+    @property
+    def images_per_iteration(self) -> int:
+        """Real images that an iteration consumes, over all D steps and ranks."""
+        return self.steps * self.discriminator.total
+
+    def next(self, clock: int) -> tuple[StepInputs, tuple[str, ...]]:
+        """Return the inputs of the iteration that begins at ``clock``, and the problems met while reading."""
+        batches: list[DiscriminatorBatch] = []
+        problems: list[str] = []
+        for step in range(self.steps):
+            real = next(self.loader)
+            problems += real.problems
+            z, labels = self.fakes.draw("discriminator", clock + step * self.discriminator.total, self.discriminator)
+            batches.append(DiscriminatorBatch(*map(self._move, (real.images, real.labels, z, labels))))
+        z, labels = self.fakes.draw("generator", clock, self.generator)
+        inputs = StepInputs(
+            discriminator=tuple(batches),
+            generator=GeneratorBatch(self._move(z), self._move(labels)),
+            batch=self.discriminator.total,
+            generator_batch=self.generator.total,
+            images_seen=clock + self.images_per_iteration,
+        )
+        return inputs, tuple(problems)
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)

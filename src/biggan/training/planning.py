@@ -1,0 +1,150 @@
+"""Batch arithmetic and memory, before anything is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from biggan.foundation.errors import UserError
+from biggan.models.architecture import Architecture
+from biggan.models.contract import build_on_meta, count_parameters
+from biggan.training.configuration import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """How one network's batch is divided."""
+
+    batch: int
+    """Images of an update over all ranks."""
+    ranks: int
+    micro_batch: int
+    """Images a rank handles at once (the largest, where they differ by one)."""
+    accumulation: int
+    """Micro-batches of a rank for each update."""
+
+    def __str__(self) -> str:
+        """Return for example ``1 rank x 64 x 8 accumulated = 512``."""
+        ranks = f"{self.ranks} rank{'s' * (self.ranks != 1)}"
+        even = self.ranks * self.micro_batch * self.accumulation == self.batch
+        size = str(self.micro_batch) if even else f"{self.micro_batch - 1}..{self.micro_batch}"
+        return f"{ranks} x {size} x {self.accumulation} accumulated = {self.batch}"
+
+
+def plan_batch(option: str, batch: int, micro_batch: int | None, ranks: int) -> BatchPlan:
+    """Divide a batch over ranks and micro-batches; sizes differ by at most one.
+
+    Raises:
+        UserError: fewer images than ranks.
+
+    """
+    if batch < ranks:
+        raise UserError(f"{option} {batch}: there are {ranks} ranks, and each needs an image at least")
+    share = -(-batch // ranks)
+    accumulation = -(-share // min(micro_batch or share, share))
+    accumulation = min(accumulation, batch // ranks)
+    return BatchPlan(batch=batch, ranks=ranks, micro_batch=-(-share // accumulation), accumulation=accumulation)
+
+
+def plan(config: TrainingConfig, ranks: int) -> dict[str, BatchPlan]:
+    """Return the plans of D and G."""
+    generator_batch = config.generator_batch or config.batch
+    return {
+        "discriminator": plan_batch("--batch", config.batch, config.micro_batch, ranks),
+        "generator": plan_batch("--generator-batch", generator_batch, config.micro_batch, ranks),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPlan:
+    """Bytes on each device."""
+
+    weights: int
+    gradients: int
+    adam: int
+    average: int
+    activations: int
+    """Kept for the backward pass of the larger phase, at one micro-batch."""
+
+    @property
+    def total(self) -> int:
+        """The sum; libraries, fragmentation and temporary buffers come on top (about a quarter, and 0.5 GiB)."""
+        return sum(getattr(self, field.name) for field in dataclasses.fields(self))
+
+    def __str__(self) -> str:
+        """Return the parts in MiB."""
+        parts = ", ".join(f"{f.name} {getattr(self, f.name) / 2**20:,.0f}" for f in dataclasses.fields(self))
+        return f"about {self.total / 2**20:,.0f} MiB a device ({parts} MiB), libraries and temporary buffers on top"
+
+
+def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPlan:
+    """Estimate memory by running both phases without data and adding up what autograd keeps."""
+    networks = build_on_meta(config.model)
+    g, d = count_parameters(networks.generator), count_parameters(networks.discriminator)
+    narrow = torch.bfloat16 if config.precision == "bfloat16" else None
+    activations = max(
+        _kept_by_discriminator(networks.discriminator, config.model, 2 * plans["discriminator"].micro_batch, narrow),
+        _kept_by_generator(
+            networks.generator, networks.discriminator, config.model, plans["generator"].micro_batch, narrow
+        ),
+    )
+    return MemoryPlan(
+        weights=4 * (g + d),
+        gradients=4 * (g + d),
+        adam=8 * (g + d),
+        average=4 * g if config.ema.enabled else 0,
+        activations=activations,
+    )
+
+
+class _Keeper:
+    """Adds up the storages that autograd saves, each once, leaving out weights."""
+
+    def __init__(self, *networks: nn.Module) -> None:
+        self.known = {p.untyped_storage()._cdata for network in networks for p in network.parameters()}
+        self.kept: list[Tensor] = []  # holds the storages, so that none is freed and its address reused
+        self.bytes = 0
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self.known:
+            self.known.add(storage._cdata)
+            self.kept.append(tensor)
+            self.bytes += storage.nbytes()
+        return tensor
+
+
+def _kept_by_discriminator(
+    discriminator: nn.Module, architecture: Architecture, images: int, narrow: torch.dtype | None
+) -> int:
+    keeper = _Keeper(discriminator)
+    x = torch.empty(images, architecture.channels, *architecture.resolution, device="meta")
+    labels = torch.zeros(images, dtype=torch.int64, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(keeper, lambda t: t), _autocast(narrow):
+        discriminator(x, labels)
+    return keeper.bytes
+
+
+def _kept_by_generator(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    architecture: Architecture,
+    images: int,
+    narrow: torch.dtype | None,
+) -> int:
+    keeper = _Keeper(generator, discriminator)
+    discriminator.requires_grad_(False)
+    z = torch.empty(images, architecture.z_size, device="meta")
+    labels = torch.zeros(images, dtype=torch.int64, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(keeper, lambda t: t), _autocast(narrow):
+        discriminator(generator(z, labels), labels)
+    discriminator.requires_grad_(True)
+    return keeper.bytes
+
+
+def _autocast(narrow: torch.dtype | None) -> torch.autocast:
+    # Autocast follows the device of the tensors, and has no rules for "meta"; the CPU's are near enough.
+    return torch.autocast("cpu", dtype=narrow or torch.bfloat16, enabled=narrow is not None)

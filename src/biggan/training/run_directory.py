@@ -1,0 +1,120 @@
+"""The run directory: what lies there, and whether a command may go on in it.
+
+``config.json  log.txt  stats.jsonl  data_card.png  samples/  checkpoints/<images>/ + LAST
+snapshots/<images>.safetensors``
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from biggan.foundation.config import differences, from_json, option_name, to_json
+from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.files import read_json, write_json
+from biggan.training.configuration import TrainingConfig
+
+FORMAT = 1
+CONFIG = "config.json"
+LOG = "log.txt"
+STATS = "stats.jsonl"
+CARD = "data_card.png"
+SAMPLES = "samples"
+
+# What may differ when a run goes on without being another run. The rest of the configuration may change too, and is
+# logged; these are not even worth a line.
+_UNREMARKABLE = ("dry_run", "run_dir", "device", "data.workers", "data.check", "log.", "checkpoint.")
+# What makes it another run.
+_IDENTITY = ("model.", "seed")
+# Parts of the architecture that come about by another option.
+_OPTIONS = {
+    "model.resolution": "--resolution",
+    "model.classes": "--data: number of classes",
+    "model.channels": "--data or --data.channels: channels",
+}
+
+
+class RunDirectory:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def stored(self) -> dict[str, Any] | None:
+        """Return what ``config.json`` holds, or None where there is no run yet.
+
+        Raises:
+            UserError: the directory holds something that is no run, or its configuration cannot be read.
+
+        """
+        file = self.path / CONFIG
+        if file.is_file():
+            stored = read_json(file)
+            if not isinstance(stored, dict) or stored.get("format") != FORMAT or "config" not in stored:
+                raise CorruptFileError(f"{file} is not the configuration of a run of this version")
+            return stored
+        if self.path.exists():
+            if not self.path.is_dir():
+                raise UserError(f"--run-dir {self.path}: this is a file")
+            # A process killed before its first file was whole leaves only a temporary one.
+            left = sorted(p.name for p in self.path.iterdir() if not p.name.startswith(f".{CONFIG}."))
+            if left:
+                raise UserError(
+                    f"--run-dir {self.path}: not empty and not a run (no {CONFIG}; it holds {', '.join(left[:4])}). "
+                    "Nothing was changed; choose another directory."
+                )
+        return None
+
+    def stored_config(self) -> tuple[str, TrainingConfig] | None:
+        """Return preset and configuration of the run that lies here, or None.
+
+        Raises:
+            UserError: see :meth:`stored`.
+
+        """
+        stored = self.stored()
+        if stored is None:
+            return None
+        return str(stored["preset"]), from_json(TrainingConfig, stored["config"], str(self.path / CONFIG))
+
+    def write_config(self, preset: str, config: TrainingConfig, facts: dict[str, Any]) -> None:
+        """Write ``config.json``: the configuration as it was resolved, and what was derived from it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(
+            self.path / CONFIG,
+            {"format": FORMAT, "preset": preset, "config": to_json(config), **facts},
+        )
+
+    def log(self, message: str) -> None:
+        """Append lines to ``log.txt``."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with (self.path / LOG).open("a", encoding="utf-8") as file:
+            file.write("".join(f"{stamp} {line}\n" for line in message.splitlines() or [""]))
+
+
+def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:
+    """Return a sentence for every change with which a run may go on.
+
+    Raises:
+        UserError: a change that makes it another run; it names the option.
+
+    """
+    remarks = []
+    for name, (before, after) in differences(old, new).items():
+        if name.startswith(_IDENTITY):
+            option = _OPTIONS.get(name, option_name(name))
+            raise UserError(
+                f"{option} {_shown(after)}: this run was started with {_shown(before)}. That is part of what its "
+                "weights are; leave the option out to continue, or choose another --run-dir."
+            )
+        if not name.startswith(_UNREMARKABLE):
+            remarks.append(f"changed on resume: {option_name(name)} {_shown(before)} -> {_shown(after)}")
+    return remarks
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) if len(value) == 2 and isinstance(value[0], int) else " ".join(map(str, value))
+    return str(value)
