@@ -76,11 +76,13 @@ class Comparison:
             self._add(quantity, name, float((theirs != ours).sum()), 0.0)
             return
         difference = (ours.detach().double() - theirs.double()).abs()
+        # Where the reference itself has no number (a third singular value of a single row), none is right.
+        difference[ours.detach().isnan() & theirs.isnan()] = 0.0
         if relative:
-            norm = float(theirs.double().norm()) if scale is None else scale
+            norm = float(theirs.double().nan_to_num().norm()) if scale is None else scale
             self._add(quantity, name, float(difference.norm()) / (norm or 1.0), tolerance)
         else:
-            largest = float(theirs.abs().max()) if theirs.numel() else 0.0
+            largest = float(theirs.nan_to_num().abs().max()) if theirs.numel() else 0.0
             floor = ULPS * torch.finfo(theirs.dtype).eps * largest
             self._add(quantity, name, float(difference.max()) if theirs.numel() else 0.0, max(tolerance, floor))
 

@@ -19,7 +19,6 @@ def parse_seeds(words: Sequence[str]) -> list[int]:
 
     Raises:
         UserError: not numbers, or a range that runs backwards.
-
     """
     seeds: list[int] = []
     for part in (part for word in words for part in word.split(",") if part):
@@ -41,7 +40,6 @@ def choose_seeds(words: Sequence[str], count: int | None, default: int = 16) -> 
 
     Raises:
         UserError: both were given, or the count is not positive.
-
     """
     if words and count is not None:
         raise UserError("give --seeds or --count, not both (--count N means seeds 0 to N-1)")
@@ -55,7 +53,6 @@ def choose_classes(sampler: Sampler, words: Sequence[str]) -> list[int]:
 
     Raises:
         UserError: an unknown class.
-
     """
     chosen: list[int] = []
     for word in words:

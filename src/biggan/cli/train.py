@@ -43,17 +43,11 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
     preset = get_preset(name)
     base = preset.build()
     if "-h" not in words and "--help" not in words:
-        stored = RunDirectory(Path(run_dir)).stored_config()
-        if stored is not None:
-            stored_name, base = stored
-            if stored_name != name:
-                raise UserError(
-                    f"--run-dir {run_dir}: this run was started from the preset '{stored_name}', not '{name}'; "
-                    "continue with that, or choose another --run-dir"
-                )
-            base = dataclasses.replace(base, dry_run=False)
+        stored = RunDirectory(Path(run_dir)).stored_run()
+        if stored is not None and stored.preset == name:  # another preset is refused when the run is set up
             # A check is asked for once, not for ever.
-            base = dataclasses.replace(base, data=dataclasses.replace(base.data, check=False))
+            data = dataclasses.replace(stored.config.data, check=False)
+            base = dataclasses.replace(stored.config, dry_run=False, data=data)
     config = tyro.cli(
         TrainingConfig, default=base, args=words, prog=f"biggan train {name}", description=preset.description
     )

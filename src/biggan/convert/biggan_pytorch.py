@@ -90,7 +90,6 @@ def import_states(
 
     Raises:
         UserError: keys or shapes that are not of this layout.
-
     """
     if generator is None and discriminator is None:
         raise UserError("nothing to import: give a generator's or a discriminator's state dict")
@@ -400,7 +399,6 @@ def export_entry(names: Mapping[str, str], ours: Mapping[str, Tensor], key: str)
         names: from :func:`generator_names` or :func:`discriminator_names`.
         ours: tensors in our names (a state dict, gradients, moments).
         key: their name.
-
     """
     match = _VECTOR.fullmatch(key)
     if not match:

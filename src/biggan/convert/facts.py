@@ -76,7 +76,6 @@ def read_options(path: Path) -> dict[str, Any]:
 
     Raises:
         UserError: the file asks for a type that is not allowed, or holds no options.
-
     """
     import numpy as np
     import torch

@@ -22,7 +22,6 @@ def refuse_or_leave_out(source: ImageSource, corrupt: list[tuple[int, str]], con
 
     Raises:
         UserError: there are corrupt images and ``--data.skip-corrupt`` was not given; they are named.
-
     """
     if not corrupt:
         return
@@ -46,7 +45,6 @@ def check_all(
 
     Raises:
         UserError: see :func:`refuse_or_leave_out`.
-
     """
 
     def problem(index: int) -> str | None:

@@ -58,7 +58,6 @@ class ImageSource(ABC):
 
         Raises:
             UnreadableImageError: it is corrupt.
-
         """
 
     @abstractmethod
@@ -102,7 +101,6 @@ class SourceKind(ABC):
 
         Raises:
             UserError: what is there cannot be used; the message says why and what to do.
-
         """
 
 
@@ -121,7 +119,6 @@ def open_source(config: DataConfig, resolution: tuple[int, int]) -> ImageSource:
 
     Raises:
         UserError: no path, nothing there, or nothing that any kind of source recognises.
-
     """
     if config.path is None:
         raise UserError("this preset has no data of its own: say where your images are with --data PATH")

@@ -175,7 +175,6 @@ def list_folder(root: Path) -> Listing:
 
     Raises:
         UserError: the sub-folders are not classes (one that holds sub-folders itself; splits such as train and val).
-
     """
     remarks: list[str] = []
     entries = sorted(os.scandir(root), key=lambda entry: entry.name)

@@ -116,7 +116,6 @@ def make_loader(
         flip: mirror half of the images.
         workers: processes that decode; 0 reads in this one.
         pin: put batches into page-locked memory, for copies to a GPU that do not block.
-
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user chose, or all cores

@@ -26,7 +26,6 @@ def load_image(path: Path) -> Image.Image:
 
     Raises:
         UnreadableImageError: it cannot be decoded whole, or has no defined white.
-
     """
     try:
         with Image.open(path) as image:
@@ -68,7 +67,6 @@ def fit(image: Image.Image, resolution: tuple[int, int], channels: int) -> Image
 
     Raises:
         UserError: ``channels`` is neither 1 nor 3.
-
     """
     if channels not in (1, 3):
         raise UserError(f"--data.channels {channels}: image files have 1 (gray) or 3 (colour)")

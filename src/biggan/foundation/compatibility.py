@@ -29,7 +29,7 @@ SWITCHES: dict[str, Switch] = {
     OUTPUT_NORM_EPS: Switch("network", "the generator's last normalisation uses eps 1e-5 whatever eps is asked for"),
     BIASED_NORM: Switch(
         "network",
-        "batch norm computes the variance as E[x^2] - E[x]^2 and stores it without Bessel's correction",
+        "batch norm computes the variance as E[x^2] - E[x]^2, in float32, and stores it without Bessel's correction",
     ),
     OUTPUT_NORM_BATCH: Switch(
         "network", "the generator's last normalisation is a batch norm whatever normalisation is asked for"
@@ -52,7 +52,6 @@ def expand(names: tuple[str, ...], kind: Literal["network", "training"] | None =
 
     Raises:
         UserError: an unknown name, with the nearest known ones.
-
     """
     chosen: list[str] = []
     for name in names:

@@ -31,7 +31,6 @@ def from_json(kind: type[Config], value: Any, where: str = "") -> Config:
 
     Raises:
         UserError: an unknown name (with the nearest known ones) or a value of the wrong type.
-
     """
     return typing.cast(Config, _convert(kind, value, where))
 

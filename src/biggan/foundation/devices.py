@@ -12,7 +12,6 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
     Raises:
         UserError: it is not there.
-
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":

@@ -25,7 +25,6 @@ def parse_images(text: str) -> int:
 
     Raises:
         UserError: not a number of images.
-
     """
     match = re.fullmatch(r"\s*(\d+(?:_\d+)*)(\.\d+)?\s*([kKmMgG]i?)?\s*", text)
     if match is None:

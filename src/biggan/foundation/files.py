@@ -64,7 +64,6 @@ def read_json(path: Path) -> Any:
 
     Raises:
         CorruptFileError: it is not JSON.
-
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -102,7 +101,6 @@ def read_header(path: Path) -> dict[str, Any]:
 
     Raises:
         UserError: no such file, not a safetensors file, or one that this package did not write.
-
     """
     from safetensors import SafetensorError, safe_open
 
@@ -126,7 +124,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises:
         CorruptFileError: damaged or of another kind.
-
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -16,7 +16,6 @@ def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
     Returns:
         ``dtype`` [...], in [-1, 1].
-
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, not {images.dtype}")

@@ -28,7 +28,6 @@ class Registry(Generic[Entry]):
 
         Raises:
             ValueError: the name is taken.
-
         """
         if name in self._locations or name in self._loaded:
             raise ValueError(f"{self.kind} '{name}' is registered already")

@@ -43,7 +43,10 @@ class BatchNorm(nn.Module):
 
 
 class BiasedBatchNorm(BatchNorm):
-    """The reference's second batch norm: variance as E[x^2] - E[x]^2, stored without Bessel's correction."""
+    """The reference's second batch norm: variance as E[x^2] - E[x]^2, stored without Bessel's correction.
+
+    Moments are computed in float32 whatever x is, a habit that belongs to what is reproduced.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
@@ -58,9 +61,11 @@ class BiasedBatchNorm(BatchNorm):
 
     def batch_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean [C] and biased variance [C]."""
-        wide = at_least_float32(x)
-        mean = wide.mean(dim=(0, 2, 3))
-        return mean, wide.square().mean(dim=(0, 2, 3)) - mean.square()
+        single = x.float()
+        mean = single.mean(dim=(0, 2, 3))
+        variance = single.square().mean(dim=(0, 2, 3)) - mean.square()
+        kept = torch.promote_types(x.dtype, torch.float32)
+        return mean.to(kept), variance.to(kept)
 
 
 class InstanceNorm(nn.Module):

@@ -71,7 +71,6 @@ class DigitsJudge:
 
         Raises:
             UserError: the generator does not make ten classes at a multiple of 8x8 pixels.
-
         """
         architecture = generator.architecture
         if architecture.classes != 10 or any(side % SIDE for side in architecture.resolution):

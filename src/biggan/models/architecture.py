@@ -120,7 +120,6 @@ class Architecture:
 
         Raises:
             UserError: names the option and what would fit.
-
         """
         family = FAMILIES[self.family]
         h, w = self.resolution
@@ -191,7 +190,6 @@ class Architecture:
 
         Raises:
             UserError: an attention stage that does not occur, or channels that do not fit.
-
         """
         widths = self.generator_channels or tuple(
             self.generator_width * multiplier
@@ -219,7 +217,6 @@ class Architecture:
 
         Raises:
             UserError: an attention stage that does not occur, or channels that do not fit.
-
         """
         family = FAMILIES[self.family]
         multipliers, pattern = family.discriminator_plan(self.doublings)
@@ -323,7 +320,6 @@ def architecture(family: str, **values: Any) -> Architecture:
 
     Raises:
         UserError: an unknown family or name, or a value that does not fit.
-
     """
     known = [f.name for f in dataclasses.fields(Architecture)]
     for name in values:

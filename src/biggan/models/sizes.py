@@ -15,7 +15,6 @@ def parse_resolution(text: str) -> tuple[int, int]:
 
     Raises:
         UserError: neither form, or a size that cannot be built.
-
     """
     match = re.fullmatch(r"\s*(\d+)(?:\s*[x,]\s*(\d+))?\s*", text)
     if match is None:
@@ -43,7 +42,6 @@ def bottom_grid(height: int, width: int) -> tuple[int, int]:
 
     Raises:
         UserError: the size is not of the form (h0 * 2**k, w0 * 2**k); the nearest legal sizes are named.
-
     """
     grids = _grids(height, width) if _in_range(height, width) else []
     if not grids:

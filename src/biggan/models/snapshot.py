@@ -64,7 +64,6 @@ def read_info(path: Path) -> SnapshotInfo:
 
     Raises:
         UserError: not a snapshot, or one of a newer format.
-
     """
     header = read_header(path)
     if header.get("format") != FORMAT:
@@ -90,7 +89,6 @@ def read_snapshot(path: Path) -> tuple[Generator, SnapshotInfo]:
 
     Raises:
         UserError: not a snapshot, or its weights are not exactly those of its architecture.
-
     """
     info = read_info(path)
     with torch.device("meta"):
@@ -104,7 +102,6 @@ def load_exactly(network: torch.nn.Module, tensors: dict[str, Tensor], where: st
 
     Raises:
         CorruptFileError: names the first that is missing, left over or of another shape.
-
     """
     own = network.state_dict()
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
@@ -124,7 +121,6 @@ def find_snapshot(path: Path) -> Path:
 
     Raises:
         UserError: nothing there that holds a generator.
-
     """
     if path.is_file():
         return path

@@ -76,6 +76,5 @@ def get_preset(name: str) -> Preset:
 
     Raises:
         UserError: there is none; the nearest names are listed.
-
     """
     return PRESETS[name]

@@ -19,7 +19,6 @@ def training_film(run_dir: Path, path: Path, smallest: int = 320) -> int:
 
     Raises:
         UserError: the run has drawn none yet.
-
     """
     found = {int(folder.name): folder / FIXED for folder in (run_dir / SAMPLES).glob("*") if folder.name.isdigit()}
     frames = [_captioned(found[images], images, smallest) for images in sorted(found) if found[images].is_file()]

@@ -27,7 +27,6 @@ def draw(generator: Generator, z: Tensor, condition: Tensor, chunk: int | None =
         z: float [N, z_size].
         condition: labels int64 [N], or embeddings float [N, n].
         chunk: images at a time; halved for the rest of the call when a GPU runs out of memory.
-
     """
     parameter = next(generator.parameters())
     size = chunk or default_chunk(generator)

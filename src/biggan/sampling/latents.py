@@ -33,7 +33,6 @@ def latents(seeds: Sequence[int], size: int, truncation: float | None = None, ki
 
     Raises:
         UserError: an unknown kind, or T out of range.
-
     """
     if kind not in TRUNCATION_KINDS:
         raise unknown("--truncation-kind", kind, TRUNCATION_KINDS)

@@ -32,7 +32,6 @@ def sheet(images: Tensor, columns: int, row_names: Sequence[str] = ()) -> Image.
         images: at least one.
         columns: images a row.
         row_names: written to the left of the rows.
-
     """
     count, _, height, width = images.shape
     rows = -(-count // columns)
@@ -60,7 +59,6 @@ def write_gif(path: Path, frames: Iterable[Image.Image], milliseconds: int = 80,
 
     Raises:
         UserError: no frames.
-
     """
     pictures = [frame.convert("RGB") if frame.mode != "L" else frame for frame in frames]
     if not pictures:
@@ -77,7 +75,6 @@ def write_mp4(path: Path, frames: Iterable[Image.Image], frames_per_second: int 
 
     Raises:
         UserError: the extra ``video`` is not installed.
-
     """
     try:
         import av

@@ -24,7 +24,6 @@ class Sampler:
         class_names: by class index; empty without classes.
         info: architecture, provenance, images seen.
         path: the file it was read from.
-
     """
 
     def __init__(self, generator: Generator, info: SnapshotInfo, path: Path | None = None) -> None:
@@ -40,7 +39,6 @@ class Sampler:
 
         Raises:
             UserError: no such class; the five nearest names are listed.
-
         """
         classes = self.info.architecture.classes
         if isinstance(name, str):
@@ -80,7 +78,6 @@ class Sampler:
 
         Raises:
             UserError: an unknown class, lists of different lengths, or a truncation out of range.
-
         """
         if classes is None:
             labels = [i % max(self.info.architecture.classes, 1) for i in range(len(seeds))]
@@ -104,7 +101,6 @@ def load(path: str | Path, device: str = "auto") -> Sampler:
 
     Raises:
         UserError: nothing there, damaged, or weights that do not fit.
-
     """
     found = find_snapshot(Path(path))
     generator, info = read_snapshot(found)

@@ -38,7 +38,6 @@ def class_sheets(
         truncation: T; None draws from the whole prior.
         kind: how to truncate.
         chunk: images drawn at a time.
-
     """
     seeds = list(seeds) if seeds is not None else list(range(columns))
     z = latents(seeds, generator.architecture.z_size, truncation, kind)

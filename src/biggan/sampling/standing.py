@@ -76,7 +76,6 @@ class StandingStatistics:
 
         Raises:
             ValueError: no batch has been added.
-
         """
         if not self.batches:
             raise ValueError("standing statistics need at least one batch")
@@ -100,7 +99,6 @@ def write_with_standing_statistics(
 
     Raises:
         UserError: the generator has no batch norm.
-
     """
     generator = copy.deepcopy(sampler.generator)
     if not batch_norms(generator):

@@ -140,7 +140,6 @@ class CheckpointStore:
 
         Raises:
             UserError: there are checkpoints, but all are damaged.
-
         """
         last = self.last()
         if last is None:
@@ -162,7 +161,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         UserError: incomplete or damaged.
-
     """
     if not (path / STATE_JSON).is_file():
         raise CorruptFileError(f"{path / STATE_JSON} is missing")
@@ -184,7 +182,6 @@ def restore(checkpoint: Checkpoint, state: TrainState) -> None:
 
     Raises:
         UserError: its tensors do not fit the networks.
-
     """
     tensors = read_tensors(checkpoint.path / STATE_TENSORS)
     if state.average.network is not None:

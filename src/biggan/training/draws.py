@@ -37,7 +37,6 @@ class FakeDraws:
             seed: of the run.
             z_size: length of z.
             class_weights: how often each class is drawn, [K], not normalised; [1] without classes.
-
         """
         self.seed, self.z_size = seed, z_size
         self._edges = np.cumsum(class_weights) / class_weights.sum()

@@ -68,7 +68,6 @@ class FiniteGuard:
 
         Raises:
             NonFiniteError: naming the step and the first bad tensor.
-
         """
         if not bool(self.bad.item()):
             return
@@ -91,7 +90,7 @@ class Engine:
 
     device: torch.device
     accumulation: Mapping[str, int] = field(default_factory=dict)
-    """Micro-batches for each update, by network; 1 where absent."""
+    """Micro-batches for each update, by network; as many as the discriminator's where absent."""
     regularizers: Mapping[str, Sequence[Regularizer]] = field(default_factory=dict)
     narrow: torch.dtype | None = None
     """Autocast to this type."""
@@ -121,7 +120,7 @@ class Engine:
         for other, network in state.networks.items():
             network.requires_grad_(other == name)
         state.optimizers[name].zero_grad(set_to_none=False)
-        update = Update(parts=self.accumulation.get(name, 1))
+        update = Update(parts=self.accumulation.get(name, self.accumulation.get("discriminator", 1)))
         yield update
         self._finish(state, name, update)
 
@@ -175,7 +174,6 @@ class Update:
 
         Raises:
             UserError: fewer rows than micro-batches.
-
         """
         rows = len(tensors[0])
         self.total = total or rows

@@ -226,7 +226,6 @@ def check_ranks_agree(tensors: dict[str, Tensor]) -> None:
 
     Raises:
         UserError: ranks differ; names the first tensor.
-
     """
     if distributed.world_size() == 1:
         return

@@ -51,7 +51,6 @@ def train_loop(run: Run, hooks: Sequence[Hook], statistics: Statistics, checkpoi
 
     Raises:
         NonFiniteError: a loss or gradient was not finite.
-
     """
     state, duration = run.state, run.config.duration
     state.generator.train()

@@ -27,7 +27,6 @@ def load_own_step(location: str) -> OwnStep:
 
     Raises:
         UserError: no such file or function, or the file fails.
-
     """
     file, separator, name = location.rpartition(":")
     if not separator or not name.isidentifier():

@@ -39,7 +39,6 @@ def plan_batch(option: str, batch: int, micro_batch: int | None, ranks: int) -> 
 
     Raises:
         UserError: fewer images than ranks.
-
     """
     if batch < ranks:
         raise UserError(f"{option} {batch}: there are {ranks} ranks, and each needs an image at least")

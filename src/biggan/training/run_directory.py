@@ -7,6 +7,7 @@ snapshots/<images>.safetensors``
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,17 @@ _OPTIONS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """What ``config.json`` tells about a run when it was last started."""
+
+    preset: str
+    config: TrainingConfig
+    class_names: tuple[str, ...]
+    images: int
+    ranks: int
+
+
 class RunDirectory:
     """One run on disk."""
 
@@ -46,7 +58,6 @@ class RunDirectory:
 
         Raises:
             UserError: the directory holds something that is no run, or its configuration cannot be read.
-
         """
         file = self.path / CONFIG
         if file.is_file():
@@ -66,17 +77,27 @@ class RunDirectory:
                 )
         return None
 
-    def stored_config(self) -> tuple[str, TrainingConfig] | None:
-        """Return preset and configuration of the run that lies here, or None.
+    def stored_run(self) -> StoredRun | None:
+        """Return the run that lies here, or None.
 
         Raises:
             UserError: see :meth:`stored`.
-
         """
         stored = self.stored()
         if stored is None:
             return None
-        return str(stored["preset"]), from_json(TrainingConfig, stored["config"], str(self.path / CONFIG))
+        try:
+            return StoredRun(
+                preset=str(stored["preset"]),
+                config=from_json(TrainingConfig, stored["config"], str(self.path / CONFIG)),
+                class_names=tuple(stored["data"]["class_names"]),
+                images=int(stored["data"]["images"]),
+                ranks=int(stored["used"]["ranks"]),
+            )
+        except KeyError as error:
+            raise CorruptFileError(
+                f"{self.path / CONFIG} lacks {error}; restore it, or use another --run-dir"
+            ) from error
 
     def write_config(self, preset: str, config: TrainingConfig, facts: dict[str, Any]) -> None:
         """Write ``config.json``: the configuration as it was resolved, and what was derived from it."""
@@ -99,7 +120,6 @@ def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:
 
     Raises:
         UserError: a change that makes it another run; it names the option.
-
     """
     remarks = []
     for name, (before, after) in differences(old, new).items():

@@ -42,7 +42,7 @@ from biggan.training.optimizers import make_adam
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.planning import BatchPlan, plan, plan_memory
 from biggan.training.run import Run
-from biggan.training.run_directory import CARD, RunDirectory, refuse_another_run
+from biggan.training.run_directory import CARD, RunDirectory, StoredRun, refuse_another_run
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, score_separately, score_together, train_step
 from biggan.version import __version__
@@ -64,17 +64,19 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
 
     Raises:
         UserError: parts that do not fit together.
-
     """
     network = expand((*config.model.compatibility, *config.compatibility), "network")
     model = dataclasses.replace(config.model, compatibility=network)
     if config.resolution is not None:
         model = dataclasses.replace(model, resolution=config.resolution)
+    log = config.log
     if source is not None:
         model = dataclasses.replace(model, channels=source.channels, classes=len(source.class_names))
+        if log.judge == "digits" and config.data.path != "digits":
+            log = dataclasses.replace(log, judge="none")  # it knows these ten classes only
     model.validate()
     resolved = dataclasses.replace(
-        config, model=model, resolution=None, compatibility=expand(config.compatibility, "training")
+        config, model=model, log=log, resolution=None, compatibility=expand(config.compatibility, "training")
     )
     return dataclasses.replace(resolved, micro_batch=plan(resolved, ranks)["discriminator"].micro_batch)
 
@@ -108,7 +110,6 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
 
     Raises:
         UserError: anything wrong with the options, the data or the run directory.
-
     """
     device = choose_device(config.device, launch.local_rank())
     if device.type == "cuda":
@@ -122,13 +123,13 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
 
 def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome:
     directory = RunDirectory(Path(config.run_dir or Path("runs") / preset))
-    before = directory.stored_config()
+    stored = directory.stored_run()
     own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
     ADVERSARIAL_LOSSES[config.loss]  # an unknown one is an error now
     source = open_source(config.data, config.resolution or config.model.resolution)
     ranks = distributed.world_size()
     config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
-    remarks = _compare(before, preset, config)
+    remarks = _compare(stored, preset, config, source, ranks)
     if config.data.check:
         check_all(source, config.data, lambda results: tqdm(results, total=len(source), unit="img", desc="checking"))
     plans = plan(config, ranks)
@@ -202,17 +203,35 @@ def _run(run: Run) -> Outcome:
     return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, signal=signal)
 
 
-def _compare(before: tuple[str, TrainingConfig] | None, preset: str, config: TrainingConfig) -> list[str]:
-    """Compare with the run that lies in the directory; see ``refuse_another_run``."""
-    if before is None:
+def _compare(
+    stored: StoredRun | None, preset: str, config: TrainingConfig, source: ImageSource, ranks: int
+) -> list[str]:
+    """Return a sentence for each change since the run in the directory was last started.
+
+    Raises:
+        UserError: a change that makes it another run.
+    """
+    if stored is None:
         return []
-    stored_preset, stored = before
-    if stored_preset != preset:
+    if stored.preset != preset:
         raise UserError(
-            f"--run-dir {config.run_dir}: this run was started from the preset '{stored_preset}', not '{preset}'; "
+            f"--run-dir {config.run_dir}: this run was started from the preset '{stored.preset}', not '{preset}'; "
             "continue with that, or choose another --run-dir"
         )
-    return refuse_another_run(stored, config)
+    remarks = refuse_another_run(stored.config, config)
+    if stored.class_names != source.class_names:
+        changed = next(pair for pair in zip(stored.class_names, source.class_names, strict=False) if pair[0] != pair[1])
+        raise UserError(
+            f"--data {config.data.path}: class '{changed[1]}' stands where this run has '{changed[0]}'; its generator "
+            "would confuse them. Restore the classes, or choose another --run-dir."
+        )
+    if stored.images != len(source):
+        remarks.append(
+            f"the data changed: {stored.images:,} -> {len(source):,} images; their order from here on is another one"
+        )
+    if stored.ranks != ranks:
+        remarks.append(f"changed on resume: ranks {stored.ranks} -> {ranks}")
+    return remarks
 
 
 def _make_state(config: TrainingConfig, device: torch.device, own: OwnStep) -> TrainState:

@@ -74,7 +74,6 @@ class TrainState:
         Raises:
             KeyError: a tensor is missing.
             ValueError: a tensor is left over or has another shape.
-
         """
         remaining = dict(tensors)
         for name, network in self.networks.items():

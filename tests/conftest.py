@@ -1,0 +1,96 @@
+"""What tests share: tiny real data, tiny real models."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from biggan.data.configuration import DataConfig
+from biggan.models.architecture import Architecture, architecture
+from biggan.training.configuration import (
+    AdamConfig,
+    CheckpointConfig,
+    LogConfig,
+    MovingAverageConfig,
+    TrainingConfig,
+)
+
+FAMILIES = ("biggan", "biggan-deep", "sagan", "sngan")
+DATA = Path(__file__).parent / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "cuda" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def tiny(family: str = "biggan", **values: Any) -> Architecture:
+    """Return a width-4 architecture of any family, 16 px, gray, ten classes."""
+    small: dict[str, Any] = {
+        "resolution": (16, 16),
+        "channels": 1,
+        "classes": 10,
+        "latent_size": 12,
+        "generator_width": 4,
+        "discriminator_width": 4,
+        "generator_attention": (),
+        "discriminator_attention": (),
+    }
+    if family.startswith("biggan"):
+        small["shared_embedding"] = 4
+    return architecture(family, **{**small, **values})
+
+
+def tiny_config(run_dir: Path | None = None, family: str = "biggan", **values: Any) -> TrainingConfig:
+    """Return a run on digits that takes milliseconds an iteration."""
+    model = values.pop("model", {})
+    config = TrainingConfig(
+        data=DataConfig(path="digits"),
+        run_dir=None if run_dir is None else str(run_dir),
+        device="cpu",
+        batch=8,
+        duration=160,
+        model=tiny(family, **model) if isinstance(model, dict) else model,
+        generator_adam=AdamConfig(learning_rate=1e-3),
+        discriminator_adam=AdamConfig(learning_rate=4e-3),
+        ema=MovingAverageConfig(decay=0.9),
+        checkpoint=CheckpointConfig(every=10**9),
+        log=LogConfig(every=80, samples_every=10**9, sheet_columns=2, tensorboard=False),
+    )
+    return dataclasses.replace(config, **values)
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes class folders of small random PNGs."""
+
+    def make(classes: dict[str, int], size: tuple[int, int] = (20, 24), name: str = "images", seed: int = 0) -> Path:
+        root = tmp_path / name
+        draw = np.random.default_rng(seed)
+        for title, count in classes.items():
+            folder = root / title
+            folder.mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                pixels = draw.integers(0, 256, (*size, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i:04}.png")
+        return root
+
+    return make
+
+
+def assert_same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """Compare two sets of tensors bitwise."""
+    assert one.keys() == other.keys()
+    different = [name for name in one if not torch.equal(one[name], other[name])]
+    assert not different, f"{len(different)} tensors differ, first {different[0]}"

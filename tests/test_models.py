@@ -1,0 +1,341 @@
+"""Every architecture, every kind of size: contracts over the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biggan.foundation.errors import UserError
+from biggan.layers.normalization import AffineNorm, BatchNorm, ConditionalNorm
+from biggan.layers.spectral_norm import spectrally_normalized
+from biggan.models.architecture import FAMILIES as REGISTERED
+from biggan.models.architecture import Architecture, SpectralNorm, architecture
+from biggan.models.contract import build, build_generator, build_on_meta, count_parameters
+from biggan.models.sizes import bottom_grid, nearest_sizes, parse_resolution
+from tests.conftest import FAMILIES, tiny
+
+OFF = SpectralNorm(enabled=False)
+
+
+def test_all_registered_families_are_tested() -> None:
+    assert tuple(sorted(REGISTERED)) == tuple(sorted(FAMILIES))
+
+
+def check(a: Architecture, images: int = 2) -> None:
+    """Build, run both ways, and compare every shape and range that the contract promises."""
+    networks = build(a, seed=1)
+    z = torch.randn(images, a.z_size)
+    labels = torch.arange(images) % max(a.classes, 1)
+    fakes = networks.generator(z, labels)
+    assert fakes.shape == (images, a.channels, *a.resolution)
+    assert float(fakes.detach().abs().max()) <= 1
+    again = build(a, seed=1).generator
+    split = again.synthesize(z, again.embed(labels))
+    assert torch.allclose(split, fakes, atol=1e-5), "embedding and synthesis, apart, are the whole"
+    scores = networks.discriminator(fakes, labels)
+    assert scores.shape == (images, 1)
+    scores.sum().backward()
+    for network in networks:
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"resolution": (32, 32), "channels": 3},
+        {"resolution": (48, 48), "channels": 2},
+        {"resolution": (96, 96), "channels": 3},
+        {"resolution": (64, 16), "channels": 4},
+        {"resolution": (26, 26)},
+        {"classes": 0},
+        {"classes": 1},
+        {"classes": 37, "channels": 5},
+        {"generator_spectral_norm": OFF, "discriminator_spectral_norm": OFF},
+        {"generator_attention": ("stage:0", "16"), "discriminator_attention": ("8",)},
+        {"generator_init": "normal", "discriminator_init": "xavier"},
+        {"wide_discriminator": False},
+        {"inplace_activation": True},
+        {"channels": 3, "channel_order": "bgr"},
+    ],
+    ids=lambda values: ",".join(f"{k}={v}" for k, v in values.items())[:60] or "plain",
+)
+def test_every_family(family: str, values: dict[str, Any]) -> None:
+    check(tiny(family, **values))
+
+
+@pytest.mark.parametrize("normalization", ["batch", "instance", "group", "layer", "none"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_normalisation_of_g(family: str, normalization: str) -> None:
+    check(tiny(family, normalization=normalization))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("hierarchical", [True, False])
+@pytest.mark.parametrize("classes", [0, 10])
+def test_deep_at_every_depth(depth: int, hierarchical: bool, classes: int) -> None:
+    a = tiny(
+        "biggan-deep",
+        resolution=(64, 64),
+        generator_depth=depth,
+        discriminator_depth=depth,
+        hierarchical_latent=hierarchical,
+        classes=classes,
+        generator_attention=("32",),
+        discriminator_attention=("16",),
+    )
+    check(a)
+    blocks = [len(stage) for stage in build_on_meta(a).generator.stages]
+    assert blocks == [depth, depth, depth + 1, depth]
+
+
+@pytest.mark.parametrize("hierarchical", [True, False])
+@pytest.mark.parametrize("shared", [0, 6])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_every_way_of_conditioning(hierarchical: bool, shared: int, classes: int) -> None:
+    values = {"hierarchical_latent": hierarchical, "shared_embedding": shared, "classes": classes}
+    if hierarchical and not shared and classes:
+        with pytest.raises(UserError, match="needs a shared class embedding"):
+            tiny("biggan", **values).validate()
+        return
+    a = tiny("biggan", **values)
+    check(a)
+    generator = build_on_meta(a).generator
+    conditional = bool(classes) or hierarchical
+    kind = ConditionalNorm if conditional else AffineNorm
+    assert isinstance(generator.stages[0][0].norm1, kind)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("side", [16, 32, 64, 128, 256, 512, 1024])
+def test_all_square_powers_of_two(family: str, side: int) -> None:
+    networks = build_on_meta(tiny(family, resolution=(side, side)))
+    z = torch.empty(2, networks.generator.architecture.z_size, device="meta")
+    labels = torch.zeros(2, dtype=torch.int64, device="meta")
+    fakes = networks.generator(z, labels)
+    assert fakes.shape[2:] == (side, side)
+    assert networks.discriminator(fakes, labels).shape == (2, 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(3, 16), st.integers(3, 16), st.integers(1, 6), st.sampled_from(FAMILIES))
+def test_all_legal_sizes(h0: int, w0: int, k: int, family: str) -> None:
+    height, width = h0 << k, w0 << k
+    if min(height, width) < 16 or max(height, width) > 1024:
+        with pytest.raises(UserError, match="nearest"):
+            bottom_grid(height, width)
+        return
+    networks = build_on_meta(tiny(family, resolution=(height, width), latent_size=24))
+    z = torch.empty(1, networks.generator.architecture.z_size, device="meta")
+    labels = torch.zeros(1, dtype=torch.int64, device="meta")
+    fakes = networks.generator(z, labels)
+    assert fakes.shape[2:] == (height, width)
+    assert networks.discriminator(fakes, labels).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [
+        ((128, 128), (4, 4)),
+        ((96, 96), (6, 6)),
+        ((256, 64), (16, 4)),
+        ((256, 48), (16, 3)),
+        ((16, 16), (4, 4)),
+        ((26, 26), (13, 13)),
+    ],
+)
+def test_bottom_grids(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    assert bottom_grid(*size) == grid
+
+
+def test_impossible_sizes_name_their_neighbours() -> None:
+    assert set(nearest_sizes(100, 100)) == {(96, 96), (104, 104), (88, 88)} | set() or (96, 96) in nearest_sizes(
+        100, 100
+    )
+    with pytest.raises(UserError, match=r"100x100.*nearest: 96x96, 104x104"):
+        parse_resolution("100")
+    with pytest.raises(UserError, match="nearest: 16x16"):
+        parse_resolution("8")
+    with pytest.raises(UserError, match="1024x1024"):
+        parse_resolution("4000")
+    with pytest.raises(UserError, match=r"nearest.*256x64|nearest.*64"):
+        parse_resolution("256x66")
+    with pytest.raises(UserError, match="write 128"):
+        parse_resolution("big")
+    assert parse_resolution("256x64") == (256, 64)
+
+
+def test_attention_by_resolution_and_by_stage() -> None:
+    by_size = architecture("biggan").generator_stages()
+    assert [s.attention for s in by_size] == [False, False, False, True, False]
+    by_stage = architecture("biggan", generator_attention=("stage:3",)).generator_stages()
+    assert by_stage == by_size
+    several = architecture("biggan", generator_attention=("16", "32", "stage:0")).generator_stages()
+    assert [s.attention for s in several] == [True, True, True, False, False]
+    tall = architecture(
+        "biggan", resolution=(256, 64), generator_attention=("64x16",), discriminator_attention=("128",)
+    )
+    assert [s.attention for s in tall.generator_stages()] == [False, True, False, False]
+    thirty_two = tiny("biggan", resolution=(32, 32), discriminator_attention=("8",))
+    assert [s.attention for s in thirty_two.discriminator_stages()] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_attention_that_never_occurs_is_an_error(network: str) -> None:
+    a = tiny("biggan", **{f"{network}_attention": ("64",)})
+    with pytest.raises(UserError, match=rf"--model.{network}-attention 64.*its stages give"):
+        a.validate()
+    with pytest.raises(UserError, match="stage:9"):
+        tiny("biggan", **{f"{network}_attention": ("stage:9",)}).validate()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_resolved_architectures_build_the_same_network(family: str) -> None:
+    a = tiny(
+        family, resolution=(64, 64), latent_size=13, generator_attention=("16",), discriminator_attention=("stage:1",)
+    )
+    r = a.resolved()
+    r.validate()
+    assert r.bottom == (4, 4)
+    assert r.latent_size == a.z_size
+    assert r.generator_channels is not None
+    for one, other in zip(build_on_meta(a), build_on_meta(r), strict=True):
+        shapes = {k: v.shape for k, v in one.state_dict().items()}
+        assert shapes == {k: v.shape for k, v in other.state_dict().items()}
+    assert r.resolved() == r
+
+
+def test_a_hierarchical_latent_divides_evenly() -> None:
+    a = tiny("biggan", resolution=(64, 64), latent_size=22)
+    assert (a.z_size, a.latent_slots) == (20, 5)
+    with pytest.raises(UserError, match="5 stages share it"):
+        tiny("biggan", resolution=(64, 64), latent_size=4).validate()
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UserError, match="nearest: latent_size"):
+        architecture("biggan", latentsize=3)
+    with pytest.raises(UserError, match="unknown architecture 'bigan'; nearest: biggan"):
+        architecture("bigan")
+    with pytest.raises(UserError, match="neither a shared embedding"):
+        architecture("sngan", shared_embedding=8).validate()
+    with pytest.raises(UserError, match="channels"):
+        architecture("biggan", channels=0)
+
+
+# -- golden rules ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_which_modules_are_spectrally_normalised(family: str) -> None:
+    """All convolutions and linear layers of G but SNGAN's; its embeddings never (SAGAN's tables are); all of D."""
+    a = tiny(family, generator_attention=("16",), discriminator_attention=("8",))
+    networks = build_on_meta(a)
+    for network, expected in ((networks.generator, family != "sngan"), (networks.discriminator, True)):
+        normalized = spectrally_normalized(network)
+        for name, module in network.named_modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                assert (name in normalized) == expected, name
+    tables = {n for n, m in networks.generator.named_modules() if isinstance(m, torch.nn.Embedding)}
+    normalized_tables = tables & spectrally_normalized(networks.generator).keys()
+    if family == "sagan":
+        assert normalized_tables == tables
+    else:
+        assert not normalized_tables
+    assert "head.class_embedding" in spectrally_normalized(networks.discriminator)
+
+
+def test_the_shared_embedding_is_never_normalised() -> None:
+    generator = build_on_meta(tiny("biggan")).generator
+    assert generator.class_embedding is not None
+    assert "class_embedding" not in spectrally_normalized(generator)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gain_is_one_at_zero_embedding(family: str) -> None:
+    """With condition zero every conditional norm is its plain norm: what one missing `1 +` would break."""
+    generator = build(tiny(family)).generator
+    norms = [m for m in generator.modules() if isinstance(m, ConditionalNorm)]
+    assert norms
+    for norm in norms:
+        weight = norm.gain.weight
+        channels = weight.shape[0] if family.startswith("biggan") else weight.shape[1]
+        x = torch.randn(2, channels, 4, 4)
+        if not family.startswith("biggan"):
+            torch.nn.init.zeros_(norm.gain.weight), torch.nn.init.zeros_(norm.bias.weight)
+            condition = torch.zeros(2, len(weight))
+        else:
+            condition = torch.zeros(2, weight.shape[1])
+        norm.gain.eval(), norm.bias.eval()
+        if family == "sagan":
+            continue  # 0 / sigma(0) is undefined; its gain is 1 + table like the others'
+        assert torch.equal(norm(x, condition), norm.norm(x))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_d_sees_negative_pixels(family: str) -> None:
+    """The first operation on the image must not be a relu (a public implementation of BigGAN-deep had one)."""
+    discriminator = build(tiny(family, channels=3), seed=3).discriminator.eval()
+    x = -torch.rand(2, 3, 16, 16) - 0.1
+    labels = torch.tensor([0, 1])
+    assert not torch.allclose(discriminator(x, labels), discriminator(x * 0.5, labels))
+
+
+def test_the_output_norm_follows_unless_told_otherwise() -> None:
+    def eps(**values: Any) -> float:
+        norm = build_on_meta(tiny("biggan", norm_eps=1e-4, **values)).generator.output_norm.norm
+        assert isinstance(norm, BatchNorm)
+        return norm.eps
+
+    assert eps() == 1e-4
+    assert eps(compatibility=("output-norm-eps-1e-5",)) == 1e-5
+    assert eps(normalization="instance", compatibility=("output-norm-always-batch",)) == 1e-4
+
+
+def test_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(5)
+    one = build(tiny("biggan"), seed=2).generator.state_dict()
+    torch.manual_seed(6)
+    two = build(tiny("biggan"), seed=2).generator.state_dict()
+    other = build(tiny("biggan"), seed=3).generator.state_dict()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    assert not torch.equal(one["linear.weight"], other["linear.weight"])
+
+
+def test_building_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build(tiny("biggan"))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_channel_order_is_a_view_of_the_same_network() -> None:
+    rgb = build(tiny("biggan", channels=3), seed=1)
+    bgr = build(tiny("biggan", channels=3, channel_order="bgr"), seed=1)
+    z, y = torch.randn(2, rgb.generator.architecture.z_size), torch.tensor([0, 1])
+    one, other = rgb.generator.eval()(z, y), bgr.generator.eval()(z, y)
+    assert torch.equal(one, other.flip(1))
+    assert torch.allclose(rgb.discriminator.eval()(one, y), bgr.discriminator.eval()(other, y), atol=1e-6)
+
+
+def test_inplace_activation_changes_d_and_only_d() -> None:
+    a = tiny("biggan", resolution=(64, 64))
+    plain, inplace = build(a, seed=1), build(dataclasses.replace(a, inplace_activation=True), seed=1)
+    z, y = torch.randn(2, a.z_size), torch.tensor([0, 1])
+    x = plain.generator.eval()(z, y)
+    assert torch.equal(x, inplace.generator.eval()(z, y))
+    assert not torch.allclose(plain.discriminator.eval()(x, y), inplace.discriminator.eval()(x, y))
+
+
+def test_counts() -> None:
+    assert count_parameters(build_on_meta(architecture("biggan")).generator) == 70_433_988
+    with torch.device("meta"):
+        assert build_generator(architecture("biggan")).architecture.family == "biggan"

@@ -1,0 +1,150 @@
+"""Every preset: counts, records, and two steps at width 4."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from biggan.data.configuration import DataConfig
+from biggan.foundation.errors import UserError
+from biggan.models.architecture import Architecture
+from biggan.models.contract import build_on_meta, count_parameters
+from biggan.models.snapshot import read_info
+from biggan.presets.registry import PRESETS, get_preset
+from biggan.training.configuration import LogConfig, TrainingConfig
+from biggan.training.planning import plan
+from biggan.training.setup import resolve, train
+from tests.conftest import DATA
+
+NAMES = tuple(PRESETS)
+SCRIPTS = {
+    "launch_BigGAN_bs256x8.sh": "biggan-pytorch-bs256x8",
+    "launch_BigGAN_bs512x4.sh": "biggan-pytorch-bs512x4",
+    "launch_BigGAN_ch64_bs256x8.sh": "biggan-pytorch-ch64",
+    "launch_BigGAN_deep.sh": "biggan-pytorch-deep",
+    "launch_SAGAN_bs128x2_ema.sh": "biggan-pytorch-sagan",
+    "launch_SNGAN.sh": "biggan-pytorch-sngan",
+    "launch_cifar_ema.sh": "biggan-pytorch-cifar10",
+}
+RECORDED: dict[str, Any] = json.loads((DATA / "launch_scripts.json").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_are_those_in_the_record(name: str) -> None:
+    preset = get_preset(name)
+    networks = build_on_meta(preset.build().model)
+    match = re.search(r"Parameters:\s+G ([\d,]+),\s+D ([\d,]+)", preset.description)
+    assert match, "the docstring states the parameter counts"
+    g, d = (int(number.replace(",", "")) for number in match.groups())
+    assert (count_parameters(networks.generator), count_parameters(networks.discriminator)) == (g, d)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_record_is_complete(name: str) -> None:
+    text = get_preset(name).description
+    for word in ("Source", "Hardware", "time", "Expect"):
+        assert re.search(word, text, re.IGNORECASE), f"{name} does not state {word}"
+
+
+def test_every_launch_script_has_its_preset() -> None:
+    assert RECORDED.keys() == SCRIPTS.keys()
+
+
+@pytest.mark.parametrize(("script", "name"), SCRIPTS.items())
+def test_launch_scripts(script: str, name: str) -> None:
+    """Everything that the script's resolved options say about the networks and their training."""
+    options, config = RECORDED[script]["options"], get_preset(name).build()
+    model, networks = config.model, build_on_meta(config.model)
+    assert count_parameters(networks.generator) == RECORDED[script]["G_parameters"]
+    assert count_parameters(networks.discriminator) == RECORDED[script]["D_parameters"]
+    assert model.z_size == RECORDED[script]["G_dim_z_effective"]
+    assert model.resolution == (options["resolution"],) * 2
+    assert model.classes == options["n_classes"]
+    assert (model.generator_width, model.discriminator_width) == (options["G_ch"], options["D_ch"])
+    assert model.wide_discriminator == options["D_wide"]
+    deep = options["model"] == "BigGANdeep"
+    assert (model.family == "biggan-deep") == deep
+    if deep:
+        assert (model.generator_depth, model.discriminator_depth) == (options["G_depth"], options["D_depth"])
+    assert model.hierarchical_latent == options["hier"]
+    assert bool(model.shared_embedding) == options["G_shared"]
+    names = {"ortho": "orthogonal", "N02": "normal", "xavier": "xavier"}
+    assert (model.generator_init, model.discriminator_init) == (names[options["G_init"]], names[options["D_init"]])
+    assert model.norm_eps == options["BN_eps"]
+    assert model.generator_spectral_norm.eps == model.discriminator_spectral_norm.eps == options["SN_eps"]
+    for adam, letter in ((config.generator_adam, "G"), (config.discriminator_adam, "D")):
+        assert adam.learning_rate == options[f"{letter}_lr"]
+        assert (adam.beta1, adam.beta2, adam.eps) == (
+            options[f"{letter}_B1"],
+            options[f"{letter}_B2"],
+            options["adam_eps"],
+        )
+    assert config.discriminator_steps == options["num_D_steps"]
+    assert config.batch == options["batch_size"] * options["num_D_accumulations"]
+    assert (config.generator_batch or config.batch) == options["batch_size"] * options["num_G_accumulations"]
+    assert config.generator_orthogonal == options["G_ortho"]
+    assert config.discriminator_orthogonal == options["D_ortho"]
+    assert config.ema.enabled == options["ema"]
+    if options["ema"]:
+        assert config.ema.decay == options["ema_decay"]
+        assert config.ema.start == options["ema_start"] * config.batch * config.discriminator_steps
+    per_iteration = config.batch * config.discriminator_steps
+    assert config.checkpoint.every == options["save_every"] * per_iteration
+    assert config.checkpoint.keep_best == options["num_best_copies"]
+    assert config.seed == options["seed"]
+    assert config.fake_labels == "uniform"
+    assert not config.compatibility
+    assert not model.compatibility
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_steps_at_width_4(name: str, tmp_path: Path) -> None:
+    """The real thing, narrow and with few classes and small batches, on digits at the preset's own size."""
+    preset = get_preset(name).build()
+    side = preset.model.resolution[0]
+    width = {"generator_width": 4, "discriminator_width": 4, "latent_size": min(preset.model.latent_size, 20)}
+    if preset.model.shared_embedding:
+        width["shared_embedding"] = 4
+    config = dataclasses.replace(
+        preset,
+        data=dataclasses.replace(preset.data, path="digits", channels=1, workers=0),
+        run_dir=str(tmp_path / "run"),
+        device="cpu",
+        batch=2 if side > 128 else 4,
+        micro_batch=2,
+        duration=2 * preset.discriminator_steps * (2 if side > 128 else 4),
+        model=dataclasses.replace(preset.model, **width),
+        log=LogConfig(every=1, samples_every=10**9, sheet_columns=1, sample_batch=4, tensorboard=False),
+    )
+    outcome = train(config, name)
+    assert outcome.images_seen == config.duration
+    info = read_info(next((tmp_path / "run" / "snapshots").glob("*.safetensors")))
+    assert info.iterations == 2
+    assert info.weights == ("ema" if preset.ema.enabled else "generator")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_micro_batches_are_fixed_and_divide_evenly(name: str) -> None:
+    config = get_preset(name).build()
+    assert config.micro_batch is not None
+    plans = plan(resolve(config, None, 1), 1)
+    assert plans["discriminator"].micro_batch == config.micro_batch
+    assert plans["discriminator"].accumulation * config.micro_batch == config.batch
+
+
+def test_an_unknown_preset_names_its_neighbours() -> None:
+    with pytest.raises(UserError, match=r"unknown preset 'biggan-265'; nearest: biggan-256"):
+        get_preset("biggan-265")
+
+
+def test_presets_are_what_they_say() -> None:
+    assert isinstance(get_preset("digits").build(), TrainingConfig)
+    assert get_preset("digits").build().data == DataConfig(path="digits")
+    assert isinstance(get_preset("biggan-512").build().model, Architecture)
+    assert torch.get_num_threads() >= 1
