@@ -80,10 +80,10 @@ def snapshot(network: nn.Module) -> dict[str, Tensor]:
 # -- losses ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
+@pytest.mark.parametrize("name", list(ADVERSARIAL_LOSSES))
 def test_every_loss(name: str) -> None:
     loss: AdversarialLoss = ADVERSARIAL_LOSSES[name]()
-    worse = torch.tensor([[0.5]], requires_grad=True)
+    worse = torch.tensor([[0.5]])
     on_fake, on_real = loss.discriminator(worse, -worse)
     assert on_fake.shape == on_real.shape == ()
     assert float(loss.discriminator(worse - 1, -worse + 1)[0]) < float(on_fake)
@@ -273,7 +273,7 @@ def test_a_bad_gradient_skips_the_update_and_is_named(network: str) -> None:
     before = copy.deepcopy({k: v.clone() for k, v in state.tensors().items()})
     state.iterations = 1
     name, parameter = list(state.networks[network].named_parameters())[3]
-    handle = parameter.register_hook(lambda grad: grad * float("nan"))
+    handle = parameter.requires_grad_().register_hook(lambda grad: grad * float("nan"))
     train_step(state, make_inputs(a, seed=1), objective, engine)
     handle.remove()
     for key, value in state.tensors().items():

@@ -54,31 +54,31 @@ def test_a_folder_of_images_from_the_command_line(
     words = ["train", "digits", "--data", str(root), "--run-dir", str(run), "--batch", "8", "--duration", "20", *SMALL]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    for part in ("2 classes: blue 7, red 5", "1 rank x 8 x 1 accumulated = 8", "finished: 32 images"):
+    for part in ("2 classes: blue 7, red 5", "1 rank x 8 x 1 accumulated = 8", "finished: 24 images"):
         assert part in printed
-    assert (run / "snapshots" / "32.safetensors").is_file()
-    assert (run / "samples" / "32" / "classes.png").is_file()
+    assert (run / "snapshots" / "24.safetensors").is_file()
+    assert (run / "samples" / "24" / "classes.png").is_file()
     for name in ("fixed", "interpolation_zy", "interpolation_z", "interpolation_y"):
-        assert (run / "samples" / "32" / f"{name}.png").is_file()
-    assert last_checkpoint(run).name == "32"
+        assert (run / "samples" / "24" / f"{name}.png").is_file()
+    assert last_checkpoint(run).name == "24"
     assert (run / "data_card.png").is_file()
     assert "2 classes: blue 7, red 5" in (run / "log.txt").read_text()
     stored = json.loads((run / "config.json").read_text())
     assert stored["preset"] == "digits"
     assert stored["config"]["micro_batch"] == 8
     assert stored["used"]["discriminator"]["accumulation"] == 1
-    info = read_info(run / "snapshots" / "32.safetensors")
+    info = read_info(run / "snapshots" / "24.safetensors")
     assert info.class_names == ("blue", "red")
     assert info.architecture.channels == 3
     assert info.architecture.resolution == (16, 16)
-    assert (info.images_seen, info.iterations, info.weights) == (32, 2, "ema")
+    assert (info.images_seen, info.iterations, info.weights) == (24, 3, "ema")
 
     assert main(words) == 0
-    assert "is finished: 32 of 20 images" in capsys.readouterr().out
+    assert "is finished: 24 of 20 images" in capsys.readouterr().out
     assert main([*words, "--duration", "60"]) == 0
-    assert "continuing at 32 images" in capsys.readouterr().out
+    assert "continuing at 24 images" in capsys.readouterr().out
     assert last_checkpoint(run).name == "64"
-    assert (run / "snapshots" / "32.safetensors").is_file()
+    assert (run / "snapshots" / "24.safetensors").is_file()
 
 
 def test_the_default_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,14 +137,13 @@ def test_mistakes_are_named(words: list[str], message: str, tmp_path: Path, caps
     if words[0] == "train":
         words = [*words, "--run-dir", str(run), "--device", "cpu", "--duration", "32"]
     assert main(words) == 2
-    assert message in capsys.readouterr().err
+    printed = capsys.readouterr().err.replace("│", " ")  # options are checked by a parser that draws boxes
+    assert message in " ".join(printed.split())
     assert not run.exists(), "nothing was begun"
 
 
 def test_unknown_options_name_their_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["train", "digits", "--bacth", "3"])
-    assert exit_.value.code == 2
+    assert main(["train", "digits", "--bacth", "3"]) == 2
     captured = capsys.readouterr()
     assert "--batch" in captured.err + captured.out
 

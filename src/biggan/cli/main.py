@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except SystemExit as exit_:  # the option parser's way of leaving, after a message of its own
+        return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

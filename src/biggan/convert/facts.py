@@ -81,7 +81,9 @@ def read_options(path: Path) -> dict[str, Any]:
     import torch
     from torch import nn
 
-    allowed: list[Any] = [nn.ReLU, np.dtype, np.ndarray, np.core.multiarray.scalar]  # type: ignore[attr-defined]
+    scalar = np.float64(0).__reduce__()[0]  # the function by which NumPy numbers are restored; its home has moved
+    allowed: list[Any] = [nn.ReLU, np.dtype, np.ndarray]
+    allowed += [(scalar, f"numpy.{home}.multiarray.scalar") for home in ("core", "_core")]
     allowed += [getattr(np.dtypes, f"{kind}DType") for kind in ("Float64", "Float32", "Int64", "Int32")]
     try:
         with torch.serialization.safe_globals(allowed):

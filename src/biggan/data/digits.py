@@ -43,13 +43,13 @@ class Digits(ImageSource):
         self.channels = config.channels or 1
         self.class_names = tuple(map(str, range(10)))
         self.in_memory = True
-        self._images = to_bytes(images[order])
+        enlarged = to_bytes(images[order]).repeat(height // SIDE, axis=1).repeat(width // SIDE, axis=2)
+        self._images = np.repeat(enlarged[:, None], self.channels, axis=1)
 
     def read(self, index: int) -> ImageArray:
         """Return image ``index``, uint8 [C, H, W]."""
-        height, width = self.resolution
-        enlarged = self._images[index].repeat(height // SIDE, axis=0).repeat(width // SIDE, axis=1)
-        return np.broadcast_to(enlarged, (self.channels, height, width)).copy()
+        image: ImageArray = self._images[index]
+        return image
 
     def notes(self) -> SourceNotes:
         """Return what is known about the digits."""

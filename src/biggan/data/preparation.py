@@ -7,6 +7,7 @@ colour as asked, centre crop to the target's aspect, Lanczos resize with antiali
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,11 @@ def fit(image: Image.Image, resolution: tuple[int, int], channels: int) -> Image
     image = image.convert("L" if channels == 1 else "RGB")
     height, width = resolution
     scale = min(image.width / width, image.height / height)
-    box_width, box_height = width * scale, height * scale
-    left, top = (image.width - box_width) / 2, (image.height - box_height) / 2
-    if (box_width, box_height) == (image.width, image.height):
-        left = top = 0.0
-    resized = image.resize(
-        (width, height), Image.Resampling.LANCZOS, box=(left, top, left + box_width, top + box_height)
-    )
-    array = np.asarray(resized)
+    crop_width, crop_height = max(round(width * scale), 1), max(round(height * scale), 1)
+    left, top = (image.width - crop_width) // 2, (image.height - crop_height) // 2
+    # Cut first: a resize of a part would let the filter see what lies beyond it.
+    image = image.crop((left, top, left + crop_width, top + crop_height))
+    array = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
 
 
@@ -120,13 +118,15 @@ def _is_deep_colour(image: Image.Image) -> bool:
 
 
 def _deep_colour(path: Path) -> Image.Image:
-    """Decode a 16-bit colour PNG and scale it to 8 bits."""
+    """Decode a 16-bit colour PNG, which Pillow would cut to 8 bits, and scale it to 8 bits with rounding."""
     import torch
     from torchvision.io import ImageReadMode, decode_image
 
     data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
     try:
-        planes = decode_image(data, ImageReadMode.UNCHANGED).numpy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # its successor needs FFmpeg on the machine
+            planes = decode_image(data, ImageReadMode.UNCHANGED).numpy()
     except RuntimeError as error:
         raise UnreadableImageError(str(error)) from error
     pixels = np.round(planes.astype(np.float64) / 257.0).astype(np.uint8).transpose(1, 2, 0)

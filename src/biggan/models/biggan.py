@@ -17,10 +17,11 @@ _GENERATOR = {
     8: (16, 16, 8, 8, 4, 2, 1, 1, 1),
 }
 
-# k -> D's widths out of each stage. The last stage does not halve; up to k = 3 the last two do not.
+# k -> D's widths out of each stage. The last stage does not halve; at k = 3 (the CIFAR table) the last two do not.
+# Below, D goes down to the bottom grid: one that stops at 8x8 at 16 px judges patches, and G then varies much less.
 _DISCRIMINATOR = {
-    1: (4, 4, 4),
-    2: (4, 4, 4),
+    1: (2, 4, 8),
+    2: (2, 4, 8),
     3: (4, 4, 4, 4),
     4: (1, 2, 4, 8, 16),
     5: (1, 2, 4, 8, 16, 16),
@@ -38,7 +39,7 @@ def generator_multipliers(doublings: int) -> tuple[int, ...]:
 def discriminator_plan(doublings: int) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     """Return D's widths out of each stage, and which stages halve."""
     widths = _DISCRIMINATOR[doublings]
-    halvings = {1: 1, 2: 1, 3: 2}.get(doublings, doublings)
+    halvings = 2 if doublings == 3 else doublings
     return widths, tuple(i < halvings for i in range(len(widths)))
 
 

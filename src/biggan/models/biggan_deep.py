@@ -9,10 +9,10 @@ from __future__ import annotations
 from biggan.models.architecture import Family
 from biggan.models.biggan import generator_multipliers
 
-# k -> D's widths out of the stem, then out of each stage; every stage halves but at 32 px and below.
+# k -> D's widths out of the stem, then out of each stage; from k = 4 every stage halves.
 _DISCRIMINATOR = {
-    1: (4, 4, 4),
-    2: (4, 4, 4),
+    1: (2, 4, 8, 8),
+    2: (2, 4, 8, 8),
     3: (4, 4, 4, 4),
     4: (1, 2, 4, 8, 16),
     5: (1, 2, 4, 8, 16, 16),
@@ -25,7 +25,7 @@ _DISCRIMINATOR = {
 def discriminator_plan(doublings: int) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     """Return D's widths out of the stem and of each stage, and which stages halve."""
     widths = _DISCRIMINATOR[doublings]
-    halvings = {1: 1, 2: 1, 3: 2}.get(doublings, doublings)
+    halvings = 2 if doublings == 3 else doublings
     return widths, tuple(i < halvings for i in range(len(widths) - 1))
 
 

@@ -40,7 +40,7 @@ def generator_multipliers(doublings: int) -> tuple[int, ...]:
 def discriminator_plan(doublings: int) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     """Return D's widths out of each stage, and which stages halve."""
     widths = _DISCRIMINATOR[doublings]
-    halvings = {1: 1, 2: 1, 3: 2, 4: 5}.get(doublings, doublings)
+    halvings = {3: 2, 4: 5}.get(doublings, doublings)
     return widths, tuple(i < halvings for i in range(len(widths)))
 
 

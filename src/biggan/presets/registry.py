@@ -61,6 +61,9 @@ class _Presets(Mapping[str, Preset]):
             raise unknown("preset", name, found)
         return found[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._load()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._load())
 

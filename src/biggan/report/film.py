@@ -14,7 +14,7 @@ SAMPLES = "samples"
 _CAPTION = 16
 
 
-def training_film(run_dir: Path, path: Path, smallest: int = 320) -> int:
+def training_film(run_dir: Path, path: Path, smallest: int = 200) -> int:
     """Write ``path`` from the sheets that a run has drawn; return the number of frames.
 
     Raises:

@@ -19,7 +19,8 @@ class OwnStep:
     step: StepFunction
     """Called as ``biggan.training.step.train_step`` is."""
     prepare: Callable[[TrainState], None] | None
-    """The file's function ``prepare(state)``, if any: called once, before weights are loaded, to add networks."""
+    """The file's function ``prepare(state)``, if any: called once, before weights are loaded, with the run's
+    own random numbers, to add networks."""
 
 
 def load_own_step(location: str) -> OwnStep:

@@ -28,6 +28,7 @@ from biggan.foundation.config import to_json
 from biggan.foundation.devices import choose_device
 from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
+from biggan.foundation.seeding import derive_seed
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build, build_on_meta, count_parameters
@@ -247,7 +248,9 @@ def _make_state(config: TrainingConfig, device: torch.device, own: OwnStep) -> T
         average=MovingAverage(config.ema, generator, all_buffers=all_buffers),
     )
     if own.prepare is not None:
-        own.prepare(state)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(config.seed, "weights of the user's networks"))
+            own.prepare(state)
     return state
 
 
