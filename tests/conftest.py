@@ -66,7 +66,7 @@ def tiny_config(run_dir: Path | None = None, family: str = "biggan", **values: A
         discriminator_adam=AdamConfig(learning_rate=4e-3),
         ema=MovingAverageConfig(decay=0.9),
         checkpoint=CheckpointConfig(every=10**9),
-        log=LogConfig(every=80, samples_every=10**9, sheet_columns=2, tensorboard=False),
+        log=LogConfig(every=80, samples_every=10**9, sheet_columns=2, interpolation_rows=2, tensorboard=False),
     )
     return dataclasses.replace(config, **values)
 

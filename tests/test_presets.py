@@ -39,7 +39,7 @@ RECORDED: dict[str, Any] = json.loads((DATA / "launch_scripts.json").read_text()
 def test_counts_are_those_in_the_record(name: str) -> None:
     preset = get_preset(name)
     networks = build_on_meta(preset.build().model)
-    match = re.search(r"Parameters:\s+G ([\d,]+),\s+D ([\d,]+)", preset.description)
+    match = re.search(r"Parameters:\s+G\s+([\d,]+),\s+D\s+([\d,]+)", preset.description)
     assert match, "the docstring states the parameter counts"
     g, d = (int(number.replace(",", "")) for number in match.groups())
     assert (count_parameters(networks.generator), count_parameters(networks.discriminator)) == (g, d)
@@ -120,7 +120,9 @@ def test_two_steps_at_width_4(name: str, tmp_path: Path) -> None:
         micro_batch=2,
         duration=2 * preset.discriminator_steps * (2 if side > 128 else 4),
         model=dataclasses.replace(preset.model, **width),
-        log=LogConfig(every=1, samples_every=10**9, sheet_columns=1, sample_batch=4, tensorboard=False),
+        log=LogConfig(
+            every=1, samples_every=10**9, sheet_columns=1, interpolation_rows=1, sample_batch=4, tensorboard=False
+        ),
     )
     outcome = train(config, name)
     assert outcome.images_seen == config.duration

@@ -50,7 +50,9 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
     """Overwrite ``tensors`` on every process with those of the first."""
     if world_size() > 1:
         for tensor in tensors:
-            dist.broadcast(tensor, src=0)
+            message = tensor.detach().contiguous()  # whatever its layout in memory
+            dist.broadcast(message, src=0)
+            tensor.detach().copy_(message)
 
 
 def broadcast_object(value: object) -> object:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HEADER_KEY = "biggan"
+_UNFINISHED = ".writing-"
 
 
 def sync_directory(directory: Path) -> None:
@@ -38,7 +39,17 @@ def sync_file(path: Path) -> None:
 
 def temporary_name(path: Path) -> Path:
     """Return the name beside ``path`` under which this process writes it before the rename."""
-    return path.with_name(f".{path.name}.writing-{os.getpid()}")
+    return path.with_name(f".{path.name}{_UNFINISHED}{os.getpid()}")
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove, from ``directory`` and all below, what killed processes were writing under such names.
+
+    Only for a directory that one process (or one group of ranks) owns: another's write would be lost.
+    """
+    for path in directory.rglob(f".*{_UNFINISHED}*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -23,6 +23,7 @@ from biggan.foundation.files import (
     digest,
     read_json,
     read_tensors,
+    remove_unfinished,
     sync_directory,
     write_atomically,
     write_json,
@@ -115,10 +116,11 @@ class CheckpointStore:
         shutil.rmtree(leaving, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what a killed process left half-written or half-removed."""
+        """Remove what a killed process left half-written or half-removed, here and in the rest of the run."""
         for path in self.root.glob(".*"):
             if path.is_dir() and path.name.startswith((_WRITING, _LEAVING)):
                 shutil.rmtree(path, ignore_errors=True)
+        remove_unfinished(self.root.parent)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

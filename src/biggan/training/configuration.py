@@ -107,6 +107,8 @@ class LogConfig:
     """Interval of sample sheets."""
     sheet_columns: int = 10
     """Images a class on a class sheet."""
+    interpolation_rows: int = 16
+    """Rows of the three interpolation sheets."""
     sample_batch: int = 64
     """Images drawn at a time for sheets."""
     tensorboard: bool = True
@@ -115,7 +117,7 @@ class LogConfig:
     """A judge that scores the samples at the same interval and chooses the best checkpoints."""
 
     def __post_init__(self) -> None:
-        for name in ("every", "samples_every", "sheet_columns", "sample_batch"):
+        for name in ("every", "samples_every", "sheet_columns", "interpolation_rows", "sample_batch"):
             if getattr(self, name) < 1:
                 raise UserError(f"--log.{name.replace('_', '-')} {getattr(self, name)}: must be positive")
 
@@ -165,6 +167,8 @@ class TrainingConfig:
     log: LogConfig = field(default_factory=LogConfig)
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
+    channels_last: bool = True
+    """Keep images and filters with the channels innermost in memory, which is faster on CPUs and with bfloat16."""
     compatibility: tuple[str, ...] = ()
     """Named differences of the reference implementation to reproduce; biggan-pytorch means all."""
 

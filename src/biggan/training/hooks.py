@@ -142,9 +142,9 @@ def _print_progress(run: Run, numbers: dict[str, float]) -> None:
 class Samples(AtIntervals):
     """Sheets from the published generator: fixed latents, every class, and the three interpolations."""
 
-    def __init__(self, every: int, *, columns: int, chunk: int, seed: int) -> None:
+    def __init__(self, every: int, *, columns: int, rows: int, chunk: int) -> None:
         super().__init__(every)
-        self.columns, self.chunk, self.seed = columns, chunk, seed
+        self.columns, self.rows, self.chunk = columns, rows, chunk
 
     def _act(self, run: Run) -> None:
         """Draw and write, on the first process."""
@@ -157,7 +157,7 @@ class Samples(AtIntervals):
             for number, page in enumerate(pages):
                 save(page, folder / (f"classes_{number}.png" if number else "classes.png"))
             for kind in ("zy", "z", "y"):
-                images = interpolation_sheet(generator, kind, chunk=self.chunk)
+                images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
                 save(sheet(images, 10), folder / f"interpolation_{kind}.png")
 
     def _fixed(self, generator: Generator) -> Image.Image:

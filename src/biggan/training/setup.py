@@ -187,8 +187,8 @@ def _run(run: Run) -> Outcome:
     samples = Samples(
         config.log.samples_every,
         columns=config.log.sheet_columns,
+        rows=config.log.interpolation_rows,
         chunk=config.log.sample_batch,
-        seed=config.seed,
     )
     checkpoints = Checkpoints(config.checkpoint.every)
     judging = [] if config.log.judge == "none" else [Judging(config.log.samples_every, config.log.judge)]
@@ -237,7 +237,9 @@ def _compare(
 
 def _make_state(config: TrainingConfig, device: torch.device, own: OwnStep) -> TrainState:
     networks = build(config.model, config.seed)
-    generator, discriminator = networks.generator.to(device), networks.discriminator.to(device)
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    generator = networks.generator.to(device, memory_format=layout)  # type: ignore[call-overload]
+    discriminator = networks.discriminator.to(device, memory_format=layout)  # type: ignore[call-overload]
     all_buffers = EMA_ALL_BUFFERS in config.compatibility
     state = TrainState(
         networks={"generator": generator, "discriminator": discriminator},

@@ -91,9 +91,17 @@ class TrainState:
         optimizer = self.optimizers[name]
         for key, parameter in self.networks[name].named_parameters():
             prefix = f"optimizer/{name}/{key}/"
-            kinds = [other[len(prefix) :] for other in remaining if other.startswith(prefix)]
-            if kinds:
-                optimizer.state[parameter] = {kind: remaining.pop(prefix + kind).to(parameter.device) for kind in kinds}
+            moments = {
+                other[len(prefix) :]: remaining.pop(other) for other in list(remaining) if other.startswith(prefix)
+            }
+            if moments:
+                # The fused optimizer walks over raw memory: moments must lie there as their parameter does.
+                optimizer.state[parameter] = {
+                    kind: torch.empty_like(parameter, requires_grad=False).copy_(value)
+                    if value.shape == parameter.shape
+                    else value.to(parameter.device)
+                    for kind, value in moments.items()
+                }
 
 
 def _check_shapes(name: str, own: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> None:
