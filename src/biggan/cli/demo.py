@@ -51,7 +51,7 @@ def main(words: list[str]) -> int:
     path_z = path_through(z, 12, "spherical", loop=True)
     path_y = path_through(embed_on_cpu(sampler.generator, torch.arange(10)), 12, "linear", loop=True)
     frames = draw(sampler.generator, path_z, path_y)
-    write_gif(pictures["interpolation"], (enlarge(to_picture(frame), 128) for frame in frames), 60)
+    write_gif(pictures["interpolation"], (enlarge(to_picture(frame), 256) for frame in frames), 60)
     training_film(run, pictures["training"])
     verdict = DigitsJudge().judge(sampler.generator)
     print("\npictures:")
