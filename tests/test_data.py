@@ -18,12 +18,15 @@ from PIL import Image, ImageCms
 from biggan.data import card
 from biggan.data.checking import check_all
 from biggan.data.configuration import DataConfig
-from biggan.data.contract import SOURCES, ImageSource, open_source
+from biggan.data.contract import ImageSource
+from biggan.data.decoding import load_image
 from biggan.data.digits import load_digits, to_levels
-from biggan.data.loader import Reader, collate, make_loader
+from biggan.data.loader import Reader, make_loader
+from biggan.data.opening import open_source
 from biggan.data.order import DataOrder
-from biggan.data.preparation import fit, fit_array, load_image
+from biggan.data.preparation import Preparation, fit, fit_array
 from biggan.foundation.errors import UserError
+from biggan.training.draws import Share
 
 MakeFolder = Callable[..., Path]
 
@@ -44,7 +47,7 @@ def write_hdf5(path: Path, images: np.ndarray[Any, Any], labels: np.ndarray[Any,
 # -- the contract, over every source -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=list(SOURCES))
+@pytest.fixture(params=["digits", "folder", "hdf5"])
 def any_source(request: pytest.FixtureRequest, make_folder: MakeFolder, tmp_path: Path) -> ImageSource:
     if request.param == "digits":
         return opened("digits")
@@ -84,7 +87,7 @@ def test_nothing_there() -> None:
         open_source(DataConfig(), (16, 16))
     with pytest.raises(UserError, match="there is nothing at this path"):
         opened("/no/such/folder")
-    with pytest.raises(UserError, match="not a folder of images"):
+    with pytest.raises(UserError, match="none of the kinds of data"):
         opened(__file__)
 
 
@@ -116,10 +119,19 @@ def test_digits_at_sizes_that_do_not_fit() -> None:
 # -- preparation, by value ---------------------------------------------------------------------------------------------
 
 
+def to(height: int, width: int, channels: int, **values: Any) -> Preparation:
+    return Preparation(resolution=(height, width), channels=channels, **values)
+
+
+def loaded(path: Path, background: str = "white") -> Image.Image:
+    with path.open("rb") as file:
+        return load_image(file, str(path), background)
+
+
 def through(tmp_path: Path, image: Image.Image, name: str = "x.png", **save: Any) -> np.ndarray[Any, Any]:
     path = tmp_path / name
     image.save(path, **save)
-    return np.asarray(load_image(path))
+    return np.asarray(loaded(path))
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
@@ -151,14 +163,14 @@ def png_16_bit(path: Path, pixels: np.ndarray[Any, Any]) -> Path:
 
 def test_sixteen_bit_colour_is_rounded_too(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 65536, (5, 7, 3), dtype=np.uint16)
-    loaded = load_image(png_16_bit(tmp_path / "rgb.png", pixels))
-    assert loaded.mode == "RGB"
-    assert np.array_equal(np.asarray(loaded), np.round(pixels / 257).astype(np.uint8))
+    deep = loaded(png_16_bit(tmp_path / "rgb.png", pixels))
+    assert deep.mode == "RGB"
+    assert np.array_equal(np.asarray(deep), np.round(pixels / 257).astype(np.uint8))
     opaque = np.concatenate([pixels, np.full((5, 7, 1), 65535, np.uint16)], axis=2)
-    assert np.array_equal(np.asarray(load_image(png_16_bit(tmp_path / "rgba.png", opaque))), np.asarray(loaded))
+    assert np.array_equal(np.asarray(loaded(png_16_bit(tmp_path / "rgba.png", opaque))), np.asarray(deep))
     clear = opaque.copy()
     clear[..., 3] = 0
-    assert (np.asarray(load_image(png_16_bit(tmp_path / "clear.png", clear))) == 255).all()
+    assert (np.asarray(loaded(png_16_bit(tmp_path / "clear.png", clear))) == 255).all()
 
 
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
@@ -219,33 +231,33 @@ def test_cmyk_and_bilevel(tmp_path: Path) -> None:
 def test_animations_show_their_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (6, 6), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert tuple(np.asarray(load_image(tmp_path / "a.gif"))[0, 0]) == (255, 0, 0)
+    assert tuple(np.asarray(loaded(tmp_path / "a.gif"))[0, 0]) == (255, 0, 0)
 
 
 def test_crop_is_central_and_keeps_the_aspect() -> None:
     pixels = np.zeros((40, 100), np.uint8)
     pixels[:, 30:70] = 200  # the central square
-    assert (fit(Image.fromarray(pixels), (16, 16), 1) == 200).all()
-    assert fit(Image.fromarray(pixels), (16, 40), 1).shape == (1, 16, 40)
+    assert (fit(Image.fromarray(pixels), to(16, 16, 1)) == 200).all()
+    assert fit(Image.fromarray(pixels), to(16, 40, 1)).shape == (1, 16, 40)
     tall = np.zeros((100, 40), np.uint8)
     tall[30:70] = 100
-    assert (fit(Image.fromarray(tall), (32, 32), 3) == 100).all()
+    assert (fit(Image.fromarray(tall), to(32, 32, 3)) == 100).all()
 
 
 def test_resizing_is_antialiased() -> None:
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
-    shrunk = fit(Image.fromarray(stripes), (8, 8), 1)
+    shrunk = fit(Image.fromarray(stripes), to(8, 8, 1))
     assert np.abs(shrunk.astype(int) - 127).max() < 16
 
 
 def test_the_right_size_is_left_alone() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16), dtype=np.uint8)
-    assert np.array_equal(fit_array(pixels, (16, 16), 3), pixels)
-    assert np.array_equal(fit(Image.fromarray(pixels.transpose(1, 2, 0)), (16, 16), 3), pixels)
+    assert np.array_equal(fit_array(pixels, to(16, 16, 3)), pixels)
+    assert np.array_equal(fit(Image.fromarray(pixels.transpose(1, 2, 0)), to(16, 16, 3)), pixels)
     many = np.random.default_rng(0).integers(0, 256, (6, 20, 20), dtype=np.uint8)
-    assert fit_array(many, (16, 16), 6).shape == (6, 16, 16)
+    assert fit_array(many, to(16, 16, 6)).shape == (6, 16, 16)
     with pytest.raises(UserError, match="6, which stay as they are"):
-        fit_array(many, (16, 16), 3)
+        fit_array(many, to(16, 16, 3))
 
 
 # -- folders and their troubles ----------------------------------------------------------------------------------------
@@ -330,13 +342,14 @@ def test_truncated_images_are_found_by_checking_and_replaced_without(make_folder
     source = opened(root)  # the header is whole
     with pytest.raises(UserError, match=r"cat/0002.png: .*truncated"):
         check_all(source, DataConfig(path=str(root)))
-    item = Reader(source)[2, False]
-    assert item.label == 0
-    assert item.problem is not None
-    assert "cat/0000.png takes its place" in item.problem
-    assert np.array_equal(item.image, source.read(0))
-    check_all(source, DataConfig(path=str(root), skip_corrupt=True))
-    assert len(source) == 4
+    read = Reader(source)[0, np.array([2, 4])]
+    assert read.labels.tolist() == [0, 1]
+    assert len(read.problems) == 1
+    assert "cat/0000.png takes its place" in read.problems[0]
+    assert np.array_equal(read.images, [source.read(0), source.read(4)])
+    whole = check_all(source, DataConfig(path=str(root), skip_corrupt=True))
+    assert len(whole) == 4
+    assert "cat/0002.png" in " ".join(whole.remarks)
 
 
 def test_one_folder_of_everything(tmp_path: Path) -> None:
@@ -354,7 +367,7 @@ def test_one_folder_of_everything(tmp_path: Path) -> None:
     (root / "float.tif").write_bytes(_tiff_float())
     (root / "empty.png").write_bytes(b"")
     source = opened(tmp_path / "all", skip_corrupt=True)
-    check_all(source, DataConfig(path=str(tmp_path), skip_corrupt=True))
+    source = check_all(source, DataConfig(path=str(tmp_path), skip_corrupt=True))
     assert len(source) == 8
     remarks = "\n".join(source.remarks)
     for word in ("empty.png", "float.tif", "1 animated", "below 8", "mixed colour modes", "smaller than 16x16"):
@@ -384,12 +397,12 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def test_hdf5_as_the_reference_writes_it(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (12, 3, 32, 32), dtype=np.uint8)
-    path = write_hdf5(tmp_path / "ILSVRC32.hdf5", images, np.arange(12) % 3)
+    path = write_hdf5(tmp_path / "ILSVRC32.hdf5", images, np.arange(12) // 4)
     source = opened(path, (32, 32))
     assert source.class_names == ("0", "1", "2")
     assert np.array_equal(source.read(5), images[5])
     smaller = opened(path, (16, 16))
-    assert np.array_equal(smaller.read(5), fit_array(images[5], (16, 16), 3))
+    assert np.array_equal(smaller.read(5), fit_array(images[5], to(16, 16, 3)))
     assert opened(path, (32, 32), channels=1).read(0).shape == (1, 32, 32)
     named = write_hdf5(tmp_path / "n.h5", images, np.arange(12) % 3, class_names=["ant", "bee", "cat"])
     assert opened(named, (32, 32)).class_names == ("ant", "bee", "cat")
@@ -456,8 +469,6 @@ def test_epochs_differ() -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 30))
 def test_ranks_share_a_batch(ranks: int, batch: int, first: int) -> None:
-    from biggan.training.draws import Share
-
     batch = max(batch, ranks)
     source, order = opened("digits"), DataOrder(1797, 0)
     shares = [Share(batch, rank, ranks) for rank in range(ranks)]
@@ -471,16 +482,19 @@ def test_ranks_share_a_batch(ranks: int, batch: int, first: int) -> None:
 
 
 def _batches(source: ImageSource, order: DataOrder, first: int, share: Any, count: int, **values: Any) -> list[Any]:
-    options = {"flip": True, "workers": 0, "pin": False} | values
     loader = make_loader(
-        source, order, first=first, batch=share.total, offset=share.offset, share=share.size, **options
+        source,
+        order,
+        first=first,
+        batch=share.total,
+        offset=share.offset,
+        share=share.size,
+        **({"workers": 0} | values),
     )
     return [next(loader) for _ in range(count)]
 
 
 def test_a_data_set_smaller_than_a_batch(make_folder: MakeFolder) -> None:
-    from biggan.training.draws import Share
-
     source = opened(make_folder({"a": 2, "b": 1}))
     batch = _batches(source, DataOrder(3, 0), 0, Share(8, 0, 1), 1)[0]
     assert batch.images.shape == (8, 3, 16, 16)
@@ -488,8 +502,6 @@ def test_a_data_set_smaller_than_a_batch(make_folder: MakeFolder) -> None:
 
 
 def test_workers_change_nothing(make_folder: MakeFolder) -> None:
-    from biggan.training.draws import Share
-
     source = opened(make_folder({"a": 6, "b": 5}))
     alone = _batches(source, DataOrder(11, 0), 4, Share(3, 0, 1), 5)
     helped = _batches(source, DataOrder(11, 0), 4, Share(3, 0, 1), 5, workers=2)
@@ -498,19 +510,8 @@ def test_workers_change_nothing(make_folder: MakeFolder) -> None:
         assert np.array_equal(one.labels.numpy(), other.labels.numpy())
 
 
-def test_flips_belong_to_positions() -> None:
-    source, order = opened("digits"), DataOrder(1797, 0)
-    flips = order.flips(0, 400)
-    assert 150 < flips.sum() < 250
-    assert np.array_equal(order.flips(100, 50), flips[100:150])
-    index = int(order.indices(0, 1)[0])
-    item = Reader(source)[index, True]
-    assert np.array_equal(item.image, source.read(index)[:, :, ::-1])
-
-
 def test_batches_stay_bytes() -> None:
-    reader = Reader(opened("digits"))
-    batch = collate([reader[i, False] for i in (0, 500, 1000)])
+    batch = _batches(opened("digits"), DataOrder(1797, 0), 0, Share(3, 0, 1), 1)[0]
     assert str(batch.images.dtype) == "torch.uint8"
     assert str(batch.labels.dtype) == "torch.int64"
     assert batch.images.is_contiguous()

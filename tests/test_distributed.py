@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from biggan.data.contract import open_source
+from biggan.data.opening import open_source
 from biggan.foundation.config import from_json
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.models.architecture import SpectralNorm

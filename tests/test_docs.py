@@ -49,12 +49,21 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_options_exist(page: Path) -> None:
+    from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.interpolate import InterpolateOptions
     from biggan.cli.sample import SampleOptions
     from biggan.cli.sheet import SheetOptions
 
     fields = {"run_dir", "data", "seed", "resolution", "device", "step", "help", "json"}
-    for kind in (TrainingConfig, InterpolateOptions, SampleOptions, SheetOptions):
+    for kind in (
+        TrainingConfig,
+        InterpolateOptions,
+        SampleOptions,
+        SheetOptions,
+        PrepareOptions,
+        InspectOptions,
+        ExportOptions,
+    ):
         fields |= {name.replace("_", "-") for name in kind.__dataclass_fields__} | set(kind.__dataclass_fields__)
     text = page.read_text()
     for command in re.findall(r"^biggan (\S+)", text, re.MULTILINE):
@@ -63,7 +72,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         assert preset in PRESETS, preset
     for option in re.findall(r"`?--([a-z][a-z0-9.-]*)", text):
         head = option.removeprefix("no-").split(".")[0].rstrip(".-")
-        assert head in fields or head in ("nproc-per-node",), option
+        assert head in fields or head in ("nproc-per-node", "against"), option
 
 
 def test_tables_are_complete() -> None:

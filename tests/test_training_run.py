@@ -248,7 +248,7 @@ def test_data_positions_are_consecutive_whatever_the_batch(tmp_path: Path) -> No
         train(dataclasses.replace(config, duration=70, batch=20), "digits")
     finally:
         setup.train_step = original
-    from biggan.data.contract import open_source
+    from biggan.data.opening import open_source
     from biggan.data.order import DataOrder
 
     source = open_source(config.data, (16, 16))
@@ -366,7 +366,7 @@ def test_folder_and_hdf5_give_identical_weights(make_folder: MakeFolder, tmp_pat
     import h5py
 
     from biggan.data.configuration import DataConfig
-    from biggan.data.contract import open_source
+    from biggan.data.opening import open_source
 
     folder = DataConfig(path=str(make_folder({"a": 7, "b": 5})), workers=0)
     source = open_source(folder, (16, 16))

@@ -65,7 +65,7 @@ def _run_dir(words: list[str]) -> str | None:
 
 
 def _dry_run(config: TrainingConfig) -> int:
-    from biggan.data.contract import open_source
+    from biggan.data.opening import open_source
     from biggan.training.setup import resolve, summary
 
     source = open_source(config.data, config.resolution or config.model.resolution) if config.data.path else None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from biggan.data.configuration import DataConfig
 from biggan.data.contract import ImageSource, UnreadableImageError
 from biggan.data.preparation import to_picture
 
@@ -15,8 +16,8 @@ IMBALANCE = 20
 _CELL = 96
 
 
-def describe(source: ImageSource) -> dict[str, Any]:
-    """Return the card as plain values."""
+def describe(source: ImageSource, config: DataConfig | None = None) -> dict[str, Any]:
+    """Return the card as plain values; with ``config`` also what is done to the images, and when."""
     notes, counts = source.notes(), source.class_counts()
     return {
         "source": notes.kind,
@@ -27,7 +28,8 @@ def describe(source: ImageSource) -> dict[str, Any]:
         "stored_sizes": {f"{h}x{w}": n for (h, w), n in notes.sizes.items()},
         "stored_modes": notes.modes,
         "examined": notes.examined,
-        "remarks": [*source.remarks, *_warnings(source)],
+        "handling": [] if config is None else _handling(config),
+        "remarks": [*source.remarks, *_warnings(source), *([] if config is None else _doubts(config))],
     }
 
 
@@ -47,8 +49,35 @@ def text(card: dict[str, Any]) -> str:
         lines.append(f"  {len(classes)} class{'es' * (len(classes) != 1)}: {listed}{more}")
     else:
         lines.append("  no classes: unconditional")
+    lines += [f"  {sentence}" for sentence in card["handling"]]
     lines += [f"  note: {remark}" for remark in card["remarks"]]
     return "\n".join(lines)
+
+
+def _handling(config: DataConfig) -> list[str]:
+    """Return what is done to the images."""
+    crops = {
+        "center": "cropped about the center to the aspect",
+        "top": "cropped at the top to the aspect",
+        "random": "cropped to the aspect at a place of each image's own",
+        "none": "squeezed to the aspect",
+        "pad": f"padded with {config.background} to the aspect",
+    }
+    once = f"images of another size: {crops[config.crop]}, resized by {config.filter}"
+    anew = ["mirrored by half"] if config.flip else []
+    anew += ["cut at a random place"] if config.random_crop else []
+    said = [once, f"anew at each access: {' and '.join(anew) or 'nothing'}"]
+    if config.label_sampling != "data":
+        ways = {"uniform": "all alike", "sqrt": "by the square root of their number"}
+        said.append(f"real images of the classes are shown {ways[config.label_sampling]}")
+    return said
+
+
+def _doubts(config: DataConfig) -> list[str]:
+    """Return what harmed others."""
+    if config.random_crop or config.crop == "random":
+        return ["random crops have harmed runs on centred subjects, whose generators learn to cut them off"]
+    return []
 
 
 def _warnings(source: ImageSource) -> list[str]:
@@ -66,8 +95,8 @@ def _warnings(source: ImageSource) -> list[str]:
     present = counts[counts > 0]
     if len(present) > 1 and present.max() / present.min() > IMBALANCE:
         found.append(
-            f"classes are imbalanced: the largest has {present.max():,} images, the smallest {present.min():,}; fakes "
-            "are drawn as often as the data has each class (--fake-labels uniform draws all alike)"
+            f"classes are imbalanced: the largest has {present.max():,} images, the smallest {present.min():,}; "
+            "--data.label-sampling sqrt or uniform shows the small ones more often, --data.min-per-class leaves out"
         )
     if len(names) == 1:
         found.append(f"one class only ('{names[0]}')")

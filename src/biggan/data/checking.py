@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from biggan.data.configuration import DataConfig
+from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, UnreadableImageError
 from biggan.foundation.errors import UserError
 
 _SHOWN = 20
 
 
-def refuse_or_leave_out(source: ImageSource, corrupt: list[tuple[int, str]], config: DataConfig) -> None:
-    """Stop on corrupt images, or leave them out if the user said so.
+def listed_problems(source: ImageSource, corrupt: list[tuple[int, str]], config: ReadingConfig) -> str:
+    """Return the remark that corrupt images were left out, if the user said that they may be.
 
     Args:
         source: where they are.
@@ -21,10 +21,8 @@ def refuse_or_leave_out(source: ImageSource, corrupt: list[tuple[int, str]], con
         config: says whether to skip.
 
     Raises:
-        UserError: there are corrupt images and ``--data.skip-corrupt`` was not given; they are named.
+        UserError: ``--data.skip-corrupt`` was not given; they are named.
     """
-    if not corrupt:
-        return
     listed = "\n".join(f"  {source.name(index)}: {reason}" for index, reason in corrupt[:_SHOWN])
     listed += f"\n  and {len(corrupt) - _SHOWN} more" if len(corrupt) > _SHOWN else ""
     if not config.skip_corrupt:
@@ -32,20 +30,20 @@ def refuse_or_leave_out(source: ImageSource, corrupt: list[tuple[int, str]], con
             f"--data {config.path}: {len(corrupt)} of {len(source)} images cannot be used:\n{listed}\n"
             "Repair or remove them, or leave them out with --data.skip-corrupt."
         )
-    source.leave_out([index for index, _ in corrupt])
-    source.remarks.append(f"left out {len(corrupt)} corrupt images:\n{listed}")
+    return f"left out {len(corrupt)} corrupt images:\n{listed}"
 
 
 def check_all(
     source: ImageSource,
-    config: DataConfig,
+    config: ReadingConfig,
     progress: Callable[[Iterable[str | None]], Iterable[str | None]] = iter,
-) -> None:
-    """Decode every image, and stop on corrupt ones (or leave them out).
+) -> ImageSource:
+    """Decode every image, and stop on corrupt ones (or return the source without them).
 
     Raises:
-        UserError: see :func:`refuse_or_leave_out`.
+        UserError: see :func:`listed_problems`.
     """
+    from biggan.data.selection import without
 
     def problem(index: int) -> str | None:
         try:
@@ -56,4 +54,8 @@ def check_all(
 
     with ThreadPoolExecutor(1 if source.in_memory else None) as pool:
         results = list(progress(pool.map(problem, range(len(source)))))
-    refuse_or_leave_out(source, [(i, reason) for i, reason in enumerate(results) if reason is not None], config)
+    corrupt = [(index, reason) for index, reason in enumerate(results) if reason is not None]
+    if not corrupt:
+        return source
+    remark = listed_problems(source, corrupt, config)
+    return without(source, [index for index, _ in corrupt], remark)

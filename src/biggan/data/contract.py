@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from biggan.data.configuration import DataConfig
+from biggan.data.configuration import ReadingConfig
 from biggan.foundation.errors import UserError
 from biggan.foundation.registry import Registry
 
 ImageArray = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
 
 
 class UnreadableImageError(UserError):
@@ -35,19 +36,25 @@ class SourceNotes:
 
 
 class ImageSource(ABC):
-    """Labelled images of one size, in a fixed order (by class name, then by path, where there are files)."""
+    """Labelled images of one size, in a fixed order: by class, then by path (or as stored, where there is none)."""
 
     def __init__(self, resolution: tuple[int, int]) -> None:
         self.resolution = resolution
         self.channels = 3
         self.class_names: tuple[str, ...] = ()
         """Names by class index; empty if the images have no classes."""
-        self.labels: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.labels: Indices = np.zeros(0, dtype=np.int64)
         """Class index of every image, int64 [N]; zeros without classes."""
         self.in_memory = False
         """Whether reading is so cheap that worker processes would only cost."""
         self.remarks: list[str] = []
         """Sentences for the user: what was ignored, converted, or looks odd."""
+        self.shards: Indices | None = None
+        """Which shard every image lies in, int64 [N], where reading across shards is dear."""
+        self.parts: Indices | None = None
+        """Which of several mixed data sets every image comes from, int64 [N]."""
+        self.part_weights: tuple[float, ...] = ()
+        """How often each of them is shown; empty: as often as it has images."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,13 +67,32 @@ class ImageSource(ABC):
             UnreadableImageError: it is corrupt.
         """
 
+    def read_many(self, indices: Indices) -> ImageArray:
+        """Return images, uint8 [B, C, H, W]; a source that can do so faster than one by one does.
+
+        Raises:
+            UnreadableImageError: one of them is corrupt.
+        """
+        return np.stack([self.read(int(index)) for index in indices])
+
     @abstractmethod
     def notes(self) -> SourceNotes:
         """Return what is known about the images as they lie there."""
 
+    @abstractmethod
+    def key(self) -> str:
+        """Return a hash that changes when the images or labels change, as hexadecimal digits.
+
+        Of files their path, size and time of change; of packed data their content. How images are prepared is no part.
+        """
+
     def name(self, index: int) -> str:
         """Return how a person finds image ``index``."""
         return f"image {index}"
+
+    def encoded(self, index: int) -> bytes:
+        """Return image ``index`` as it is stored, for telling whether two are the same."""
+        return self.read(index).tobytes()
 
     def substitute(self, index: int) -> int:
         """Return the image that takes the place of an unreadable one: the next of the same class."""
@@ -77,11 +103,7 @@ class ImageSource(ABC):
                 return other
         return (index + 1) % len(self)
 
-    def leave_out(self, indices: Sequence[int]) -> None:
-        """Remove images from the listing; called before training only."""
-        raise UserError(f"{type(self).__name__} cannot leave out {len(indices)} corrupt images; repair the file")
-
-    def class_counts(self) -> npt.NDArray[np.int64]:
+    def class_counts(self) -> Indices:
         """Return the number of images of each class, int64 [K]; [N] of one entry without classes."""
         return np.bincount(self.labels, minlength=max(len(self.class_names), 1)).astype(np.int64)
 
@@ -96,7 +118,7 @@ class SourceKind(ABC):
 
     @staticmethod
     @abstractmethod
-    def open(path: str, resolution: tuple[int, int], config: DataConfig) -> ImageSource:
+    def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
         """Open it.
 
         Raises:
@@ -107,27 +129,45 @@ class SourceKind(ABC):
 SOURCES: Registry[type[SourceKind]] = Registry(
     "data source",
     {
+        # The first that matches is taken; a folder of images is what a directory is if it is nothing else.
         "digits": "biggan.data.digits:DigitsKind",
+        "cifar": "biggan.data.cifar:CifarKind",
+        "hub": "biggan.data.hub:HubKind",
+        "shards": "biggan.data.shards:ShardsKind",
         "hdf5": "biggan.data.hdf5:Hdf5Kind",
+        "arrays": "biggan.data.arrays:ArraysKind",
+        "stylegan": "biggan.data.stylegan:StyleganKind",
+        "labels": "biggan.data.label_file:LabelFileKind",
         "folder": "biggan.data.image_folder:ImageFolderKind",
     },
 )
 
 
-def open_source(config: DataConfig, resolution: tuple[int, int]) -> ImageSource:
-    """Return the source that ``config.path`` names, its images ``resolution`` = (height, width) large.
+def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
+    """Return the source at ``path``, as it is: no classes selected, nothing mixed in.
 
     Raises:
-        UserError: no path, nothing there, or nothing that any kind of source recognises.
+        UserError: nothing there, or nothing that any kind of source recognises.
     """
-    if config.path is None:
-        raise UserError("this preset has no data of its own: say where your images are with --data PATH")
     for name in SOURCES:
-        if SOURCES[name].matches(config.path):
-            source = SOURCES[name].open(config.path, resolution, config)
+        if SOURCES[name].matches(path):
+            source = SOURCES[name].open(path, resolution, config)
             if not len(source):
-                raise UserError(f"--data {config.path}: no images found")
+                raise UserError(f"--data {path}: no images found")
             return source
-    if not Path(config.path).exists():
-        raise UserError(f"--data {config.path}: there is nothing at this path (looked from {Path.cwd()})")
-    raise UserError(f"--data {config.path}: not a folder of images, not an HDF5 file, not one of {', '.join(SOURCES)}")
+    if path.startswith(("http://", "https://")):
+        from biggan.foundation.downloads import download
+
+        return open_one(str(download(path)), resolution, config)
+    if not Path(path).exists():
+        raise UserError(f"--data {path}: there is nothing at this path (looked from {Path.cwd()})")
+    raise UserError(f"--data {path}: none of the kinds of data that are known: {', '.join(SOURCES)}")
+
+
+def file_key(*paths: Path) -> str:
+    """Return a key of files that are too large to be read for it: by name, size and time of change."""
+    key = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        key.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return key.hexdigest()

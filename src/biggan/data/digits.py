@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 
-from biggan.data.configuration import DataConfig
-from biggan.data.contract import ImageArray, ImageSource, SourceKind, SourceNotes
+from biggan.data.configuration import ReadingConfig
+from biggan.data.contract import ImageArray, ImageSource, Indices, SourceKind, SourceNotes
 from biggan.foundation.errors import UserError
 
 SIDE = 8
@@ -22,7 +24,7 @@ class DigitsKind(SourceKind):
         return path == "digits"
 
     @staticmethod
-    def open(path: str, resolution: tuple[int, int], config: DataConfig) -> ImageSource:
+    def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
         """Open the digits."""
         return Digits(resolution, config)
 
@@ -30,7 +32,7 @@ class DigitsKind(SourceKind):
 class Digits(ImageSource):
     """White digits on black, every pixel repeated, so that averages over equal cells are the original pixels."""
 
-    def __init__(self, resolution: tuple[int, int], config: DataConfig) -> None:
+    def __init__(self, resolution: tuple[int, int], config: ReadingConfig) -> None:
         super().__init__(resolution)
         height, width = resolution
         if height % SIDE or width % SIDE:
@@ -50,6 +52,14 @@ class Digits(ImageSource):
         """Return image ``index``, uint8 [C, H, W]."""
         image: ImageArray = self._images[index]
         return image
+
+    def read_many(self, indices: Indices) -> ImageArray:
+        """Return images, uint8 [B, C, H, W]."""
+        return self._images[indices]
+
+    def key(self) -> str:
+        """Return a hash of all pixels."""
+        return hashlib.sha256(self._images.tobytes()).hexdigest()
 
     def notes(self) -> SourceNotes:
         """Return what is known about the digits."""

@@ -1,4 +1,4 @@
-"""HDF5 files as BigGAN-PyTorch writes them: ``imgs`` uint8 [N, C, H, W] and ``labels`` [N]."""
+"""HDF5 files of ``imgs`` uint8 [N, C, H, W] and ``labels`` [N], as BigGAN-PyTorch and ``biggan data prepare`` write."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from biggan.data.configuration import DataConfig
-from biggan.data.contract import ImageArray, ImageSource, SourceKind, SourceNotes, UnreadableImageError
-from biggan.data.preparation import fit_array
+from biggan.data.arrays import StoredArrays, check_labels
+from biggan.data.configuration import ReadingConfig
+from biggan.data.contract import ImageArray, ImageSource, SourceKind, SourceNotes, UnreadableImageError, file_key
+from biggan.data.preparation import fit_array, preparation
 from biggan.foundation.errors import CorruptFileError, UserError
 
+CONTENT_HASH = "content_hash"
 _CHUNK_CACHE = 64 * 2**20  # bytes; the reference's chunks hold 500 images, which the default of 1 MiB cannot
 
 
@@ -27,48 +29,75 @@ class Hdf5Kind(SourceKind):
         return file.is_file() and (file.suffix.lower() in (".hdf5", ".h5", ".he5") or h5py.is_hdf5(path))
 
     @staticmethod
-    def open(path: str, resolution: tuple[int, int], config: DataConfig) -> ImageSource:
-        """Open the file."""
-        return Hdf5Images(Path(path), resolution, config)
+    def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
+        """Open the file; one whose pixels lie in one piece is mapped into memory, past the HDF5 library."""
+        try:
+            with h5py.File(path, "r") as file:
+                images, labels, names = _read_head(file, Path(path))
+                offset = images.id.get_offset() if images.chunks is None and images.external is None else None
+                if offset is None or not len(images):
+                    return ChunkedImages(Path(path), images, labels, names, resolution, config)
+                shape, content = images.shape, file.attrs.get(CONTENT_HASH)
+        except OSError as error:
+            raise CorruptFileError(f"--data {path}: not a readable HDF5 file ({error})") from error
+        if Path(path).stat().st_size < offset + int(np.prod(shape)):
+            raise CorruptFileError(f"--data {path}: the file ends before its images do; make or copy it again")
+        mapped = np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)
+        return PackedImages(Path(path), mapped, labels, names, resolution, config, content)
 
 
-class Hdf5Images(ImageSource):
-    """Images of one HDF5 file; of another size than asked for, they are cropped and resized as files are."""
+class PackedImages(StoredArrays):
+    """Images in one piece, mapped into memory."""
 
-    def __init__(self, path: Path, resolution: tuple[int, int], config: DataConfig) -> None:
+    def __init__(
+        self,
+        path: Path,
+        images: Any,
+        labels: Any,
+        class_names: tuple[str, ...] | None,
+        resolution: tuple[int, int],
+        config: ReadingConfig,
+        content: str | None,
+    ) -> None:
+        super().__init__(path, images, labels, class_names, resolution, config, [], axis=1)
+        self._content = content
+
+    def notes(self) -> SourceNotes:
+        """Return what is known about the file."""
+        return SourceNotes(
+            kind=f"HDF5 file {self.path}",
+            sizes={(self.stored[1], self.stored[2]): len(self)},
+            modes={f"{self.stored[0]} channels, 8 bits": len(self)},
+            examined=len(self),
+        )
+
+    def key(self) -> str:
+        """Return the hash of the content that was stored when it was packed, else a key of the file."""
+        return str(self._content) if self._content else file_key(self.path)
+
+
+class ChunkedImages(ImageSource):
+    """Images in chunks, read through the HDF5 library, by class and then as stored."""
+
+    def __init__(
+        self,
+        path: Path,
+        images: Any,
+        labels: Any,
+        class_names: tuple[str, ...] | None,
+        resolution: tuple[int, int],
+        config: ReadingConfig,
+    ) -> None:
         super().__init__(resolution)
         self.path = path
         self._file: Any = None
         self._process = -1
-        try:
-            with h5py.File(path, "r") as file:
-                self._read_head(file, config)
-        except OSError as error:
-            raise CorruptFileError(f"--data {path}: not a readable HDF5 file ({error})") from error
-
-    def _read_head(self, file: Any, config: DataConfig) -> None:
-        for name in ("imgs", "labels"):
-            if name not in file:
-                raise UserError(f"--data {self.path}: no '{name}' in it, only {', '.join(file) or 'nothing'}")
-        images, labels = file["imgs"], np.asarray(file["labels"][()])
-        if images.ndim != 4 or images.dtype != np.uint8:
-            raise UserError(f"--data {self.path}: imgs must be uint8 [N, C, H, W], not {images.dtype} {images.shape}")
-        if labels.shape != (images.shape[0],) or labels.dtype.kind not in "iu":
-            raise UserError(
-                f"--data {self.path}: labels must be integers [{images.shape[0]}], not {labels.dtype} {labels.shape}"
-            )
-        if len(labels) and labels.min() < 0:
-            raise UserError(f"--data {self.path}: label {labels.min()} at {labels.argmin()}; classes count from 0")
-        self.labels = labels.astype(np.int64)
+        self.labels, self.class_names = check_labels(path, labels, class_names, len(images))
+        self.order = np.argsort(self.labels, kind="stable")
+        self.labels = self.labels[self.order]
         self.stored = tuple(int(n) for n in images.shape[1:])
         self.channels = config.channels or self.stored[0]
-        classes = int(labels.max()) + 1 if len(labels) else 0
-        self.class_names = tuple(map(str, range(classes)))
-        if "class_names" in file:
-            names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in file["class_names"][()])
-            if len(names) < classes:
-                raise UserError(f"--data {self.path}: {len(names)} class_names for {classes} classes")
-            self.class_names = names
+        self.preparation = preparation(config, resolution, self.channels)
 
     def __getstate__(self) -> dict[str, Any]:
         # An open file cannot travel to a worker process; each opens its own.
@@ -83,10 +112,10 @@ class Hdf5Images(ImageSource):
     def read(self, index: int) -> ImageArray:
         """Return image ``index``, uint8 [C, H, W]."""
         try:
-            array = np.asarray(self._images()[index], dtype=np.uint8)
+            array = np.asarray(self._images()[self.order[index]], dtype=np.uint8)
         except OSError as error:
             raise UnreadableImageError(f"{self.path}, image {index}: {error}") from error
-        return fit_array(array, self.resolution, self.channels)
+        return fit_array(array, self.preparation, index)
 
     def notes(self) -> SourceNotes:
         """Return what is known about the file."""
@@ -96,3 +125,23 @@ class Hdf5Images(ImageSource):
             modes={f"{self.stored[0]} channels, 8 bits": len(self)},
             examined=len(self),
         )
+
+    def key(self) -> str:
+        """Return a key of the file."""
+        return file_key(self.path)
+
+
+def _read_head(file: Any, path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
+    """Return the data set of images, the labels, and the class names if there are any."""
+    for name in ("imgs", "labels"):
+        if name not in file:
+            raise UserError(f"--data {path}: no '{name}' in it, only {', '.join(file) or 'nothing'}")
+    images, labels = file["imgs"], np.asarray(file["labels"][()])
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise UserError(f"--data {path}: imgs must be uint8 [N, C, H, W], not {images.dtype} {images.shape}")
+    names = None
+    if "class_names" in file:
+        names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in file["class_names"][()])
+        if not names:  # packed without classes
+            return images, None, None
+    return images, labels, names

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from biggan.data.contract import ImageArray, ImageSource, UnreadableImageError
-from biggan.data.order import DataOrder
+from biggan.data.contract import ImageArray, ImageSource, Indices, UnreadableImageError
+from biggan.data.order import Order
 
 MOST_WORKERS = 8
 _MOST_SUBSTITUTES = 50
+_AHEAD = 4  # batches
 
 
 class Batch(NamedTuple):
@@ -26,61 +29,60 @@ class Batch(NamedTuple):
     """uint8 [B, C, H, W]."""
     labels: Tensor
     """int64 [B]."""
+    first: int
+    """Position of the first image in the data order."""
     problems: tuple[str, ...] = ()
     """Unreadable images met while reading, and what took their place."""
 
 
-class _Item(NamedTuple):
-    image: ImageArray
-    label: int
-    problem: str | None
+class _Read(NamedTuple):
+    """A batch as workers send it: plain arrays through a pipe, so that no shared memory can run out."""
+
+    images: ImageArray
+    labels: Indices
+    first: int
+    problems: tuple[str, ...]
 
 
-class Reader(Dataset[_Item]):
-    """Reads (index, mirrored) pairs; an unreadable image is replaced by the next of its class, and named."""
+class Reader(Dataset[_Read]):
+    """Reads whole batches; an unreadable image is replaced by the next of its class, and named."""
 
     def __init__(self, source: ImageSource) -> None:
         self.source = source
 
-    def __getitem__(self, key: tuple[int, bool]) -> _Item:
-        index, mirrored = key
+    def __getitem__(self, key: tuple[int, Indices]) -> _Read:
+        first, indices = key
+        try:
+            return _Read(self.source.read_many(indices), self.source.labels[indices], first, ())
+        except UnreadableImageError:
+            found = [self._read_or_substitute(int(index)) for index in indices]
+        problems = tuple(dict.fromkeys(problem for _, _, problem in found if problem))
+        return _Read(np.stack([image for image, _, _ in found]), np.array([i for _, i, _ in found]), first, problems)
+
+    def _read_or_substitute(self, index: int) -> tuple[ImageArray, int, str | None]:
+        """Return an image, its label, and what was wrong."""
         problem = None
         for _ in range(_MOST_SUBSTITUTES):
             try:
-                image = self.source.read(index)
-                break
+                return self.source.read(index), int(self.source.labels[index]), problem
             except UnreadableImageError as error:
                 other = self.source.substitute(index)
                 problem = f"unreadable image, {self.source.name(other)} takes its place: {error}"
                 index = other
-        else:
-            raise UnreadableImageError(f"{_MOST_SUBSTITUTES} images in a row cannot be read; last: {problem}")
-        if mirrored:
-            image = image[:, :, ::-1]
-        return _Item(image, int(self.source.labels[index]), problem)
-
-
-def collate(items: list[_Item]) -> Batch:
-    """Stack items; bytes stay bytes on their way to the device."""
-    images = np.stack([item.image for item in items])
-    labels = np.array([item.label for item in items], dtype=np.int64)
-    problems = tuple(dict.fromkeys(item.problem for item in items if item.problem))
-    return Batch(torch.from_numpy(images), torch.from_numpy(labels), problems)
+        raise UnreadableImageError(f"{_MOST_SUBSTITUTES} images in a row cannot be read; last: {problem}")
 
 
 class _Positions:
-    """The index lists of one rank, from the position at which training stands, without end."""
+    """The images of one rank's batches, from the position at which training stands, without end."""
 
-    def __init__(self, order: DataOrder, first: int, batch: int, offset: int, share: int, *, flip: bool) -> None:
+    def __init__(self, order: Order, first: int, batch: int, offset: int, share: int) -> None:
         self.order, self.first, self.batch = order, first, batch
-        self.offset, self.share, self.flip = offset, share, flip
+        self.offset, self.share = offset, share
 
-    def __iter__(self) -> Iterator[list[tuple[int, bool]]]:
+    def __iter__(self) -> Iterator[tuple[int, Indices]]:
         position = self.first + self.offset
         while True:
-            indices = self.order.indices(position, self.share).tolist()
-            flips = self.order.flips(position, self.share).tolist() if self.flip else [False] * self.share
-            yield list(zip(indices, flips, strict=True))
+            yield position, self.order.indices(position, self.share)
             position += self.batch
 
 
@@ -94,15 +96,15 @@ def default_workers(source: ImageSource, processes_on_node: int) -> int:
 
 def make_loader(
     source: ImageSource,
-    order: DataOrder,
+    order: Order,
     *,
     first: int,
     batch: int,
     offset: int,
     share: int,
-    flip: bool,
     workers: int,
-    pin: bool,
+    pin: bool = False,
+    start_method: str | None = None,
 ) -> Iterator[Batch]:
     """Return an endless iterator over this rank's batches.
 
@@ -113,18 +115,72 @@ def make_loader(
         batch: images of a global batch.
         offset: where this rank's share begins in it.
         share: images of this rank's share.
-        flip: mirror half of the images.
         workers: processes that decode; 0 reads in this one.
-        pin: put batches into page-locked memory, for copies to a GPU that do not block.
+        pin: read ahead in a thread, into page-locked memory, for copies to a GPU that do not block.
+        start_method: how worker processes are started; the platform's own by default.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user chose, or all cores
-        loader = DataLoader(
-            Reader(source),
-            batch_sampler=_Positions(order, first, batch, offset, share, flip=flip),
-            num_workers=workers,
-            collate_fn=collate,
-            pin_memory=pin,
-            prefetch_factor=4 if workers else None,
-        )
-        return iter(loader)
+    reader, positions = Reader(source), _Positions(order, first, batch, offset, share)
+    if workers:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user chose, or all cores
+            reads: Iterator[_Read] = iter(
+                DataLoader(
+                    reader,
+                    batch_size=None,
+                    sampler=positions,
+                    num_workers=workers,
+                    collate_fn=_unchanged,  # type: ignore[arg-type]
+                    prefetch_factor=_AHEAD,
+                    multiprocessing_context=start_method,
+                )
+            )
+    else:
+        reads = (reader[position] for position in positions)
+    return read_ahead(reads, _pinned) if pin else map(_plain, reads)
+
+
+def _unchanged(read: _Read) -> _Read:
+    """Keep what was read as arrays: tensors would travel through shared memory."""
+    return read
+
+
+def _plain(read: _Read) -> Batch:
+    return Batch(torch.from_numpy(read.images), torch.from_numpy(read.labels), read.first, read.problems)
+
+
+def _pinned(read: _Read) -> Batch:
+    batch = _plain(read)
+    return batch._replace(images=batch.images.pin_memory(), labels=batch.labels.pin_memory())
+
+
+def read_ahead(reads: Iterator[_Read], finish: Callable[[_Read], Batch], depth: int = 2) -> Iterator[Batch]:
+    """Yield ``finish`` of each of ``reads``, which a thread takes ``depth`` ahead; its errors are raised here."""
+    ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
+    left = threading.Event()
+
+    def put(item: Batch | BaseException) -> bool:
+        while not left.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for read in reads:
+                if not put(finish(read)):
+                    return
+        except BaseException as error:
+            put(error)
+
+    threading.Thread(target=work, name="reads ahead", daemon=True).start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()

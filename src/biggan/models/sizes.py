@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from biggan.foundation.errors import UserError
+from biggan.foundation.sizes import parse_size
 
 SMALLEST_GRID, LARGEST_GRID = 3, 16
 SMALLEST_SIDE, LARGEST_SIDE = 16, 1024
@@ -16,11 +15,7 @@ def parse_resolution(text: str) -> tuple[int, int]:
     Raises:
         UserError: neither form, or a size that cannot be built.
     """
-    match = re.fullmatch(r"\s*(\d+)(?:\s*[x,]\s*(\d+))?\s*", text)
-    if match is None:
-        raise UserError(f"--resolution '{text}': write 128 for a square or 256x64 for height x width")
-    height = int(match[1])
-    width = int(match[2]) if match[2] else height
+    height, width = parse_size(text)
     bottom_grid(height, width)
     return height, width
 

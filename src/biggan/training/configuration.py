@@ -14,6 +14,7 @@ from biggan.data.configuration import DataConfig
 from biggan.foundation.compatibility import expand
 from biggan.foundation.durations import format_images, parse_images
 from biggan.foundation.errors import UserError
+from biggan.foundation.sizes import size_option
 from biggan.models.architecture import Architecture
 from biggan.models.sizes import parse_resolution
 
@@ -24,15 +25,8 @@ _IMAGES = tyro.constructors.PrimitiveConstructorSpec[int](
     is_instance=lambda value: isinstance(value, int),
     str_from_instance=lambda value: [format_images(value)],
 )
-_RESOLUTION = tyro.constructors.PrimitiveConstructorSpec[tuple[int, int]](
-    nargs=1,
-    metavar="R|HxW",
-    instance_from_str=lambda words: parse_resolution(words[0]),
-    is_instance=lambda value: isinstance(value, tuple),
-    str_from_instance=lambda value: [f"{value[0]}x{value[1]}"],
-)
 Images = Annotated[int, _IMAGES]
-Resolution = Annotated[tuple[int, int], _RESOLUTION]
+Resolution = Annotated[tuple[int, int], size_option(parse_resolution)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +154,7 @@ class TrainingConfig:
     """Strength of G's orthogonal regularisation (the paper: 1e-4)."""
     discriminator_orthogonal: float = 0.0
     """Strength of D's orthogonal regularisation."""
-    fake_labels: Literal["data", "uniform"] = "data"
+    fake_labels: Literal["data", "uniform", "sqrt"] = "data"
     """Labels of fakes: as often as in the data, or all alike."""
     ema: MovingAverageConfig = field(default_factory=MovingAverageConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

@@ -6,7 +6,7 @@ its slice of positions, so ranks, micro-batches and workers change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +61,9 @@ class StepDraws:
         generator: Share,
         discriminator_steps: int,
         device: torch.device,
+        transforms: Callable[[Tensor, int], Tensor],
     ) -> None:
-        self.loader, self.fakes, self.device = loader, fakes, device
+        self.loader, self.fakes, self.device, self.transforms = loader, fakes, device, transforms
         self.discriminator, self.generator = discriminator, generator
         self.steps = discriminator_steps
 
@@ -79,7 +80,8 @@ class StepDraws:
             real = next(self.loader)
             problems += real.problems
             z, labels = self.fakes.draw("discriminator", clock + step * self.discriminator.total, self.discriminator)
-            batches.append(DiscriminatorBatch(*map(self._move, (real.images, real.labels, z, labels))))
+            images = self.transforms(self._move(real.images), real.first)
+            batches.append(DiscriminatorBatch(images, *map(self._move, (real.labels, z, labels))))
         z, labels = self.fakes.draw("generator", clock, self.generator)
         inputs = StepInputs(
             discriminator=tuple(batches),

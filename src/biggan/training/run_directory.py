@@ -44,6 +44,8 @@ class StoredRun:
     config: TrainingConfig
     class_names: tuple[str, ...]
     images: int
+    data_key: str
+    """Hash of the images and labels; empty in runs that were started before it was recorded."""
     ranks: int
 
 
@@ -92,6 +94,7 @@ class RunDirectory:
                 config=from_json(TrainingConfig, stored["config"], str(self.path / CONFIG)),
                 class_names=tuple(stored["data"]["class_names"]),
                 images=int(stored["data"]["images"]),
+                data_key=str(stored["data"].get("key", "")),
                 ranks=int(stored["used"]["ranks"]),
             )
         except KeyError as error:

@@ -19,9 +19,11 @@ from tqdm import tqdm
 
 from biggan.data import card
 from biggan.data.checking import check_all
-from biggan.data.contract import ImageSource, open_source
+from biggan.data.contract import ImageSource
 from biggan.data.loader import default_workers, make_loader
-from biggan.data.order import DataOrder
+from biggan.data.opening import open_source
+from biggan.data.order import class_frequencies, make_order, real_frequencies
+from biggan.data.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL, expand
 from biggan.foundation.config import to_json
@@ -130,9 +132,12 @@ def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome
     source = open_source(config.data, config.resolution or config.model.resolution)
     ranks = distributed.world_size()
     config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
-    remarks = _compare(stored, preset, config, source, ranks)
+    key = source.key()
+    remarks = _compare(stored, preset, config, source, key, ranks)
     if config.data.check:
-        check_all(source, config.data, lambda results: tqdm(results, total=len(source), unit="img", desc="checking"))
+        source = check_all(
+            source, config.data, lambda results: tqdm(results, total=len(source), unit="img", desc="checking")
+        )
     plans = plan(config, ranks)
     store = CheckpointStore(directory.path, config.checkpoint, directory.log)
     newest = store.newest()
@@ -144,7 +149,7 @@ def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome
         )
         return Outcome(run_dir=directory.path, images_seen=newest.images_seen, already_finished=True)
     if distributed.is_primary():
-        facts = _facts(config, source, plans, ranks)
+        facts = _facts(config, source, key, plans, ranks)
         directory.write_config(preset, config, facts)
         store.root.mkdir(parents=True, exist_ok=True)
         store.sweep()
@@ -205,7 +210,7 @@ def _run(run: Run) -> Outcome:
 
 
 def _compare(
-    stored: StoredRun | None, preset: str, config: TrainingConfig, source: ImageSource, ranks: int
+    stored: StoredRun | None, preset: str, config: TrainingConfig, source: ImageSource, key: str, ranks: int
 ) -> list[str]:
     """Return a sentence for each change since the run in the directory was last started.
 
@@ -230,6 +235,8 @@ def _compare(
         remarks.append(
             f"the data changed: {stored.images:,} -> {len(source):,} images; their order from here on is another one"
         )
+    elif stored.data_key not in ("", key):
+        remarks.append("the data changed: as many images as before, but not the same files or labels")
     if stored.ranks != ranks:
         remarks.append(f"changed on resume: ranks {stored.ranks} -> {ranks}")
     return remarks
@@ -274,17 +281,18 @@ def _make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, 
     workers = config.data.workers
     loader = make_loader(
         source,
-        DataOrder(len(source), config.seed),
+        make_order(source, config.data, config.seed),
         first=state.images_seen,
         batch=config.batch,
         offset=real.offset,
         share=real.size,
-        flip=config.data.flip,
         workers=default_workers(source, launch.local_world_size()) if workers is None else workers,
         pin=device.type == "cuda",
     )
-    counts = source.class_counts().astype(np.float64)
-    weights = np.ones_like(counts) if config.fake_labels == "uniform" else counts
+    if config.fake_labels == "data":
+        weights = real_frequencies(source, config.data)
+    else:
+        weights = class_frequencies(source.class_counts(), config.fake_labels)
     return StepDraws(
         loader,
         FakeDraws(seed=config.seed, z_size=config.model.z_size, class_weights=weights),
@@ -292,6 +300,7 @@ def _make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, 
         generator=Share(config.generator_batch or config.batch, rank, ranks),
         discriminator_steps=config.discriminator_steps,
         device=device,
+        transforms=Transforms(config.data, config.model.resolution, config.seed),
     )
 
 
@@ -306,7 +315,7 @@ def _introduce(
     """Say what was understood, before any of it is acted on."""
     if not distributed.is_primary():
         return
-    described = card.describe(source)
+    described = card.describe(source, config.data)
     _say(directory, card.text(described))
     if new or not (directory.path / CARD).exists():
         card.picture(source).save(directory.path / CARD)
@@ -326,7 +335,9 @@ def _say(directory: RunDirectory, *messages: str) -> None:
             directory.log(message)
 
 
-def _facts(config: TrainingConfig, source: ImageSource, plans: dict[str, BatchPlan], ranks: int) -> dict[str, Any]:
+def _facts(
+    config: TrainingConfig, source: ImageSource, key: str, plans: dict[str, BatchPlan], ranks: int
+) -> dict[str, Any]:
     """Return what was derived, for the record."""
     return {
         "used": {
@@ -337,6 +348,7 @@ def _facts(config: TrainingConfig, source: ImageSource, plans: dict[str, BatchPl
         "data": {
             "source": source.notes().kind,
             "images": len(source),
+            "key": key,
             "class_names": list(source.class_names),
         },
         "versions": _versions(),

@@ -1,0 +1,173 @@
+"""``biggan data prepare | inspect | export``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from biggan.data.configuration import ReadingConfig
+from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.sizes import Resolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions(ReadingConfig):
+    """Decode, crop, resize and check all images once, into one HDF5 file that training maps into memory.
+
+    Killed at any time, the same command goes on. BigGAN-PyTorch reads the file too.
+    """
+
+    path: tyro.conf.Positional[str] = tyro.MISSING
+    """Where the images are: whatever --data takes."""
+    destination: tyro.conf.Positional[str]
+    """The file to write, .hdf5 (or .h5); never overwritten."""
+    resolution: Resolution
+    """Size of the packed images: 128, or 256x64 for height x width."""
+    max_enlargement: float = 2.0
+    """Warn of images that are enlarged by more than this factor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(ReadingConfig):
+    """Write images and labels as a zip file of the StyleGAN tools."""
+
+    path: tyro.conf.Positional[str] = tyro.MISSING
+    """Where the images are: whatever --data takes."""
+    destination: tyro.conf.Positional[str]
+    """The file to write, .zip; never overwritten."""
+    resolution: Resolution
+    """Size of the images: 128, or 256x64 for height x width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions(ReadingConfig):
+    """Say what lies in a data set: classes, sizes, colours, brightness, duplicates, and what looks wrong."""
+
+    path: tyro.conf.Positional[str] = tyro.MISSING
+    """Where the images are: whatever --data takes."""
+    json: bool = False
+    """Print JSON instead of text."""
+    out: str | None = None
+    """Write a picture of labelled images and the class histogram here (.png)."""
+
+
+def main(words: list[str]) -> int:
+    """Find the sub-command."""
+    commands: dict[str, Callable[[list[str]], int]] = {"prepare": _prepare, "inspect": _inspect, "export": _export}
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: biggan data COMMAND [OPTIONS]\n\ncommands:\n"
+            "  prepare SRC DST   pack any images into one HDF5 file, checked and resized\n"
+            "  inspect PATH      what lies in a data set, and what looks wrong\n"
+            "  export SRC DST    images and labels as a zip file of the StyleGAN tools\n\n"
+            "biggan data COMMAND --help tells the options of a command."
+        )
+        return 0 if words else 2
+    if words[0] not in commands:
+        raise UserError(f"unknown command 'data {words[0]}'; nearest: {', '.join(nearest(words[0], commands, 3))}")
+    try:
+        return commands[words[0]](words[1:])
+    except UserError as error:
+        # The same options without the prefix that they have in training.
+        raise type(error)(str(error).replace("--data.", "--").replace("--data ", "")) from error
+
+
+def _prepare(words: list[str]) -> int:
+    options = tyro.cli(PrepareOptions, args=words, prog="biggan data prepare")
+    destination = Path(options.destination)
+    if destination.suffix.lower() not in (".hdf5", ".h5"):
+        raise UserError(f"{destination}: name a file that ends in .hdf5 or .h5")
+    if destination.exists():
+        raise UserError(f"{destination} exists; it is never overwritten. Remove it, or choose another name")
+    from biggan.data import card
+    from biggan.data.opening import open_images
+    from biggan.data.packing import pack
+    from biggan.data.preparation import enlargement, preparation
+
+    source = open_images(options, options.resolution)
+    print(card.text(card.describe(source)))
+    how = preparation(options, options.resolution, source.channels)
+    notes = source.notes()
+    enlarged = sum(n for size, n in notes.sizes.items() if enlargement(size, how) > options.max_enlargement)
+    if enlarged:
+        print(
+            f"warning: {enlarged} of {notes.examined} images are enlarged more than {options.max_enlargement:g} times"
+        )
+    settings = {name: getattr(options, name) for name in ("crop", "filter", "background")}
+    with _bar() as progress:
+        packed = pack(
+            source,
+            destination,
+            settings,
+            workers=_workers(options),
+            skip_corrupt=options.skip_corrupt,
+            progress=progress,
+        )
+    if packed.resumed_at:
+        print(f"went on at {packed.resumed_at:,} images, which an earlier process had done")
+    if packed.corrupt:
+        print(f"left out {len(packed.corrupt)} corrupt images, listed in {destination}.corrupt.txt")
+    height, width = options.resolution
+    print(f"{packed.images:,} images of {source.channels} x {height} x {width} in {destination}")
+    return 0
+
+
+def _export(words: list[str]) -> int:
+    options = tyro.cli(ExportOptions, args=words, prog="biggan data export")
+    from biggan.data.export import export_zip
+    from biggan.data.opening import open_images
+
+    source = open_images(options, options.resolution)
+    with _bar() as progress:
+        export_zip(source, Path(options.destination), progress)
+    print(f"{len(source):,} images in {options.destination}")
+    return 0
+
+
+def _inspect(words: list[str]) -> int:
+    options = tyro.cli(InspectOptions, args=words, prog="biggan data inspect")
+    from biggan.data import inspection
+    from biggan.data.opening import open_images
+
+    # Whatever cannot be read is part of the answer.
+    source = open_images(dataclasses.replace(options, skip_corrupt=True), (inspection.SIDE, inspection.SIDE))
+    with _bar() as progress:
+        found = inspection.inspect(source, progress)
+    print(json.dumps(found, indent=2) if options.json else inspection.text(found))
+    if options.out:
+        inspection.picture(source).save(options.out)
+        if not options.json:
+            print(options.out)
+    return 0
+
+
+def _workers(options: ReadingConfig) -> int:
+    if options.workers is not None:
+        return options.workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _bar:  # noqa: N801 - reads as a function
+    """A progress bar as a function of (done, total)."""
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self.bar: Any = None
+        return self._show
+
+    def _show(self, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=total, initial=done, unit="img", disable=None)
+        self.bar.update(done - self.bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,73 @@
+"""From the options to the images of a run: every path opened, mixed, classes chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from biggan.data.configuration import DataConfig, ReadingConfig
+from biggan.data.contract import ImageSource, open_one
+from biggan.data.curation import curate
+from biggan.data.mixture import Mixture
+from biggan.data.transforms import prepared_size
+from biggan.foundation.errors import UserError
+
+
+def open_source(config: DataConfig, resolution: tuple[int, int]) -> ImageSource:
+    """Return the images that ``config`` describes, for training at ``resolution`` = (height, width).
+
+    They come larger than that where a window is cut out of them at each access.
+
+    Raises:
+        UserError: no path, or something about the data that cannot be used.
+    """
+    return open_images(config, prepared_size(config, resolution))
+
+
+def open_images(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
+    """Return the images that ``config`` describes, ``size`` = (height, width) large.
+
+    Raises:
+        UserError: no path, or something about the data that cannot be used.
+    """
+    if config.path is None:
+        raise UserError("this preset has no data of its own: say where your images are with --data PATH")
+    source = open_one(config.path, size, config)
+    if config.mix:
+        source = _mix(source, config, size)
+    return curate(source, config)
+
+
+def _mix(first: ImageSource, config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
+    """Return ``first`` with what ``--data.mix`` names, all with the same channels."""
+    paths: list[str] = [config.path or ""]
+    weights: list[float | None] = [1.0]
+    for entry in config.mix:
+        path, weight = _weighted(entry)
+        paths.append(path)
+        weights.append(weight)
+    if None in weights and any(weight is not None for weight in weights[1:]):
+        raise UserError(f"--data.mix {' '.join(config.mix)}: give every data set a weight (PATH=WEIGHT), or none")
+    sources = [first, *(open_one(path, size, config) for path in paths[1:])]
+    channels = {source.channels for source in sources}
+    if channels == {1, 3}:
+        colour = dataclasses.replace(config, channels=3)
+        sources = [open_one(path, size, colour) for path in paths]
+    elif len(channels) > 1:
+        raise UserError(
+            f"--data.mix: the data sets have {' and '.join(map(str, sorted(channels)))} channels, which cannot be mixed"
+        )
+    shares = () if None in weights else tuple(float(weight or 0) for weight in weights)
+    return Mixture(sources, paths, shares, join=config.mix_classes == "join")
+
+
+def _weighted(entry: str) -> tuple[str, float | None]:
+    path, separator, weight = entry.rpartition("=")
+    if not separator:
+        return entry, None
+    try:
+        value = float(weight)
+    except ValueError:
+        return entry, None  # a path with = in it
+    if not 0 < value < float("inf"):
+        raise UserError(f"--data.mix {entry}: the weight must be positive")
+    return path, value

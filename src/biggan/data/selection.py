@@ -1,0 +1,76 @@
+"""A part of a source, or the same images under other labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from biggan.data.contract import ImageArray, ImageSource, Indices, SourceNotes
+
+
+class Selection(ImageSource):
+    """Images of another source, chosen and labelled anew; nothing is copied or moved."""
+
+    def __init__(
+        self,
+        base: ImageSource,
+        images: Indices,
+        labels: Indices,
+        class_names: tuple[str, ...],
+        remarks: Sequence[str] = (),
+    ) -> None:
+        """Choose.
+
+        Args:
+            base: where the images are.
+            images: which of them, in order, int64 [N].
+            labels: their classes, int64 [N].
+            class_names: by class index.
+            remarks: what to tell the user, after the base's own remarks.
+        """
+        super().__init__(base.resolution)
+        self.base, self.images = base, images
+        self.labels, self.class_names = labels, class_names
+        self.channels, self.in_memory = base.channels, base.in_memory
+        self.remarks = [*base.remarks, *remarks]
+        self.part_weights = base.part_weights
+        self.parts = None if base.parts is None else base.parts[images]
+        self.shards = None if base.shards is None else base.shards[images]
+
+    def read(self, index: int) -> ImageArray:
+        """Return image ``index``, uint8 [C, H, W]."""
+        return self.base.read(int(self.images[index]))
+
+    def read_many(self, indices: Indices) -> ImageArray:
+        """Return images, uint8 [B, C, H, W]."""
+        return self.base.read_many(self.images[indices])
+
+    def notes(self) -> SourceNotes:
+        """Return what is known about the base."""
+        return self.base.notes()
+
+    def key(self) -> str:
+        """Return a hash of the base and the choice."""
+        key = hashlib.sha256(self.base.key().encode())
+        for array in (self.images, self.labels):
+            key.update(np.ascontiguousarray(array).tobytes())
+        key.update("\0".join(self.class_names).encode())
+        return key.hexdigest()
+
+    def name(self, index: int) -> str:
+        """Return how the base calls the image."""
+        return self.base.name(int(self.images[index]))
+
+    def encoded(self, index: int) -> bytes:
+        """Return the image as the base stores it."""
+        return self.base.encoded(int(self.images[index]))
+
+
+def without(source: ImageSource, indices: Sequence[int], remark: str) -> ImageSource:
+    """Return ``source`` without some of its images."""
+    keep = np.ones(len(source), dtype=bool)
+    keep[list(indices)] = False
+    images = np.flatnonzero(keep)
+    return Selection(source, images, source.labels[images], source.class_names, [remark])
