@@ -12,6 +12,7 @@ workers.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -117,19 +118,26 @@ def packed(options: argparse.Namespace, folder: Path) -> dict[str, float]:
         batches = our_batches(ours)
         source = open_source(DataConfig(path=str(ours)), (SIDE, SIDE))
         stored, target = np.asarray(source.images), np.empty((BATCH, 3, SIDE, SIDE), np.uint8)  # type: ignore[attr-defined]
-        rounds = 16
+        rounds = 32
+
+        starts = itertools.cycle(range(0, len(stored) - BATCH, BATCH))
 
         def copy() -> None:
-            for start in range(0, rounds * BATCH, BATCH):
+            for _ in range(rounds):
+                start = next(starts)
                 np.copyto(target, stored[start : start + BATCH])
 
+        def take(batches: Iterator[Any]) -> None:
+            for _ in range(rounds):
+                next(batches)  # and let go, as a training step does
+
         ways: dict[str, Callable[[], object]] = {
-            "ours": lambda: [next(batches) for _ in range(rounds)],
+            "ours": lambda: take(batches),
             "memory copy": copy,
         }
         if options.against:
             reference = their_batches(theirs, options.against)
-            ways["theirs"] = lambda: [next(reference) for _ in range(rounds)]
+            ways["theirs"] = lambda: take(reference)
         for _ in range(len(stored) // BATCH):  # everything into the page cache
             next(batches)
         found = rates(ways, rounds * BATCH, options.repeats)
@@ -271,7 +279,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["packed", "preparation", "waiting", "files"], nargs="+")
     parser.add_argument("--against", type=Path, help="a clone of BigGAN-PyTorch, measured in the same run")
     parser.add_argument("--images", type=int, default=8000, help="packed images")
-    parser.add_argument("--photographs", type=int, default=2000, help="files to prepare")
+    parser.add_argument("--photographs", type=int, default=4000, help="files to prepare")
     parser.add_argument("--files", type=int, default=1_000_000, help="files to scan")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where to write test data; a temporary folder by default")

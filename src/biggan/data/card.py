@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from biggan.data.preparation import to_picture
 SHOWN_CLASSES = 12
 IMBALANCE = 20
 _CELL = 96
+_FEW_IMAGES = 100
+_DOMINANT = 0.95
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
+_SHOWN_SUSPICIONS = 20
 
 
 def describe(source: ImageSource, config: DataConfig | None = None) -> dict[str, Any]:
@@ -29,6 +34,7 @@ def describe(source: ImageSource, config: DataConfig | None = None) -> dict[str,
         "stored_modes": notes.modes,
         "examined": notes.examined,
         "handling": [] if config is None else _handling(config),
+        "suspicions": _label_suspicions(source),
         "remarks": [*source.remarks, *_warnings(source), *([] if config is None else _doubts(config))],
     }
 
@@ -51,6 +57,7 @@ def text(card: dict[str, Any]) -> str:
         lines.append("  no classes: unconditional")
     lines += [f"  {sentence}" for sentence in card["handling"]]
     lines += [f"  note: {remark}" for remark in card["remarks"]]
+    lines += [f"  suspicious: {sentence}" for sentence in card["suspicions"]]
     return "\n".join(lines)
 
 
@@ -84,6 +91,8 @@ def _warnings(source: ImageSource) -> list[str]:
     """Return what looks odd about the labels."""
     counts, names = source.class_counts(), source.class_names
     found: list[str] = []
+    if len(source) < _FEW_IMAGES:
+        found.append(f"only {len(source)} images: a GAN will learn them by heart; thousands are a beginning")
     if not names:
         return found
     empty = [name for name, n in zip(names, counts, strict=False) if n == 0]
@@ -100,6 +109,27 @@ def _warnings(source: ImageSource) -> list[str]:
         )
     if len(names) == 1:
         found.append(f"one class only ('{names[0]}')")
+    return found
+
+
+def _label_suspicions(source: ImageSource) -> list[str]:
+    """Return what is odd about the labels themselves."""
+    names, counts = source.class_names, source.class_counts()
+    found: list[str] = []
+    if len(names) > 1 and counts.max() >= _DOMINANT * counts.sum():
+        largest = int(counts.argmax())
+        found.append(f"class '{names[largest]}' holds {counts[largest]:,} of {counts.sum():,} images")
+    splits = [name for name in names if name.lower() in _SPLITS]
+    if splits:
+        found.append(f"classes are called like splits: {', '.join(splits)}")
+    folded: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        folded["".join(c for c in name.casefold() if c.isalnum()) or name].append(name)
+    alike = [group for group in folded.values() if len(group) > 1]
+    found += [
+        f"classes differ by spelling only: {', '.join(repr(name) for name in group)}"
+        for group in alike[:_SHOWN_SUSPICIONS]
+    ]
     return found
 
 

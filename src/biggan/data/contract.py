@@ -94,6 +94,10 @@ class ImageSource(ABC):
         """Return image ``index`` as it is stored, for telling whether two are the same."""
         return self.read(index).tobytes()
 
+    def read_encoded(self, index: int) -> tuple[ImageArray, bytes]:
+        """Return image ``index`` both as :meth:`read` and as :meth:`encoded` do, fetched once where that saves time."""
+        return self.read(index), self.encoded(index)
+
     def substitute(self, index: int) -> int:
         """Return the image that takes the place of an unreadable one: the next of the same class."""
         label = self.labels[index]

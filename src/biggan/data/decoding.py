@@ -49,7 +49,7 @@ def _reason(error: Exception, name: str) -> str:
 def normalize(image: Image.Image, background: str = "white") -> Image.Image:
     """Return ``image`` upright, 8 bits, in sRGB, without transparency; mode L or RGB."""
     profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode in (*_SIXTEEN_BIT_GRAY, "I", "F"):
         return Image.fromarray(_eight_bits(image))
     if image.mode == "1":

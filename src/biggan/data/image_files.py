@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -125,9 +126,17 @@ class ImageFiles(ImageSource):
         name = self.files[index]
         try:
             with self.store.open(name) as file:
-                image = load_image(file, self.store.where(name), self.preparation.background)
+                return self._prepared(file, index)
         except OSError as error:
             raise UnreadableImageError(f"{self.store.where(name)}: {error}") from error
+
+    def read_encoded(self, index: int) -> tuple[ImageArray, bytes]:
+        """Return image ``index`` and the file's bytes."""
+        data = self.encoded(index)
+        return self._prepared(io.BytesIO(data), index), data
+
+    def _prepared(self, file: IO[bytes], index: int) -> ImageArray:
+        image = load_image(file, self.store.where(self.files[index]), self.preparation.background)
         return fit(image, self.preparation, index)
 
     def name(self, index: int) -> str:

@@ -19,8 +19,6 @@ from biggan.data.preparation import to_picture
 
 SIDE = 64
 """Pixels a side at which images are looked at."""
-_DOMINANT = 0.95
-_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 _HAMMING = 3
 """Differing bits of 64, up to which two images may be the same motif."""
 _THUMBNAIL_RMS = 6.0
@@ -55,7 +53,7 @@ def inspect(source: ImageSource, progress: Callable[[int, int], object] = lambda
         "brightness": _brightness(seen),
         "exact_duplicates": [[source.name(i) for i in group] for group in exact],
         "near_duplicates": [[source.name(i) for i in pair] for pair in near],
-        "suspicions": [*_label_suspicions(source), *_duplicate_suspicions(source, exact)],
+        "suspicions": [*found["suspicions"], *_duplicate_suspicions(source, exact)],
     }
     if len(chosen) < count:
         found["remarks"].append(f"read {len(chosen):,} of {count:,} images; duplicates were looked for among those")
@@ -79,7 +77,6 @@ def text(found: dict[str, Any]) -> str:
     if found["corrupt"]:
         lines.append(f"  corrupt: {len(found['corrupt'])}")
         lines += [f"    {name}: {reason}" for name, reason in list(found["corrupt"].items())[:_SHOWN]]
-    lines += [f"  suspicious: {sentence}" for sentence in found["suspicions"]]
     return "\n".join(lines)
 
 
@@ -149,24 +146,6 @@ def _near(seen: list[tuple[int, _Look]], exact: list[list[int]]) -> list[tuple[i
             distance = np.sqrt(np.mean((thumbnails[close] - thumbnails[i]) ** 2, axis=1))
             pairs += [(kept[i][0], kept[j][0]) for j in close[distance <= _THUMBNAIL_RMS]]
     return pairs
-
-
-def _label_suspicions(source: ImageSource) -> list[str]:
-    """Return what is odd about the labels themselves."""
-    names, counts = source.class_names, source.class_counts()
-    found: list[str] = []
-    if len(names) > 1 and counts.max() >= _DOMINANT * counts.sum():
-        largest = int(counts.argmax())
-        found.append(f"class '{names[largest]}' holds {counts[largest]:,} of {counts.sum():,} images")
-    splits = [name for name in names if name.lower() in _SPLITS]
-    if splits:
-        found.append(f"classes are called like splits: {', '.join(splits)}")
-    folded: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        folded["".join(c for c in name.casefold() if c.isalnum()) or name].append(name)
-    alike = [group for group in folded.values() if len(group) > 1]
-    found += [f"classes differ by spelling only: {', '.join(repr(name) for name in group)}" for group in alike[:_SHOWN]]
-    return found
 
 
 def _duplicate_suspicions(source: ImageSource, exact: list[list[int]]) -> list[str]:

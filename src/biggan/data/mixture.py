@@ -105,6 +105,11 @@ class Mixture(ImageSource):
         source, own = self._where(index)
         return source.name(own)
 
+    def read_encoded(self, index: int) -> tuple[ImageArray, bytes]:
+        """Return the image as its own source does."""
+        source, own = self._where(index)
+        return source.read_encoded(own)
+
     def encoded(self, index: int) -> bytes:
         """Return the image as its own source stores it."""
         source, own = self._where(index)

@@ -8,15 +8,14 @@ a rename at the end.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
 import shutil
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -25,15 +24,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from biggan.data.contract import ImageArray, ImageSource, UnreadableImageError
+from biggan.data.contract import ImageSource
 from biggan.data.hdf5 import CONTENT_HASH
+from biggan.data.packing_workers import CHUNK, HASH_BYTES, RECORD_BYTES, prepared_chunks
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import read_json, sync_directory, write_json
 
 FORMAT = "biggan-packed-1"
-_CHUNK = 32  # images that a worker prepares at a time
-_HASH_BYTES = 16
-_RECORD = 2 * _HASH_BYTES  # of the image as it lay there, and of its pixels
 _PROGRESS_SECONDS = 1.0
 
 
@@ -122,13 +119,14 @@ class _Files:
 
     def __init__(self, destination: Path) -> None:
         self.destination = destination
-        self.pixels, self.progress, self.hashes, self.lock = (
-            destination.with_name(f".{destination.name}.{part}") for part in ("packing", "progress", "hashes", "lock")
+        self.pixels, self.progress, self.hashes, self.scratch, self.lock = (
+            destination.with_name(f".{destination.name}.{part}")
+            for part in ("packing", "progress", "hashes", "scratch", "lock")
         )
 
     def remove(self) -> None:
         """Remove what is not needed any more."""
-        for path in (self.pixels, self.progress, self.hashes):
+        for path in (self.pixels, self.progress, self.hashes, self.scratch):
             path.unlink(missing_ok=True)
 
 
@@ -211,20 +209,24 @@ def _fill(
         return
     shape = (total, *state.settings["shape"])
     pixels = np.memmap(files.pixels, dtype=np.uint8, mode="r+", offset=state.offset, shape=shape)
-    saved = time.monotonic()
-    with files.hashes.open("ab") as hashes:
-        hashes.truncate(state.written * _RECORD)
-        for start, done in _prepared(source, state.read, workers):
-            kept = len(done.images)
-            pixels[state.written : state.written + kept] = done.images
+    saved, saving = time.monotonic(), None
+    with files.hashes.open("ab") as hashes, ThreadPoolExecutor(1) as saver:
+        hashes.truncate(state.written * RECORD_BYTES)
+        for start, images, done in prepared_chunks(source, files.scratch, state.read, workers):
+            pixels[state.written : state.written + len(images)] = images
             hashes.write(done.hashes)
-            state.written += kept
-            state.read = min(start + _CHUNK, total)
+            state.written += len(images)
+            state.read = min(start + CHUNK, total)
             state.corrupt += done.corrupt
             progress(state.read, total)
-            if time.monotonic() - saved > _PROGRESS_SECONDS or state.read == total:
-                _save(files, state, pixels, hashes)
+            if time.monotonic() - saved > _PROGRESS_SECONDS and (saving is None or saving.done()):
+                # The disk is waited for in a thread: what it is told of lies behind what is being written now.
+                saving = saver.submit(_save, files, copy.deepcopy(state), pixels, hashes)
                 saved = time.monotonic()
+        if saving is not None:
+            saving.result()
+        _save(files, state, pixels, hashes)
+    files.scratch.unlink(missing_ok=True)
 
 
 def _save(files: _Files, state: _Progress, pixels: np.memmap[Any, Any], hashes: IO[bytes]) -> None:
@@ -233,78 +235,6 @@ def _save(files: _Files, state: _Progress, pixels: np.memmap[Any, Any], hashes: 
     hashes.flush()
     os.fsync(hashes.fileno())
     write_json(files.progress, vars(state))
-
-
-@dataclass
-class _Chunk:
-    """What a worker made of some images."""
-
-    images: ImageArray
-    hashes: bytes
-    corrupt: list[tuple[int, str]]
-
-
-def _prepared(source: ImageSource, first: int, workers: int) -> Iterator[tuple[int, _Chunk]]:
-    """Yield chunks in order, with the index of their first image."""
-    starts = iter(range(first, len(source), _CHUNK))
-    if workers < 2:
-        for start in starts:
-            yield start, _prepare(source, start)
-        return
-    waiting: deque[tuple[int, Future[_Chunk]]] = deque()
-    with ProcessPoolExecutor(workers, initializer=_be_worker, initargs=(source, os.getpid())) as pool:
-        try:
-            for start in starts:
-                waiting.append((start, pool.submit(_prepare_here, start)))
-                if len(waiting) > 3 * workers:
-                    ready, future = waiting.popleft()
-                    yield ready, future.result()
-            while waiting:
-                ready, future = waiting.popleft()
-                yield ready, future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-_source: ImageSource | None = None  # of a worker process
-
-
-def _be_worker(source: ImageSource, parent: int) -> None:
-    """Keep the source of a worker process, which ends when its parent is gone."""
-    global _source
-    _source = source
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _prepare_here(start: int) -> _Chunk:
-    assert _source is not None
-    return _prepare(_source, start)
-
-
-def _prepare(source: ImageSource, start: int) -> _Chunk:
-    images: list[ImageArray] = []
-    hashes: list[bytes] = []
-    corrupt: list[tuple[int, str]] = []
-    for index in range(start, min(start + _CHUNK, len(source))):
-        try:
-            image, encoded = source.read(index), source.encoded(index)
-        except UnreadableImageError as error:
-            corrupt.append((index, str(error)))
-            continue
-        images.append(image)
-        hashes += [_hash(encoded), _hash(image.tobytes())]
-    shape = (0, source.channels, *source.resolution)
-    return _Chunk(np.stack(images) if images else np.empty(shape, np.uint8), b"".join(hashes), corrupt)
-
-
-def _hash(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_HASH_BYTES).digest()
 
 
 def _finish(source: ImageSource, files: _Files, state: _Progress) -> None:
@@ -323,15 +253,15 @@ def _finish(source: ImageSource, files: _Files, state: _Progress) -> None:
     kept = np.ones(len(source), dtype=bool)
     kept[[index for index, _ in state.corrupt]] = False
     labels = source.labels[kept]
-    records = np.frombuffer(files.hashes.read_bytes(), dtype=np.uint8).reshape(-1, _RECORD)[: state.written]
+    records = np.frombuffer(files.hashes.read_bytes(), dtype=np.uint8).reshape(-1, RECORD_BYTES)[: state.written]
     with h5py.File(files.pixels, "r+") as packed:
         packed["labels"] = labels
         packed["class_names"] = np.array([name.encode() for name in source.class_names], dtype=h5py.string_dtype())
-        packed["source_hashes"] = records[:, :_HASH_BYTES]
-        packed["pixel_hashes"] = records[:, _HASH_BYTES:]
+        packed["source_hashes"] = records[:, :HASH_BYTES]
+        packed["pixel_hashes"] = records[:, HASH_BYTES:]
         packed.attrs["format"] = FORMAT
         packed.attrs["settings"] = json.dumps(state.settings)
-        packed.attrs[CONTENT_HASH] = content_hash(records[:, _HASH_BYTES:], labels, source.class_names, shape)
+        packed.attrs[CONTENT_HASH] = content_hash(records[:, HASH_BYTES:], labels, source.class_names, shape)
     with files.pixels.open("rb+") as file:
         os.fsync(file.fileno())
 

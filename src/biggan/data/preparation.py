@@ -63,7 +63,7 @@ def fit(image: Image.Image, how: Preparation, index: int = 0) -> ImageArray:
     if how.channels not in (1, 3):
         raise UserError(f"--data.channels {how.channels}: image files have 1 (gray) or 3 (colour)")
     mode = "L" if how.channels == 1 else "RGB"
-    image = image.convert(mode)
+    image = image if image.mode == mode else image.convert(mode)
     height, width = how.resolution
     if how.crop == "pad":
         color = ImageColor.getcolor(how.background, mode)

@@ -63,6 +63,10 @@ class Selection(ImageSource):
         """Return how the base calls the image."""
         return self.base.name(int(self.images[index]))
 
+    def read_encoded(self, index: int) -> tuple[ImageArray, bytes]:
+        """Return the image as the base does."""
+        return self.base.read_encoded(int(self.images[index]))
+
     def encoded(self, index: int) -> bytes:
         """Return the image as the base stores it."""
         return self.base.encoded(int(self.images[index]))
