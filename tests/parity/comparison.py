@@ -92,7 +92,8 @@ class Comparison:
         theirs = self.case.number(name)
         parts = [str(part) for part in path]
         depth = next((i for i, part in enumerate(parts) if part.startswith(NUMBER_PREFIXES)), 0)
-        quantity = "/".join(parts[: depth + 1])
+        # Results are of many kinds, each a line of its own.
+        quantity = "/".join(parts[: depth + (2 if parts[depth] == "results" else 1)])
         floor = ULPS * (2.0**-52 if wide else 2.0**-23) * abs(theirs)
         self._add(quantity, name, abs(ours - theirs), max(tolerance, floor))
 

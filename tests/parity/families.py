@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.parity import biggan_pytorch
+from tests.parity import biggan_pytorch, metrics
 from tests.parity.case import Case
 from tests.parity.comparison import Comparison
 
 FAMILIES: dict[str, Callable[[Case, Comparison], None]] = {
     "biggan_pytorch": biggan_pytorch.run,
+    "metrics": metrics.run,
 }
