@@ -20,6 +20,7 @@ FLOORS = {
     "metrics": 3,
     "convert": 3,
     "training": 4,
+    "evaluation": 3.5,  # judges what sampling draws by metrics, against data; training's hooks call it
     "report": 4,
     "presets": 4.5,  # beside: needs the configuration of training, and only the edges need it
     "cli": 5,

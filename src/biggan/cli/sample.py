@@ -36,7 +36,10 @@ class SampleOptions:
     """resample: redraw values beyond T (the paper); scale: T times z; clamp: cut at T; tfhub: T times a normal
     truncated at 2."""
     format: Literal["png", "npz", "grid"] = "png"
-    """png: a file an image, and labels.csv; npz: x uint8 [N, C, H, W] and y int64 [N]; grid: one picture."""
+    """png: a file an image, and labels.csv; npz: x uint8 and y int64 [N]; grid: one picture."""
+    npz_layout: Literal["nchw", "nhwc"] = "nchw"
+    """Axes of x. nhwc is what TensorFlow scripts and the evaluator of guided-diffusion read, which looks for arr_0; it
+    is then written under that name too."""
     standing_statistics: int | None = None
     """Re-estimate batch-norm statistics over this many batches of 64 at the same truncation, into a new snapshot in
     the folder, and sample from that."""
@@ -57,6 +60,8 @@ def main(words: list[str]) -> int:
     sampler = load(options.file, options.device)
     if options.standing_statistics is not None:
         sampler = _with_standing_statistics(sampler, options, out)
+    if options.truncation is not None:
+        print(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
     labels = choose_classes(sampler, options.classes)
     if labels:
         pairs = [(label, seed) for label in labels for seed in seeds]
@@ -126,16 +131,22 @@ def _write_npz(sampler: Sampler, pairs: list[tuple[int, int]], options: SampleOp
     import numpy as np
 
     path = out / "samples.npz"
+    images = _draw(sampler, pairs, options).numpy()
+    also = {}
+    if options.npz_layout == "nhwc":
+        images = images.transpose(0, 2, 3, 1)
+        also["arr_0"] = images
     np.savez(
         path,
-        x=_draw(sampler, pairs, options).numpy(),
+        **also,
+        x=images,
         y=np.array([label for label, _ in pairs], dtype=np.int64),
         seeds=np.array([seed for _, seed in pairs], dtype=np.int64),
         truncation=np.array(np.nan if options.truncation is None else options.truncation),
         truncation_kind=np.array(options.truncation_kind if options.truncation is not None else "none"),
         class_names=np.array(sampler.class_names, dtype=np.str_),
     )
-    return f"{path}: x uint8 [{len(pairs)}, C, H, W], y int64 [{len(pairs)}]"
+    return f"{path}: x uint8 {list(images.shape)}, y int64 [{len(pairs)}]"
 
 
 def _write_grid(sampler: Sampler, pairs: list[tuple[int, int]], options: SampleOptions, out: Path, seeds: int) -> str:

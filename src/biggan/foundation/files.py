@@ -121,7 +121,7 @@ def read_header(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptFileError(f"{path} is not a readable safetensors file ({error}){_looks_like(path)}") from error
+        raise CorruptFileError(f"{path} is not a readable safetensors file ({error}){looks_like(path)}") from error
     if HEADER_KEY not in metadata:
         raise CorruptFileError(f"{path} is a safetensors file, but carries no '{HEADER_KEY}' header")
     header = json.loads(metadata[HEADER_KEY])
@@ -142,10 +142,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptFileError(f"{path} is not a readable safetensors file ({error}){_looks_like(path)}") from error
+        raise CorruptFileError(f"{path} is not a readable safetensors file ({error}){looks_like(path)}") from error
 
 
-def _looks_like(path: Path) -> str:
+def looks_like(path: Path) -> str:
     """Say what a file seems to be instead, for the commonest mistakes."""
     try:
         with path.open("rb") as file:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from biggan.foundation.errors import UserError
+
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return ``images / 127.5 - 1``.
@@ -28,3 +30,18 @@ def to_bytes(images: Tensor) -> Tensor:
     Rounds to nearest; the reference implementations truncate, which darkens by half a level on average.
     """
     return images.detach().float().add(1.0).mul(127.5).round().clamp_(0, 255).to(torch.uint8)
+
+
+def three_channels(images: Tensor) -> Tensor:
+    """Return images uint8 [B, 3, H, W]: gray ones become three equal channels, as every evaluation of gray images does.
+
+    Raises:
+        UserError: neither 1 nor 3 channels.
+    """
+    if images.shape[1] == 1:
+        return images.expand(-1, 3, -1, -1)
+    if images.shape[1] != 3:
+        raise UserError(
+            f"these features know colour images; the images have {images.shape[1]} channels: use --features classifier"
+        )
+    return images

@@ -25,6 +25,7 @@ SNAPSHOTS = "snapshots"
 CHECKPOINTS = "checkpoints"
 IN_CHECKPOINT = "snapshot.safetensors"
 LAST = "LAST"
+_BANK = "bank/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +43,19 @@ class SnapshotInfo:
     """Where the weights come from: versions, preset, data, seed, or the foreign file."""
     standing_statistics: dict[str, Any] | None = None
     """How the batch-norm statistics were re-estimated, or None for the running ones."""
+    truncation_bank: dict[str, Any] | None = None
+    """Truncations (and their kind) for which the file holds standing statistics, or None."""
 
 
-def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo) -> None:
-    """Write ``generator`` and ``info`` as one file, atomically."""
+def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo, bank: dict[str, Tensor] | None = None) -> None:
+    """Write ``generator`` and ``info`` as one file, atomically.
+
+    Args:
+        path: the file.
+        generator: its weights and statistics.
+        info: everything else.
+        bank: standing statistics by truncation, ``<place in the list>/<name of the buffer>``.
+    """
     header = {
         "format": FORMAT,
         "architecture": to_json(info.architecture.resolved()),
@@ -55,8 +65,10 @@ def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo) -> None
         "iterations": info.iterations,
         "provenance": info.provenance,
         "standing_statistics": info.standing_statistics,
+        "truncation_bank": info.truncation_bank,
     }
-    write_tensors(path, generator.state_dict(), header)
+    tensors = {**generator.state_dict(), **{f"{_BANK}{name}": value for name, value in (bank or {}).items()}}
+    write_tensors(path, tensors, header)
 
 
 def read_info(path: Path) -> SnapshotInfo:
@@ -79,6 +91,7 @@ def read_info(path: Path) -> SnapshotInfo:
             iterations=header["iterations"],
             provenance=header["provenance"],
             standing_statistics=header["standing_statistics"],
+            truncation_bank=header.get("truncation_bank"),
         )
     except KeyError as error:
         raise CorruptFileError(f"{path}: its header lacks {error}") from error
@@ -93,8 +106,14 @@ def read_snapshot(path: Path) -> tuple[Generator, SnapshotInfo]:
     info = read_info(path)
     with torch.device("meta"):
         generator = build_generator(info.architecture)
-    load_exactly(generator, read_tensors(path), str(path))
+    tensors = {name: value for name, value in read_tensors(path).items() if not name.startswith(_BANK)}
+    load_exactly(generator, tensors, str(path))
     return generator.eval().requires_grad_(False), info
+
+
+def read_bank(path: Path) -> dict[str, Tensor]:
+    """Return the standing statistics by truncation that a snapshot file holds, as :func:`write_snapshot` takes them."""
+    return {name.removeprefix(_BANK): value for name, value in read_tensors(path).items() if name.startswith(_BANK)}
 
 
 def load_exactly(network: torch.nn.Module, tensors: dict[str, Tensor], where: str) -> None:

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError, nearest
+from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
-from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_snapshot
+from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_bank, read_snapshot
+from biggan.sampling.bank import with_bank
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
 
@@ -29,6 +31,7 @@ class Sampler:
     def __init__(self, generator: Generator, info: SnapshotInfo, path: Path | None = None) -> None:
         self.generator, self.info, self.path = generator, info, path
         self.class_names = info.class_names
+        self._at: tuple[float, Generator] | None = None
 
     def class_index(self, name: str | int) -> int:
         """Return the index of a class.
@@ -89,7 +92,34 @@ class Sampler:
         labels = labels * count if len(labels) == 1 else labels
         seeds = list(seeds) * count if len(seeds) == 1 else list(seeds)
         z = latents(seeds, self.info.architecture.z_size, truncation, kind)
-        return draw(self.generator, z, torch.tensor(labels, dtype=torch.int64), chunk)
+        return draw(self.at_truncation(truncation, kind), z, torch.tensor(labels, dtype=torch.int64), chunk)
+
+    def at_truncation(self, truncation: float | None, kind: str = "resample") -> Generator:
+        """Return the generator with the statistics of batch norm that fit a truncation.
+
+        With a bank (``biggan calibrate``) of that kind these are its standing statistics, between two of its
+        truncations their linear interpolation, beyond its ends those of the end. Without one it is :attr:`generator`.
+        """
+        bank = self.info.truncation_bank
+        if truncation is None or bank is None or self.path is None or bank["kind"] != kind:
+            return self.generator
+        if self._at is None or self._at[0] != truncation:
+            self._at = truncation, with_bank(self.generator, bank["truncations"], read_bank(self.path), truncation)
+        return self._at[1]
+
+    def statistics(self, truncation: float | None, kind: str = "resample") -> str:
+        """Say which statistics of batch norm a truncation is drawn with."""
+        standing, bank = self.info.standing_statistics, self.info.truncation_bank
+        if truncation is None or not batch_norms(self.generator):
+            return "the generator's own statistics"
+        if bank is not None and bank["kind"] == kind:
+            return f"standing statistics of truncation {truncation:g}, from the file's bank"
+        if standing is not None and (standing["truncation"], standing["kind"]) == (truncation, kind):
+            return f"standing statistics of truncation {truncation:g}"
+        return (
+            f"running statistics of untruncated training, which fit truncation {truncation:g} badly: 'biggan "
+            "calibrate' stores fitting ones, --standing-statistics estimates them"
+        )
 
 
 def load(path: str | Path, device: str = "auto") -> Sampler:

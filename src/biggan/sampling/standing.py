@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from biggan.foundation.errors import UserError
 from biggan.layers.normalization import BatchNorm, batch_norms
+from biggan.models.architecture import Architecture
 from biggan.models.contract import Generator
 from biggan.models.snapshot import write_snapshot
 from biggan.sampling.latents import latents
@@ -101,21 +102,37 @@ def write_with_standing_statistics(
         UserError: the generator has no batch norm.
     """
     generator = copy.deepcopy(sampler.generator)
-    if not batch_norms(generator):
-        raise UserError("--standing-statistics: this generator has no batch norm, so there is nothing to estimate")
-    standing = StandingStatistics(generator)
-    parameter = next(generator.parameters())
-    for batch in range(batches):
-        first = batch * BATCH
-        seeds = range(FIRST_SEED + first, FIRST_SEED + first + BATCH)
-        z = latents(seeds, sampler.info.architecture.z_size, truncation, kind).to(parameter.device)
-        labels = torch.arange(first, first + BATCH, device=parameter.device)
-        standing.add(z, labels % max(sampler.info.architecture.classes, 1))
-    standing.apply()
+    estimate(generator, sampler.info.architecture, batches=batches, truncation=truncation, kind=kind).apply()
     record = {
         "batches": batches,
         "batch": BATCH,
         "truncation": truncation,
         "kind": kind if truncation else "none",
     }
-    write_snapshot(path, generator, dataclasses.replace(sampler.info, standing_statistics=record))
+    write_snapshot(path, generator, dataclasses.replace(sampler.info, standing_statistics=record, truncation_bank=None))
+
+
+def estimate(
+    generator: Generator,
+    architecture: Architecture,
+    *,
+    batches: int,
+    truncation: float | None,
+    kind: str,
+) -> StandingStatistics:
+    """Run ``batches`` of 64 through ``generator`` (a copy: its spectral-norm vectors move) and return what gathered.
+
+    Raises:
+        UserError: the generator has no batch norm.
+    """
+    if not batch_norms(generator):
+        raise UserError("standing statistics: this generator has no batch norm, so there is nothing to estimate")
+    standing = StandingStatistics(generator)
+    parameter = next(generator.parameters())
+    for batch in range(batches):
+        first = batch * BATCH
+        seeds = range(FIRST_SEED + first, FIRST_SEED + first + BATCH)
+        z = latents(seeds, architecture.z_size, truncation, kind).to(parameter.device)
+        labels = torch.arange(first, first + BATCH, device=parameter.device)
+        standing.add(z, labels % max(architecture.classes, 1))
+    return standing

@@ -1,0 +1,284 @@
+"""``biggan evaluate``, ``biggan evaluate reference`` and ``biggan evaluate truncation``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from biggan.data.configuration import ReadingConfig
+from biggan.evaluation.configuration import EvaluationConfig
+from biggan.foundation.errors import UserError
+from biggan.foundation.sizes import Resolution
+
+if TYPE_CHECKING:
+    from biggan.data.contract import ImageSource
+    from biggan.sampling.sampler import Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(EvaluationConfig):
+    """Measure a run, checkpoint or snapshot (or images as they lie there) against real images."""
+
+    target: tyro.conf.Positional[str] = tyro.MISSING
+    """A run, checkpoint or snapshot; or a folder, npz or whatever --data takes."""
+    data: str | None = None
+    """The real images; of a run by default those that it was trained on."""
+    reference: str | None = None
+    """Statistics of the real images in their place: our own, pytorch-fid's or BigGAN-PyTorch's .npz, mmgeneration's
+    .pkl."""
+    resolution: Resolution | None = None
+    """Size at which images are compared; by default the generator's, or that of the images if all have one size."""
+    weights: Annotated[str | None, tyro.conf.arg(name="features.weights")] = None
+    """Weights file of the features, for machines without a network."""
+    out: str | None = None
+    """Folder for metrics.jsonl; by default the run's, or the snapshot's."""
+    json: bool = False
+    """Print JSON lines instead of a table."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruncationOptions(EvaluateOptions):
+    """Evaluate over a range of truncations, each with standing statistics of its own."""
+
+    truncations: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 21))
+    """The truncations, exactly these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceOptions:
+    """Compute the statistics of real images, and write them to a file if one is named."""
+
+    data: str
+    """The real images."""
+    resolution: Resolution
+    """Size at which they are compared."""
+    features: str = "auto"
+    """See biggan evaluate."""
+    weights: Annotated[str | None, tyro.conf.arg(name="features.weights")] = None
+    """Weights file of the features."""
+    count: int = 50_000
+    """Of how many images single rows are kept, for neighbour metrics and KID."""
+    batch: int = 64
+    """Images at a time."""
+    out: str | None = None
+    """File to write: .safetensors, or .npz with mu and sigma as pytorch-fid reads it."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+def main(words: list[str]) -> int:
+    """Evaluate."""
+    if words and words[0] == "reference":
+        return _reference(words[1:])
+    if words and words[0] == "truncation":
+        return _truncation(words[1:])
+    options = tyro.cli(EvaluateOptions, args=words, prog="biggan evaluate")
+    return _with_ranks(options.device, lambda device: _evaluate(options, device))
+
+
+def _with_ranks(name: str, act: Callable[[Any], int]) -> int:
+    """Act on the device of this rank, with the others."""
+    from biggan.foundation import distributed, launch
+    from biggan.foundation.devices import choose_device
+
+    device = choose_device(name, launch.local_rank())
+    distributed.start(device)
+    try:
+        return act(device)
+    finally:
+        distributed.stop()
+
+
+def _evaluate(options: EvaluateOptions, device: Any) -> int:
+    from biggan.evaluation.evaluate import evaluate, generated, stored, table
+    from biggan.foundation import distributed
+
+    for name in options.metrics:
+        _known_metric(name)
+    sampler, reading = _target(options, device)
+    source = None if options.reference else _real(options, sampler, reading)
+    if sampler is not None:
+        side = generated(sampler, options, source)
+    else:
+        size = source.resolution if source is not None else options.resolution
+        if size is None:
+            raise UserError("--resolution: say at which size the images are compared")
+        side = stored(_open(ReadingConfig(path=options.target), size))
+    records = evaluate(
+        side,
+        options,
+        source=source,
+        device=device,
+        reference_file=Path(options.reference) if options.reference else None,
+        handling=_handling(reading),
+        progress=_bar,
+    )
+    if distributed.is_primary():
+        _write(records, _folder(options, sampler))
+        print("\n".join(json.dumps(record) for record in records) if options.json else table(records))
+    return 0
+
+
+def _truncation(words: list[str]) -> int:
+    options = tyro.cli(TruncationOptions, args=words, prog="biggan evaluate truncation")
+
+    def act(device: Any) -> int:
+        from biggan.evaluation.evaluate import table
+        from biggan.evaluation.truncation import sweep
+        from biggan.foundation import distributed
+
+        sampler, reading = _target(options, device)
+        if sampler is None:
+            raise UserError(f"{options.target}: truncation needs a generator")
+        out = _folder(options, sampler) / "truncation"
+        source = _real(options, sampler, reading)
+        records = sweep(
+            sampler,
+            options.truncations,
+            options,
+            out,
+            source=source,
+            device=device,
+            handling=_handling(reading),
+            progress=_bar,
+        )
+        if distributed.is_primary():
+            _write(records, _folder(options, sampler))
+            print(table(records))
+            for name in ("truncation.csv", "truncation.png", "truncation_sheet.png"):
+                print(out / name)
+        return 0
+
+    return _with_ranks(options.device, act)
+
+
+def _reference(words: list[str]) -> int:
+    options = tyro.cli(ReferenceOptions, args=words, prog="biggan evaluate reference")
+
+    def act(device: Any) -> int:
+        import numpy as np
+
+        from biggan.evaluation.evaluate import features_name, make_extractor
+        from biggan.evaluation.reference import reference_of, write_reference
+        from biggan.metrics.collected import MOMENTS, ROWS
+
+        source = _open(ReadingConfig(path=options.data), options.resolution)
+        asked = EvaluationConfig(features=options.features, weights=options.weights)
+        extractor = make_extractor(features_name(asked, source), options.weights, device, source)
+        found = reference_of(
+            source,
+            extractor,
+            frozenset({MOMENTS, ROWS}),
+            rows=options.count,
+            handling=_handling(None),
+            batch=options.batch,
+            progress=_bar("real images"),
+        )
+        print(f"{found.collected.count:,} images, {extractor.protocol}{', from the cache' if found.from_cache else ''}")
+        if options.out:
+            gaussian = found.collected.gaussian
+            assert gaussian is not None
+            if options.out.endswith(".npz"):
+                np.savez(options.out, mu=gaussian.mean.numpy(), sigma=gaussian.covariance.numpy())
+            else:
+                write_reference(Path(options.out), found.collected, {"features": extractor.protocol})
+            print(options.out)
+        return 0
+
+    return _with_ranks(options.device, act)
+
+
+def _known_metric(name: str) -> None:
+    from biggan.metrics.definitions import METRICS
+
+    METRICS[name]
+
+
+def _target(options: EvaluateOptions, device: Any) -> tuple[Sampler | None, ReadingConfig | None]:
+    """Return the generator that is meant, if it is one, and the data of its run, if it is a run."""
+    from biggan.sampling.sampler import load
+    from biggan.training.run_directory import RunDirectory
+
+    path = Path(options.target)
+    is_run = (path / "config.json").is_file()
+    if is_run or path.suffix == ".safetensors" or (path / "snapshot.safetensors").is_file():
+        stored = RunDirectory(path).stored_run() if is_run else None
+        return load(path, device.type), stored.config.data if stored else None
+    return None, None
+
+
+def _real(options: EvaluateOptions, sampler: Sampler | None, reading: ReadingConfig | None) -> ImageSource:
+    """Open the real images at the size at which they are compared."""
+    config = reading or ReadingConfig()
+    if options.data is not None:
+        config = dataclasses.replace(config, path=options.data)
+    if config.path is None:
+        raise UserError("say where the real images are with --data, or give statistics of them with --reference")
+    size = options.resolution
+    if sampler is not None:
+        if size not in (None, sampler.info.architecture.resolution):
+            raise UserError("--resolution: a generator is compared at the size that it makes; leave it out")
+        size = sampler.info.architecture.resolution
+        if sampler.info.architecture.channels != config.channels:
+            config = dataclasses.replace(config, channels=sampler.info.architecture.channels)
+        if not sampler.info.architecture.classes:
+            config = dataclasses.replace(config, labels="unconditional")
+    if size is None:
+        sizes = _open(config, (64, 64)).notes().sizes
+        if len(sizes) != 1:
+            raise UserError(
+                f"--resolution: the images of {config.path} have {len(sizes)} sizes; say at which to compare"
+            )
+        size = next(iter(sizes))
+    return _open(config, size)
+
+
+def _open(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
+    from biggan.data.opening import open_images
+
+    return open_images(config, size)
+
+
+def _handling(reading: ReadingConfig | None) -> str:
+    config = reading or ReadingConfig()
+    return f"{config.crop} {config.filter} {config.background}"
+
+
+def _folder(options: EvaluateOptions, sampler: Sampler | None) -> Path:
+    """Return where records go: beside what was evaluated, unless it is somebody's folder of images."""
+    if options.out is not None:
+        return Path(options.out)
+    path = Path(options.target)
+    if sampler is None:
+        return Path()
+    return path if (path / "config.json").is_file() else path.parent
+
+
+def _write(records: list[dict[str, Any]], folder: Path) -> None:
+    from biggan.foundation.files import append_json_line
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for record in records:
+        append_json_line(folder / "metrics.jsonl", record)
+
+
+def _bar(title: str) -> Callable[[int, int], None]:
+    """Return a progress bar as a function of (done, total)."""
+    from tqdm import tqdm
+
+    bar: Any = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        bar = bar or tqdm(total=total, unit="img", desc=title, disable=None, leave=False)
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return show

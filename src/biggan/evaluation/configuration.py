@@ -1,0 +1,58 @@
+"""What is measured and how. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from biggan.foundation.errors import UserError
+
+DEFAULT_METRICS = ("fid", "is", "kid", "precision_recall", "prdc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """One evaluation."""
+
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    """fid, is, kid, kid_full, precision_recall, prdc, class_fid, diversity, cas, memorisation."""
+    count: int = 50_000
+    """Images to generate. Of the real images, moments take all, neighbours as many as this."""
+    features: str = "auto"
+    """inception, dinov2, clip, vgg16, classifier, random; auto takes classifier for digits, else inception."""
+    weights: str | None = None
+    """Weights file of the features, for machines without a network."""
+    protocol: Literal["standard", "biggan-pytorch", "mmgeneration"] = "standard"
+    """Also reproduce another implementation's pipeline, beside the standard numbers."""
+    protocol_weights: str | None = None
+    """Weights file of that pipeline's network."""
+    truncation: float | None = None
+    """T. By default the whole prior is drawn from."""
+    truncation_kind: Literal["resample", "scale", "clamp", "tfhub"] = "resample"
+    """How to truncate."""
+    generator_mode: Literal["running", "batch", "standing"] = "running"
+    """Statistics of batch norm: the running ones, those of each batch, or estimated anew at this truncation."""
+    standing_statistics: int = 0
+    """Batches of 64 to estimate them over; above 0 means --generator-mode standing."""
+    seed: int = 0
+    """Seed of the first image; image i has seed + i."""
+    batch: int = 64
+    """Images at a time."""
+
+    def __post_init__(self) -> None:
+        if self.count < 2:
+            raise UserError(f"--count {self.count}: use 2 or more")
+        if self.batch < 1:
+            raise UserError(f"--batch {self.batch}: must be positive")
+        if self.standing_statistics < 0 or self.seed < 0:
+            raise UserError("--standing-statistics and --seed must not be negative")
+
+    @property
+    def mode(self) -> str:
+        """Where batch norm takes its statistics from."""
+        return "standing" if self.standing_statistics else self.generator_mode
+
+    @property
+    def standing_batches(self) -> int:
+        """Batches for standing statistics."""
+        return self.standing_statistics or 100

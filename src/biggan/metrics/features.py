@@ -1,0 +1,82 @@
+"""What turns images into feature rows, and how one is chosen by name: the contract of all extractors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from biggan.foundation.registry import Registry
+
+
+class Features(NamedTuple):
+    """What an extractor makes of a batch."""
+
+    rows: Tensor
+    """float32 [B, d]."""
+    logits: Tensor | None
+    """float32 [B, K], where the extractor classifies."""
+
+
+class LabelledImages(Protocol):
+    """A set of images that an extractor may be fitted to, as every source of data is one."""
+
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def key(self) -> str:
+        """Return a hash of the content."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorOptions:
+    """What an extractor may ask for."""
+
+    weights: Path | None = None
+    """A weights file, for machines without a network."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    data: LabelledImages | None = None
+    """The real images, for extractors that are fitted to them."""
+
+
+class Extractor(Protocol):
+    """Images to features; deterministic, never trained further.
+
+    Attributes:
+        name: as in the registry.
+        key: hash of everything that decides its output: weights, resize, precision.
+        protocol: the part of a number's protocol that it decides.
+        weights_hash: of the weights, or how they came about.
+    """
+
+    name: str
+    key: str
+    protocol: str
+    weights_hash: str
+
+    def __call__(self, images: Tensor) -> Features:
+        """Return features of images uint8 [B, C, H, W]; gray ones are taken as three equal channels.
+
+        Raises:
+            UserError: a number of channels that has no meaning to it.
+        """
+
+
+EXTRACTORS: Registry[type[Extractor]] = Registry(
+    "--features",
+    {
+        "inception": "biggan.metrics.fidelity_extractors:Inception",
+        "dinov2": "biggan.metrics.fidelity_extractors:DinoV2",
+        "clip": "biggan.metrics.fidelity_extractors:Clip",
+        "vgg16": "biggan.metrics.fidelity_extractors:Vgg16",
+        "classifier": "biggan.metrics.classifier:ClassifierFeatures",
+        "random": "biggan.metrics.random_features:RandomFeatures",
+        "inception-torchvision": "biggan.metrics.torchvision_inception:TorchvisionInception",
+        "inception-pillow-bicubic": "biggan.metrics.fidelity_extractors:InceptionPillowBicubic",
+    },
+)
+"""Each is built as ``EXTRACTORS[name](options)``."""
