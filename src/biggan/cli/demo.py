@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from biggan.cli.evaluate import main as evaluate
 from biggan.cli.train import parse
 
 
@@ -59,4 +60,6 @@ def main(words: list[str]) -> int:
         print(f"  {name.replace('_', ' '):14} {path}")
     print(f"\njudge: {verdict}")
     print(f"bar: 97 % and 0.75: {'passed' if verdict.passed else 'NOT reached'}")
+    print("\nevaluation against the real digits, by features of a classifier of their own:")
+    evaluate([options.run_dir, "--count", "2000", "--device", "cpu"])
     return 0 if verdict.passed else 1

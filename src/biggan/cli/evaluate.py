@@ -261,11 +261,12 @@ def _folder(options: EvaluateOptions, sampler: Sampler | None) -> Path:
 
 
 def _write(records: list[dict[str, Any]], folder: Path) -> None:
+    from biggan.evaluation.evaluate import METRICS_FILE
     from biggan.foundation.files import append_json_line
 
     folder.mkdir(parents=True, exist_ok=True)
     for record in records:
-        append_json_line(folder / "metrics.jsonl", record)
+        append_json_line(folder / METRICS_FILE, record)
 
 
 def _bar(title: str) -> Callable[[int, int], None]:

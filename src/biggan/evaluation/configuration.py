@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
 
 DEFAULT_METRICS = ("fid", "is", "kid", "precision_recall", "prdc")
@@ -56,3 +57,18 @@ class EvaluationConfig:
     def standing_batches(self) -> int:
         """Batches for standing statistics."""
         return self.standing_statistics or 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingEvaluation(EvaluationConfig):
+    """Evaluation of the published generator while it trains."""
+
+    every: Images | None = None
+    """Interval; none by default, and none starts in a run that is shorter."""
+    best_by: str | None = None
+    """The number by which the best checkpoints are kept, such as fid; the first one that has a direction by default."""
+
+    def __post_init__(self) -> None:
+        EvaluationConfig.__post_init__(self)
+        if self.every is not None and self.every < 1:
+            raise UserError(f"--evaluation.every {self.every}: must be positive")

@@ -23,6 +23,7 @@ from biggan.metrics.features import EXTRACTORS, Extractor, ExtractorOptions
 from biggan.sampling.sampler import Sampler
 
 Record = dict[str, Any]
+METRICS_FILE = "metrics.jsonl"
 _PROTOCOLS = {"biggan-pytorch": "inception-torchvision", "mmgeneration": "inception-pillow-bicubic"}
 
 
@@ -190,6 +191,31 @@ def _records(
                 }
             )
     return found
+
+
+def best_value(records: list[Record], name: str | None) -> tuple[str, float] | None:
+    """Return the number that chooses checkpoints, larger is better.
+
+    Args:
+        records: of one evaluation.
+        name: of the number; None takes the first that has a direction.
+
+    Raises:
+        UserError: no such number was measured, or it has no direction.
+    """
+    directions = {
+        title(value, record["features"] or "images"): better
+        for metric in METRICS
+        for value, better in METRICS[metric].larger_is_better.items()
+        for record in records
+    }
+    for record in records:
+        if record["metric"] in directions and name in (None, record["metric"]) and record["value"] is not None:
+            return record["metric"], record["value"] if directions[record["metric"]] else -record["value"]
+    if name is not None:
+        names = ", ".join(r["metric"] for r in records if r["metric"] in directions)
+        raise UserError(f"--evaluation.best-by {name}: not among what was measured: {names or 'nothing'}")
+    return None
 
 
 def features_name(config: EvaluationConfig, source: ImageSource | None) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+import tyro
 
 from biggan.foundation.errors import UserError
 
@@ -46,3 +49,16 @@ def format_images(images: int) -> str:
         if images >= factor and images % factor == 0:
             return f"{images // factor}{suffix}"
     return str(images)
+
+
+Images = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec[int](
+        nargs=1,
+        metavar="IMAGES",
+        instance_from_str=lambda words: parse_images(words[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [format_images(value)],
+    ),
+]
+"""A number of images as an option."""

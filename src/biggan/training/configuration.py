@@ -8,24 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-import tyro
-
 from biggan.data.configuration import DataConfig
+from biggan.evaluation.configuration import TrainingEvaluation
 from biggan.foundation.compatibility import expand
-from biggan.foundation.durations import format_images, parse_images
+from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
 from biggan.foundation.sizes import size_option
 from biggan.models.architecture import Architecture
 from biggan.models.sizes import parse_resolution
 
-_IMAGES = tyro.constructors.PrimitiveConstructorSpec[int](
-    nargs=1,
-    metavar="IMAGES",
-    instance_from_str=lambda words: parse_images(words[0]),
-    is_instance=lambda value: isinstance(value, int),
-    str_from_instance=lambda value: [format_images(value)],
-)
-Images = Annotated[int, _IMAGES]
 Resolution = Annotated[tuple[int, int], size_option(parse_resolution)]
 
 
@@ -159,6 +150,7 @@ class TrainingConfig:
     ema: MovingAverageConfig = field(default_factory=MovingAverageConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    evaluation: TrainingEvaluation = field(default_factory=TrainingEvaluation)
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
     channels_last: bool = True

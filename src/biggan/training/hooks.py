@@ -7,7 +7,7 @@ import hashlib
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from biggan.data.contract import ImageSource
+from biggan.evaluation.configuration import TrainingEvaluation
+from biggan.evaluation.evaluate import METRICS_FILE, Record, best_value, evaluate, generated
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import append_json_line
@@ -26,6 +29,7 @@ from biggan.sampling.draw import draw
 from biggan.sampling.interpolation import interpolation_sheet
 from biggan.sampling.latents import latents
 from biggan.sampling.pictures import sheet
+from biggan.sampling.sampler import Sampler
 from biggan.sampling.sheets import class_sheets
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES, STATS
@@ -194,8 +198,52 @@ class Judging(AtIntervals):
         else:
             value = 0.0
         value = float(distributed.broadcast_object(value))  # type: ignore[arg-type]
-        entry = (self.name, value, run.state.images_seen)
-        run.state.best = [*(e for e in run.state.best if e[2] != entry[2]), entry]
+        report(run, self.name, value)
+
+
+def report(run: Run, name: str, value: float) -> None:
+    """Note a value, larger is better, by which checkpoints of this clock are kept or not."""
+    clock = run.state.images_seen
+    run.state.best = [
+        *(entry for entry in run.state.best if (entry[0], entry[2]) != (name, clock)),
+        (name, value, clock),
+    ]
+
+
+class Evaluation(AtIntervals):
+    """Measures the published generator on all ranks; a failure is told once, and training goes on without."""
+
+    def __init__(self, config: TrainingEvaluation, source: Callable[[], ImageSource], handling: str) -> None:
+        super().__init__(config.every)
+        self.config, self.handling = config, handling
+        self._open = source
+        self._source: ImageSource | None = None
+        self._failed = False
+
+    def _act(self, run: Run) -> None:
+        """Evaluate, unless the run is shorter than the interval."""
+        if self.every is None or run.state.images_seen < self.every or self._failed:
+            return
+        try:
+            records = self._measure(run)
+        except (UserError, OSError, RuntimeError) as error:
+            self._failed = True
+            run.tell(f"evaluation failed, and is off for the rest of this process: {error}")
+            return
+        if distributed.is_primary():
+            for record in records:
+                append_json_line(run.directory.path / METRICS_FILE, record)
+        shown = ", ".join(f"{r['metric']} {r['value']:.4g}" for r in records if r["value"] is not None)
+        run.tell(f"{run.state.images_seen:,} images: {shown}")
+        best = best_value(records, self.config.best_by)
+        if best is not None:
+            report(run, *best)
+
+    def _measure(self, run: Run) -> list[Record]:
+        self._source = self._source or self._open()
+        with evaluating(run.sampled) as generator:
+            side = generated(Sampler(generator, run.info()), self.config, self._source)
+            return evaluate(side, self.config, source=self._source, device=run.device, handling=self.handling)
 
 
 class Checkpoints(AtIntervals):

@@ -33,13 +33,14 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.seeding import derive_seed
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.metrics.definitions import METRICS
 from biggan.models.contract import build, build_on_meta, count_parameters
 from biggan.training.checkpoint import CheckpointStore, restore
 from biggan.training.configuration import TrainingConfig
 from biggan.training.draws import FakeDraws, Share, StepDraws
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
-from biggan.training.hooks import Checkpoints, Judging, Samples, Snapshots, Statistics
+from biggan.training.hooks import Checkpoints, Evaluation, Judging, Samples, Snapshots, Statistics
 from biggan.training.loop import train_loop
 from biggan.training.optimizers import make_adam
 from biggan.training.own_step import OwnStep, load_own_step
@@ -129,6 +130,8 @@ def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome
     stored = directory.stored_run()
     own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
     ADVERSARIAL_LOSSES[config.loss]  # an unknown one is an error now
+    for metric in config.evaluation.metrics if config.evaluation.every else ():
+        METRICS[metric]  # likewise
     source = open_source(config.data, config.resolution or config.model.resolution)
     ranks = distributed.world_size()
     config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
@@ -200,7 +203,13 @@ def _run(run: Run) -> Outcome:
     snapshots = Snapshots(config.checkpoint.snapshot_every)
     # The checkpoint comes last: one that reached the duration proves that sheets and snapshot were written, and
     # every checkpoint knows its own value.
-    hooks = [statistics, samples, *judging, snapshots, checkpoints]
+    data = dataclasses.replace(config.data, random_crop=False, skip_corrupt=True)
+    evaluation = Evaluation(
+        config.evaluation,
+        lambda: open_source(data, config.model.resolution),
+        f"{data.crop} {data.filter} {data.background}",
+    )
+    hooks = [statistics, samples, *judging, evaluation, snapshots, checkpoints]
     signal = train_loop(run, hooks, statistics, checkpoints)
     if signal is None:
         for hook in hooks:

@@ -1,0 +1,48 @@
+"""``biggan report compare RUN``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from biggan.foundation.errors import UserError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Show a run's metrics over images seen, and where the published log of BigGAN-PyTorch lies."""
+
+    run: tyro.conf.Positional[str]
+    """A run directory with metrics.jsonl."""
+    log: str | None = None
+    """Another log: CSV with iteration (of 2048 images), inception_score, fid."""
+    out: str | None = None
+    """The plot, .png or .svg; by default compare.png in the run directory."""
+
+
+def main(words: list[str]) -> int:
+    """Find the sub-command."""
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: biggan report compare RUN [OPTIONS]\n\nbiggan report compare --help tells the options.")
+        return 0 if words else 2
+    if words[0] != "compare":
+        raise UserError(f"unknown command 'report {words[0]}'; nearest: {', '.join(nearest(words[0], ['compare']))}")
+    options = tyro.cli(CompareOptions, args=words[1:], prog="biggan report compare")
+    from biggan.report.compare import PUBLISHED, PUBLISHED_SOURCE, compare, plot, published_log, read_metrics
+
+    run = Path(options.run)
+    log = published_log(Path(options.log) if options.log else PUBLISHED)
+    records = read_metrics(run)
+    latest = {record["protocol"]: record for record in records}
+    for protocol, record in latest.items():
+        print(f"{record['images_seen']:>12,} images  {record['value']:12.4f}  {protocol}")
+    found, refused = compare(records, log)
+    print(f"\nthe log: {options.log or PUBLISHED_SOURCE}")
+    for line in [*map(str, found), *(f"not compared: {reason}" for reason in refused)]:
+        print(line)
+    out = Path(options.out) if options.out else run / "compare.png"
+    plot(records, log, out)
+    print(out)
+    return 0
