@@ -9,10 +9,13 @@ import io
 import json
 import os
 import pickle
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +101,7 @@ def test_another_size_and_channels(written: tuple[str, str]) -> None:
     for crop in ("center", "random"):
         source = opened(path, (24, 16), crop=crop)
         how = Preparation(resolution=(24, 16), channels=3, crop=crop)  # type: ignore[arg-type]
-        assert np.array_equal(source.read(5), fit_array(images().pixels[5], how, 5))
+        assert np.array_equal(source.read(5), fit_array(images().pixels[5], how))
     assert opened(path, channels=1).read(0).shape == (1, SIDE, SIDE)
 
 
@@ -160,10 +163,10 @@ def put(root: Path, *names: str) -> None:
 
 def test_tables_of_other_forms(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "sub/b.png", "c.png")
-    (tmp_path / "x.csv").write_text("a.png,10\nsub/b.png,9\nc.png,10\n")  # no line of names; numbers sort as numbers
+    (tmp_path / "x.csv").write_text("a.png,10\nsub/b.png,9\nc.png,10\n")  # no line of names
     source = opened(tmp_path / "x.csv")
-    assert source.class_names == ("9", "10")
-    assert [source.name(i) for i in range(3)] == ["sub/b.png", "a.png", "c.png"]
+    assert source.class_names == ("10", "9"), "in order of name, as folders are"
+    assert [source.name(i) for i in range(3)] == ["a.png", "c.png", "sub/b.png"]
     (tmp_path / "x.tsv").write_text("filename\tother\tclass\na.png\t?\tred one\nc.png\t?\tblue\n")
     assert opened(tmp_path / "x.tsv").class_names == ("blue", "red one")
     (tmp_path / "x.json").write_text('[{"file_name": "a.png", "label": 3}, {"file_name": "c.png", "label": 1}]')
@@ -407,13 +410,13 @@ def test_shards_by_url(server: tuple[str, Path, list[str]], tmp_path: Path) -> N
     as_shards(images(), folder, count=4)
     local = opened(folder / "part-{000..003}.tar")
     remote: Any = opened(f"{address}/part-{{000..003}}.tar")
-    assert remote.class_names == tuple(map(str, range(10)))
-    assert len(requests) == 4
+    assert remote.class_names == NAMES
+    assert sorted(requests) == ["/class_names.txt", *(f"/part-{number:03}.tar" for number in range(4))]
     for index in (0, 39, 17):
         assert np.array_equal(remote.read(index), local.read(index))
     again = opened(f"{address}/part-{{000..003}}.tar")
     assert np.array_equal(again.labels, remote.labels)
-    assert len(requests) == 4, "tables of contents and shards lie in the cache"
+    assert len(requests) == 5, "tables of contents and shards lie in the cache"
     remote.store.cache_bytes = 1
     remote.read(0)
     remote.read(39)
@@ -502,7 +505,7 @@ def test_a_zip_that_is_none_and_members_that_are_damaged(tmp_path: Path) -> None
         opened(path)
     assert len(opened(path, skip_corrupt=True)) == 39
     (tmp_path / "text.zip").write_bytes(b"no zip")
-    with pytest.raises(UserError, match="none of the kinds"):
+    with pytest.raises(UserError, match="not a kind of data"):
         opened(tmp_path / "text.zip")
 
 
@@ -577,3 +580,125 @@ def test_everything_wrong_in_one_folder_is_named(tmp_path: Path) -> None:
     source = opened(tmp_path)
     with pytest.raises(UserError, match=r"b\.png: .*truncated"):
         check_all(source, DataConfig(path=str(tmp_path)))
+
+
+def test_a_signal_to_the_whole_group_saves(tmp_path: Path) -> None:
+    """Terminals and job schedulers signal every process, workers too: the run is saved all the same."""
+    from tests.data_kinds import as_folder
+
+    path = as_folder(images(), tmp_path / "data")
+    for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")):
+        run = tmp_path / name
+        words = (
+            f"train digits --data {path} --run-dir {run} --duration 1G --batch 8 --device cpu --data.workers 2".split()
+        )
+        words += "--log.samples-every 1G --log.no-tensorboard --log.every 80 --model.generator-width 4".split()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "biggan", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 60
+        while not (run / "stats.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 128 + number, out
+        assert (run / "checkpoints" / "LAST").exists()
+
+
+def test_reviewed_troubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What once went wrong silently."""
+    put(tmp_path / "loose", *[f"{i}.png" for i in range(5)], "thumbs/x.png")
+    with pytest.raises(UserError, match="5 images lie beside sub-folders"):
+        opened(tmp_path / "loose")
+    put(tmp_path / "linked", "cat/a.png")
+    for name in ("alpha", "beta"):
+        (tmp_path / "linked" / name).symlink_to(tmp_path / "linked" / "cat", target_is_directory=True)
+    assert opened(tmp_path / "linked").class_names == ("alpha", "beta", "cat")
+    np.savez(tmp_path / "sparse.npz", x=images().pixels[:2], y=np.array([0, 30_000_000]))
+    with pytest.raises(UserError, match="number the classes anew"):
+        opened(tmp_path / "sparse.npz")
+    np.save(tmp_path / "x.npy", images().pixels[:4])
+    np.save(tmp_path / "labels.npy", np.array([0, 0, 1, 1]))
+    before = opened(tmp_path / "x.npy").key()
+    np.save(tmp_path / "labels.npy", np.array([0, 1, 0, 1]))
+    assert opened(tmp_path / "x.npy").key() != before, "labels beside are part of the data"
+    Image.fromarray(np.full((9, 9), 200, np.int32)).save(tmp_path / "wide.tif")
+    put(tmp_path / "other", "c/a.png")
+    shutil.copy(tmp_path / "wide.tif", tmp_path / "other" / "c" / "wide.tif")
+    with pytest.raises(UserError, match="no defined white"):
+        check_all(opened(tmp_path / "other"), DataConfig(path="x"))
+    put(tmp_path / "strange", "a\x07b/a.png")
+    with pytest.raises(UserError, match="no readable text"):
+        opened(tmp_path / "strange")
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "digits", "a/a.png")
+    assert "--data ./digits" in " ".join(opened("digits").remarks)
+    assert opened("./digits").class_names == ("a",)
+
+
+def test_a_zip_of_a_folder_in_a_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for i, name in enumerate(("flowers/rose/a.png", "flowers/rose/b.png", "flowers/lily/c.png")):
+            archive.writestr(name, png(images().pixels[i]))
+    assert opened(tmp_path / "z.zip").class_names == ("lily", "rose")
+
+
+def test_masks_beside_images_in_shards(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for i in range(3):
+            add(archive, f"{i}.png", png(images().pixels[i]))
+            add(archive, f"{i}.seg.png", png(images().pixels[9]))
+            add(archive, f"{i}.cls", b"1")
+            add(archive, f"IMG.{i}.png", png(images().pixels[i + 3]))
+            add(archive, f"IMG.{i}.cls", b"0")
+    source = opened(tmp_path / "x.tar")
+    assert source.class_counts().tolist() == [3, 3]
+    assert not any("seg" in source.name(i) for i in range(6))
+
+
+def test_a_class_of_nothing_but_truncated_images(tmp_path: Path) -> None:
+    put(tmp_path, "bad/0.png", "bad/1.png", "good/2.png", "good/3.png")
+    for name in ("bad/0.png", "bad/1.png"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:300])
+    config = DataConfig(path=str(tmp_path))
+    source = open_source(config, (SIDE, SIDE))
+    loader = make_loader(source, make_order(source, config, 0), first=0, batch=4, offset=0, share=4, workers=0)
+    batch = next(loader)
+    assert set(batch.labels.tolist()) == {1}
+    assert len(batch.problems) == 2
+
+
+def test_data_that_vanish_save_the_run_first(tmp_path: Path) -> None:
+    from biggan.training.setup import train
+
+    root = tmp_path / "images"
+    put(root, "cat/a.png", "cat/b.png", "dog/c.png")
+    config = tiny_config(
+        tmp_path / "run", data=DataConfig(path=str(root), workers=0), model=tiny(channels=3), duration=160
+    )
+
+    from biggan.data.image_files import ImageFiles
+
+    read, calls = ImageFiles.read, []
+
+    def vanishing(self: ImageFiles, index: int) -> Any:
+        calls.append(1)
+        if len(calls) == 60:
+            shutil.move(str(root), str(tmp_path / "elsewhere"))
+        return read(self, index)
+
+    ImageFiles.read = vanishing  # type: ignore[method-assign]
+    try:
+        with pytest.raises(UserError, match=r"Saved at \d+ images; repair the data"):
+            train(config, "digits")
+    finally:
+        ImageFiles.read = read  # type: ignore[method-assign]
+    saved = int((tmp_path / "run" / "checkpoints" / "LAST").read_text())
+    assert saved >= 40
+    shutil.move(str(tmp_path / "elsewhere"), str(root))
+    assert train(config, "digits").images_seen == 160
+    shutil.move(str(root), str(tmp_path / "elsewhere"))
+    assert train(config, "digits").already_finished, "a finished run says so, wherever its data are"

@@ -91,6 +91,7 @@ def _prepare(words: list[str]) -> int:
     from biggan.data.packing import pack
     from biggan.data.preparation import enlargement, preparation
 
+    _refuse_weights(options)
     source = open_images(options, options.resolution)
     print(card.text(card.describe(source)))
     how = preparation(options, options.resolution, source.channels)
@@ -110,6 +111,8 @@ def _prepare(words: list[str]) -> int:
             skip_corrupt=options.skip_corrupt,
             progress=progress,
         )
+    if packed.discarded:
+        print("unfinished work of other images or options lay there and was begun anew")
     if packed.resumed_at:
         print(f"went on at {packed.resumed_at:,} images, which an earlier process had done")
     if packed.corrupt:
@@ -121,10 +124,17 @@ def _prepare(words: list[str]) -> int:
 
 def _export(words: list[str]) -> int:
     options = tyro.cli(ExportOptions, args=words, prog="biggan data export")
+    from biggan.data.checking import check_all
     from biggan.data.export import export_zip
     from biggan.data.opening import open_images
 
+    destination = Path(options.destination)
+    if destination.suffix.lower() != ".zip":
+        raise UserError(f"{destination}: name a file that ends in .zip")
+    _refuse_weights(options)
     source = open_images(options, options.resolution)
+    if options.skip_corrupt:
+        source = check_all(source, options)
     with _bar() as progress:
         export_zip(source, Path(options.destination), progress)
     print(f"{len(source):,} images in {options.destination}")
@@ -135,7 +145,10 @@ def _inspect(words: list[str]) -> int:
     options = tyro.cli(InspectOptions, args=words, prog="biggan data inspect")
     from biggan.data import inspection
     from biggan.data.opening import open_images
+    from biggan.sampling.pictures import check_picture
 
+    if options.out:
+        check_picture(Path(options.out))
     # Whatever cannot be read is part of the answer.
     source = open_images(dataclasses.replace(options, skip_corrupt=True), (inspection.SIDE, inspection.SIDE))
     with _bar() as progress:
@@ -146,6 +159,15 @@ def _inspect(words: list[str]) -> int:
         if not options.json:
             print(options.out)
     return 0
+
+
+def _refuse_weights(options: ReadingConfig) -> None:
+    """Refuse what a packed file could not hold."""
+    if any(entry.rpartition("=")[2].replace(".", "", 1).isdigit() and "=" in entry for entry in options.mix):
+        raise UserError(
+            f"--mix {' '.join(options.mix)}: a file holds every image once, without weights; pack the data sets apart, "
+            "and mix them in training"
+        )
 
 
 def _workers(options: ReadingConfig) -> int:

@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit as exit_:  # the option parser's way of leaving, after a message of its own
         return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 2
+    except (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -45,8 +45,9 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
     if "-h" not in words and "--help" not in words:
         stored = RunDirectory(Path(run_dir)).stored_run()
         if stored is not None and stored.preset == name:  # another preset is refused when the run is set up
-            # A check is asked for once, not for ever.
-            data = dataclasses.replace(stored.config.data, check=False)
+            # A check is asked for once, not for ever, unless what it found was left out: then it must be again.
+            data = stored.config.data
+            data = dataclasses.replace(data, check=data.check and data.skip_corrupt)
             base = dataclasses.replace(stored.config, dry_run=False, data=data)
     config = tyro.cli(
         TrainingConfig, default=base, args=words, prog=f"biggan train {name}", description=preset.description
@@ -66,12 +67,22 @@ def _run_dir(words: list[str]) -> str | None:
 
 def _dry_run(config: TrainingConfig) -> int:
     from biggan.data.opening import open_source
-    from biggan.training.setup import resolve, summary
+    from biggan.data.order import make_order
+    from biggan.training.run_directory import refuse_another_run
+    from biggan.training.setup import check_names, resolve, summary
+
+    check_names(config)
 
     source = open_source(config.data, config.resolution or config.model.resolution) if config.data.path else None
     ranks = launch.announced_world_size()
+    resolved = resolve(config, source, ranks)
+    stored = RunDirectory(Path(str(config.run_dir))).stored_run()
+    if stored is not None:
+        refuse_another_run(stored.config, dataclasses.replace(resolved, run_dir=stored.config.run_dir))
+    if source is not None:
+        make_order(source, config.data, config.seed)
     if launch.announced_rank() == 0:
-        print(summary(resolve(config, source, ranks), ranks))
+        print(summary(resolved, ranks))
         if source is None:
             print("data: none given; classes and channels are the preset's")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zipfile
@@ -12,7 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from biggan.data.configuration import ReadingConfig
-from biggan.data.contract import ImageArray, ImageSource, Indices, SourceKind, SourceNotes, file_key
+from biggan.data.contract import (
+    ImageArray,
+    ImageSource,
+    Indices,
+    SourceKind,
+    SourceNotes,
+    encoded_names,
+    file_key,
+)
+from biggan.data.label_file import refuse_sparse
 from biggan.data.preparation import fit_array, preparation
 from biggan.foundation.errors import CorruptFileError, UserError
 
@@ -95,7 +105,7 @@ class StoredArrays(ImageSource):
         array = _eight_bits(np.asarray(self.images[self.order[index]]))
         if self.channels_last:
             array = np.ascontiguousarray(array.transpose(2, 0, 1))
-        return np.asarray(fit_array(array, self.preparation, index))
+        return np.asarray(fit_array(array, self.preparation))
 
     def read_many(self, indices: Indices) -> ImageArray:
         """Return images, uint8 [B, C, H, W], gathered at once if they have the right size."""
@@ -114,8 +124,11 @@ class StoredArrays(ImageSource):
         )
 
     def key(self) -> str:
-        """Return a key of the file."""
-        return file_key(self.path)
+        """Return a key of the file, and of the labels, which may lie beside it."""
+        key = hashlib.sha256(file_key(self.path).encode())
+        key.update(self.labels.tobytes() + self.order.tobytes())
+        key.update(encoded_names(self.class_names))
+        return key.hexdigest()
 
 
 def check_labels(
@@ -135,6 +148,10 @@ def check_labels(
     if count and labels.min() < 0:
         raise UserError(f"--data {path}: label {labels.min()} at {labels.argmin()}; classes count from 0")
     classes = int(labels.max()) + 1 if count else 0
+    refuse_sparse(str(path), classes, count)
+    if class_names and len(set(class_names)) < len(class_names):
+        double = next(name for name in class_names if class_names.count(name) > 1)
+        raise UserError(f"--data {path}: two classes are called '{double}'; give them different names")
     if class_names and len(class_names) < classes:
         raise UserError(f"--data {path}: {len(class_names)} class_names for {classes} classes")
     return labels.astype(np.int64), class_names or tuple(map(str, range(classes)))
@@ -186,7 +203,7 @@ def _read_npz(file: Path, remarks: list[str]) -> tuple[Any, npt.NDArray[Any] | N
         labels = next((name for name in _LABELS if name in members), None)
         if images is None:
             raise UserError(f"--data {file}: no images in it (one of {', '.join(_IMAGES)}), only {', '.join(members)}")
-        names = tuple(map(str, archive["class_names"])) if "class_names" in members else None
+        names = tuple(map(str, np.atleast_1d(archive["class_names"]))) if "class_names" in members else None
         found = np.asarray(archive[labels]) if labels else None
         mapped = _map_member(file, f"{images}.npy")
         if mapped is None:

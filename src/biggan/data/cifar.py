@@ -104,6 +104,9 @@ class Cifar(StoredArrays):
     ) -> None:
         super().__init__(path, images, labels, class_names, resolution, config, [], axis=1)
         self.split = split
+        word = str(config.path).partition(":")[0]
+        if word in _EDITIONS and Path(word).exists():
+            self.remarks.append(f"this is the downloaded CIFAR; the folder {word} that lies here is --data ./{word}")
 
     def notes(self) -> SourceNotes:
         """Return what is known about the split."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class ImageSource(ABC):
         """Class index of every image, int64 [N]; zeros without classes."""
         self.in_memory = False
         """Whether reading is so cheap that worker processes would only cost."""
+        self.left_out: tuple[tuple[str, str], ...] = ()
+        """(name, reason) of corrupt images that were left out when it was opened."""
         self.remarks: list[str] = []
         """Sentences for the user: what was ignored, converted, or looks odd."""
         self.shards: Indices | None = None
@@ -98,14 +101,12 @@ class ImageSource(ABC):
         """Return image ``index`` both as :meth:`read` and as :meth:`encoded` do, fetched once where that saves time."""
         return self.read(index), self.encoded(index)
 
-    def substitute(self, index: int) -> int:
-        """Return the image that takes the place of an unreadable one: the next of the same class."""
-        label = self.labels[index]
-        for step in range(1, len(self)):
-            other = (index + step) % len(self)
-            if self.labels[other] == label:
-                return other
-        return (index + 1) % len(self)
+    def substitutes(self, index: int) -> Iterator[int]:
+        """Yield images that may take the place of an unreadable one: the next of its class, then any."""
+        following = (index + np.arange(1, len(self))) % len(self)
+        same = self.labels[following] == self.labels[index]
+        yield from map(int, following[same])
+        yield from map(int, following[~same])
 
     def class_counts(self) -> Indices:
         """Return the number of images of each class, int64 [K]; [N] of one entry without classes."""
@@ -157,7 +158,8 @@ def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> I
         if SOURCES[name].matches(path):
             source = SOURCES[name].open(path, resolution, config)
             if not len(source):
-                raise UserError(f"--data {path}: no images found")
+                said = "".join(f"\n{remark}" for remark in source.remarks)
+                raise UserError(f"--data {path}: no images found{said}")
             return source
     if path.startswith(("http://", "https://")):
         from biggan.foundation.downloads import download
@@ -165,7 +167,15 @@ def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> I
         return open_one(str(download(path)), resolution, config)
     if not Path(path).exists():
         raise UserError(f"--data {path}: there is nothing at this path (looked from {Path.cwd()})")
-    raise UserError(f"--data {path}: none of the kinds of data that are known: {', '.join(SOURCES)}")
+    raise UserError(
+        f"--data {path}: not a kind of data that is known. Give the folder of the images, not one of them; a table of "
+        "labels (.csv, .json), .zip, .hdf5, .npz, .npy or .tar"
+    )
+
+
+def encoded_names(names: Iterable[str]) -> bytes:
+    """Return names as bytes for a hash, whatever characters the file system let them have."""
+    return "\0".join(names).encode("utf-8", "surrogateescape")
 
 
 def file_key(*paths: Path) -> str:
@@ -173,5 +183,5 @@ def file_key(*paths: Path) -> str:
     key = hashlib.sha256()
     for path in paths:
         status = path.stat()
-        key.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        key.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return key.hexdigest()

@@ -30,14 +30,20 @@ def load_image(file: IO[bytes], name: str, background: str = "white") -> Image.I
         UnreadableImageError: it cannot be decoded whole, or has no defined white.
     """
     try:
-        with Image.open(file) as image:
+        with warnings.catch_warnings(), Image.open(file) as image:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if _is_deep_colour(image):
                 return _deep_colour(file, image, background)
             image.load()
             return normalize(image, background)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{name}: {error}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise UnreadableImageError(f"{name}: more than {most / 1e6:.0f} million pixels; shrink it first") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's or the network's, not the image's
         raise UnreadableImageError(f"{name}: {_reason(error, name)}") from error
 
 
@@ -72,7 +78,10 @@ def normalize(image: Image.Image, background: str = "white") -> Image.Image:
 def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:
     """Scale 16-bit gray to 8 bits: 65535 becomes 255."""
     values = np.asarray(image)
-    if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+    beyond = values.min(initial=0) < 0 or values.max(initial=0) > 65535
+    # 32 bits that use 8: white is anybody's guess, and by 65535 all would be black.
+    unclear = image.mode == "I" and values.max(initial=0) <= 255
+    if image.mode == "F" or beyond or unclear:
         raise UnreadableImageError(
             f"{image.mode} images with values {values.min():g} to {values.max():g} have no defined white; "
             "convert them to 8 or 16 bits"

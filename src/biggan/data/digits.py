@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,8 @@ class Digits(ImageSource):
         self.channels = config.channels or 1
         self.class_names = tuple(map(str, range(10)))
         self.in_memory = True
+        if Path("digits").exists():
+            self.remarks.append("these are scikit-learn's digits; the folder digits that lies here is --data ./digits")
         enlarged = to_bytes(images[order]).repeat(height // SIDE, axis=1).repeat(width // SIDE, axis=2)
         self._images = np.repeat(enlarged[:, None], self.channels, axis=1)
 

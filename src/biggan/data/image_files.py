@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +18,11 @@ from PIL import Image, UnidentifiedImageError
 
 from biggan.data.checking import listed_problems
 from biggan.data.configuration import ReadingConfig
-from biggan.data.contract import ImageArray, ImageSource, SourceNotes, UnreadableImageError
+from biggan.data.contract import ImageArray, ImageSource, SourceNotes, UnreadableImageError, encoded_names
 from biggan.data.decoding import load_image
 from biggan.data.preparation import enlargement, fit, preparation
 from biggan.data.stores import Names, Store
+from biggan.foundation.errors import UserError
 
 EXTENSIONS = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm .tga .jp2 .avif".split()
@@ -27,8 +30,17 @@ EXTENSIONS = frozenset(
 LOOK_AT_ALL = 20_000
 """Up to this many files the header of every one is read; beyond, those of an even sample."""
 SAMPLE = 2_000
+_ATTEMPTS = 4
+_TRANSIENT = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR)
 TINY = 8
 """Images with a side below this are worth a remark."""
+_CONVERSIONS = (
+    (("CMYK",), "CMYK images become sRGB"),
+    (("RGBA", "LA", "PA", "RGBa", "La"), "images with transparency are laid on the background colour"),
+    (("P",), "palette images become gray or colour"),
+    (("I;16", "I;16L", "I;16B", "I;16N", "I"), "images of 16 bits are scaled to 8"),
+)
+"""Colour modes worth a remark."""
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -62,14 +74,17 @@ class ImageFiles(ImageSource):
         self.labels = np.asarray(listing.labels, dtype=np.int64)
         self.class_names = listing.class_names
         self.remarks = list(listing.remarks)
+        odd = [name for name in self.class_names if not name.isprintable()]
+        if odd:
+            raise UserError(f"--data {config.path}: class {odd[0]!r} has a name that is no readable text; rename it")
         self._examine(config)
 
     def _examine(self, config: ReadingConfig) -> None:
         """Read headers, decide on the channels, and refuse files that are no images."""
         count = len(self.files)
-        chosen = range(count) if count <= LOOK_AT_ALL else np.linspace(0, count - 1, SAMPLE).astype(int).tolist()
-        if count > LOOK_AT_ALL:
-            self.remarks.append(f"sizes and colour modes were read off {SAMPLE:,} of {count:,} files")
+        chosen = self._looked_at(count)
+        if len(chosen) < count:
+            self.remarks.append(f"sizes and colour modes were read off {len(chosen):,} of {count:,} files")
         headers: list[Header] = []
         corrupt: list[tuple[int, str]] = []
         with ThreadPoolExecutor() as pool:
@@ -82,14 +97,21 @@ class ImageFiles(ImageSource):
         self._modes = Counter(header.mode for header in headers)
         gray = bool(headers) and all(header.gray for header in headers)
         self.channels = config.channels or (1 if gray else 3)
+        if self.channels not in (1, 3):
+            raise UserError(f"--data.channels {self.channels}: image files have 1 (gray) or 3 (colour)")
         self.preparation = preparation(config, self.resolution, self.channels)
         self._remark_on(headers)
         if corrupt:
             self.remarks.append(listed_problems(self, corrupt, config))
+            self.left_out = tuple((self.name(index), reason) for index, reason in corrupt)
             keep = np.ones(count, dtype=bool)
             keep[[index for index, _ in corrupt]] = False
             self.files = Names([self.files[index] for index in np.flatnonzero(keep)])
             self.labels = self.labels[keep]
+
+    def _looked_at(self, count: int) -> Sequence[int]:
+        """Return the files whose headers are read."""
+        return range(count) if count <= LOOK_AT_ALL else np.linspace(0, count - 1, SAMPLE).astype(int).tolist()
 
     def _remark_on(self, headers: Iterable[Header]) -> None:
         headers = list(headers)
@@ -105,6 +127,10 @@ class ImageFiles(ImageSource):
             self.remarks.append(
                 f"{smaller} of {len(headers)} images are smaller than {height}x{width} and are enlarged"
             )
+        for modes, what in _CONVERSIONS:
+            found = sum(self._modes[mode] for mode in modes)
+            if found:
+                self.remarks.append(f"{found} {what}")
         if len(self._modes) > 1:
             listed = ", ".join(f"{count} {mode}" for mode, count in self._modes.most_common())
             self.remarks.append(f"mixed colour modes ({listed}): all become {'gray' if self.channels == 1 else 'RGB'}")
@@ -124,11 +150,16 @@ class ImageFiles(ImageSource):
     def read(self, index: int) -> ImageArray:
         """Return image ``index``, uint8 [C, H, W]."""
         name = self.files[index]
-        try:
-            with self.store.open(name) as file:
-                return self._prepared(file, index)
-        except OSError as error:
-            raise UnreadableImageError(f"{self.store.where(name)}: {error}") from error
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self.store.open(name) as file:
+                    return self._prepared(file, index)
+            except OSError as error:
+                # A file server that hiccups is no corrupt image: another try, lest another image takes its place.
+                if error.errno not in _TRANSIENT or attempt + 1 == _ATTEMPTS:
+                    raise UnreadableImageError(f"{self.store.where(name)}: {error}") from error
+                time.sleep(0.2 * 4**attempt)
+        raise AssertionError("not reached")
 
     def read_encoded(self, index: int) -> tuple[ImageArray, bytes]:
         """Return image ``index`` and the file's bytes."""
@@ -137,7 +168,7 @@ class ImageFiles(ImageSource):
 
     def _prepared(self, file: IO[bytes], index: int) -> ImageArray:
         image = load_image(file, self.store.where(self.files[index]), self.preparation.background)
-        return fit(image, self.preparation, index)
+        return fit(image, self.preparation)
 
     def name(self, index: int) -> str:
         """Return the path of image ``index``, relative to where the files lie."""
@@ -156,7 +187,7 @@ class ImageFiles(ImageSource):
         """Return a hash of the listing: what the store says of its files, and their classes."""
         key = hashlib.sha256(self.store.key(self.files).encode())
         key.update(self.labels.tobytes())
-        key.update("\0".join(self.class_names).encode())
+        key.update(encoded_names(self.class_names))
         return key.hexdigest()
 
     def notes(self) -> SourceNotes:

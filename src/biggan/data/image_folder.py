@@ -34,6 +34,9 @@ class ImageFolderKind(SourceKind):
             store = ZipStore(Path(path))
             found = _Found(files=[name for name in store.archive().namelist() if not name.endswith("/")])
             found.sort_out()
+            if len(found.folders) == 1 and any(name.count("/") > 1 for name in found.files):
+                found.root = f"{found.folders[0]}/"  # the folder that was zipped
+                found.folders = sorted({name.split("/")[1] for name in found.files if name.count("/") > 1})
         return ImageFiles(store, classify(path, found, fine=config.fine_labels), resolution, config)
 
 
@@ -49,6 +52,8 @@ class _Found:
 
     files: list[str] = field(default_factory=list)
     """Images, relative to the root, / between parts."""
+    root: str = ""
+    """What all of them begin with and is no class."""
     folders: list[str] = field(default_factory=list)
     """Sub-folders at the top, hidden ones left out."""
     hidden: list[str] = field(default_factory=list)
@@ -74,22 +79,25 @@ class _Found:
 def scan(root: Path) -> _Found:
     """Return what lies below the directory ``root``; links are followed, but not in circles."""
     found = _Found()
-    visited: set[str] = set()
-    pending = [("", os.fspath(root))]
+    pending: list[tuple[str, str, frozenset[str]]] = [("", os.fspath(root), frozenset())]
     while pending:
-        relative, directory = pending.pop()
+        relative, directory, above = pending.pop()
         real = os.path.realpath(directory)
-        if real in visited:  # a link that leads back
+        if real in above:  # a link that leads back
             continue
-        visited.add(real)
-        with os.scandir(directory) as entries:
+        within = above | {real}
+        try:
+            scanned = os.scandir(directory)
+        except OSError as error:
+            raise UserError(f"--data {root}: {directory} cannot be read ({error.strerror})") from error
+        with scanned as entries:
             for entry in entries:
                 name = f"{relative}{entry.name}"
                 if entry.name.startswith("."):
                     if not relative:
                         found.hidden.append(entry.name)
                 elif entry.is_dir():
-                    pending.append((f"{name}/", entry.path))
+                    pending.append((f"{name}/", entry.path, within))
                     if not relative:
                         found.folders.append(entry.name)
                 elif is_image(entry.name):
@@ -117,8 +125,9 @@ def classify(root: str, found: _Found, *, fine: bool) -> Listing:
     by_class: dict[str, list[str]] = {}
     loose = []
     for name in found.files:
-        folder, _, _ = name.rpartition("/") if fine else name.partition("/")
-        if "/" in name:
+        inner = name.removeprefix(found.root)
+        folder, _, _ = inner.rpartition("/") if fine else inner.partition("/")
+        if "/" in inner:
             by_class.setdefault(folder, []).append(name)
         else:
             loose.append(name)
@@ -134,11 +143,18 @@ def classify(root: str, found: _Found, *, fine: bool) -> Listing:
         remarks.append(f"ignored, not image files: {listed}")
     if not by_class:
         return Listing(files=sorted(loose), labels=[0] * len(loose), class_names=(), remarks=tuple(remarks))
+    classified = sum(map(len, by_class.values()))
+    if len(loose) > classified:
+        raise UserError(
+            f"--data {root}: {len(loose)} images lie beside sub-folders ({_some(sorted(by_class))}) that hold only "
+            f"{classified}. If the images have no classes, move the sub-folders away; if they have, put each image "
+            "into the folder of its class."
+        )
     if loose:
         remarks.append(f"ignored {len(loose)} images beside the class folders, for example {min(loose)}")
     names = sorted(by_class)
     if not fine:
-        _refuse_wrong_level(root, names, by_class)
+        _refuse_wrong_level(root, found.root, names, by_class)
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(names):
@@ -147,11 +163,11 @@ def classify(root: str, found: _Found, *, fine: bool) -> Listing:
     return Listing(files=files, labels=labels, class_names=tuple(names), remarks=tuple(remarks))
 
 
-def _refuse_wrong_level(root: str, classes: list[str], contents: dict[str, list[str]]) -> None:
+def _refuse_wrong_level(root: str, prefix: str, classes: list[str], contents: dict[str, list[str]]) -> None:
     """Refuse folders whose sub-folders are not classes: an extra level, or splits."""
     inner: dict[str, set[str]] = {}
     for name in classes:
-        parts = [file.split("/", 2) for file in contents[name]]
+        parts = [file.removeprefix(prefix).split("/", 2) for file in contents[name]]
         if any(len(p) == 2 for p in parts):  # an image directly inside: it is a class
             return
         inner[name] = {p[1] for p in parts}

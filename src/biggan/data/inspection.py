@@ -24,6 +24,7 @@ _HAMMING = 3
 _THUMBNAIL_RMS = 6.0
 """Gray levels by which the 8x8 thumbnails of near duplicates may differ."""
 _SHOWN = 20
+_MOST_PAIRS = 1_000
 
 
 def inspect(source: ImageSource, progress: Callable[[int, int], object] = lambda *_: None) -> dict[str, Any]:
@@ -55,6 +56,10 @@ def inspect(source: ImageSource, progress: Callable[[int, int], object] = lambda
         "near_duplicates": [[source.name(i) for i in pair] for pair in near],
         "suspicions": [*found["suspicions"], *_duplicate_suspicions(source, exact)],
     }
+    if len(near) >= _MOST_PAIRS:
+        found["remarks"].append(f"there are more near duplicates than the first {len(near):,} pairs")
+    # Its own working size is nothing to report.
+    found["remarks"] = [remark for remark in found["remarks"] if "and are enlarged" not in remark]
     if len(chosen) < count:
         found["remarks"].append(f"read {len(chosen):,} of {count:,} images; duplicates were looked for among those")
     return found
@@ -62,7 +67,7 @@ def inspect(source: ImageSource, progress: Callable[[int, int], object] = lambda
 
 def text(found: dict[str, Any]) -> str:
     """Return what was found as lines for a person."""
-    lines = [card.text(found)]
+    lines = [card.text(found).replace(f", used as {found['channels']} x {SIDE} x {SIDE}", "")]
     bright = found["brightness"]
     if bright:
         lines.append(
@@ -141,6 +146,8 @@ def _near(seen: list[tuple[int, _Look]], exact: list[list[int]]) -> list[tuple[i
     thumbnails = np.stack([look.thumbnail for _, look in kept])
     pairs: list[tuple[int, int]] = []
     for i in range(len(kept) - 1):
+        if len(pairs) >= _MOST_PAIRS:
+            break
         close = np.flatnonzero(np.bitwise_count(bits[i + 1 :] ^ bits[i]) <= _HAMMING) + i + 1
         if len(close):
             distance = np.sqrt(np.mean((thumbnails[close] - thumbnails[i]) ** 2, axis=1))

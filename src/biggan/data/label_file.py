@@ -138,7 +138,21 @@ def _listing(file: Path, pairs: list[tuple[str, Any]], config: ReadingConfig) ->
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return class names in order: by number if all are whole numbers, else by name."""
-    listed = list(names)
-    numbers = all(name.isdigit() for name in listed)
-    return tuple(sorted(listed, key=int) if numbers else sorted(listed))
+    """Return class names in the one order that all sources share: by name, as folders are."""
+    return tuple(sorted(set(names)))
+
+
+MOST_EMPTY_CLASSES = 100_000
+
+
+def refuse_sparse(where: str, classes: int, images: int) -> None:
+    """Refuse labels of which nearly all would be of nobody: indices that are no classes, such as numbers of persons.
+
+    Raises:
+        UserError: it says what to do.
+    """
+    if classes > MOST_EMPTY_CLASSES and classes > 10 * images:
+        raise UserError(
+            f"--data {where}: the largest label is {classes - 1:,}, for {images:,} images; a class is a number from 0 "
+            "on without large gaps: number the classes anew, or use names"
+        )

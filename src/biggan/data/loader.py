@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,10 +18,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from biggan.data.contract import ImageArray, ImageSource, Indices, UnreadableImageError
 from biggan.data.order import Order
+from biggan.foundation.errors import UserError
 
 MOST_WORKERS = 8
 _MOST_SUBSTITUTES = 50
 _AHEAD = 4  # batches
+_MOST_BYTES_AHEAD = 4 * 2**30  # over all workers of a rank
 
 
 class Batch(NamedTuple):
@@ -44,32 +48,45 @@ class _Read(NamedTuple):
     problems: tuple[str, ...]
 
 
-class Reader(Dataset[_Read]):
+class _Failed(NamedTuple):
+    """A batch that could not be read; raised where it was asked for, not in a worker."""
+
+    message: str
+
+
+class Reader(Dataset[_Read | _Failed]):
     """Reads whole batches; an unreadable image is replaced by the next of its class, and named."""
 
     def __init__(self, source: ImageSource) -> None:
         self.source = source
 
-    def __getitem__(self, key: tuple[int, Indices]) -> _Read:
+    def __getitem__(self, key: tuple[int, Indices]) -> _Read | _Failed:
         first, indices = key
         try:
             return _Read(self.source.read_many(indices), self.source.labels[indices], first, ())
         except UnreadableImageError:
+            pass
+        try:
             found = [self._read_or_substitute(int(index)) for index in indices]
+        except UserError as error:
+            return _Failed(str(error))
         problems = tuple(dict.fromkeys(problem for _, _, problem in found if problem))
         return _Read(np.stack([image for image, _, _ in found]), np.array([i for _, i, _ in found]), first, problems)
 
     def _read_or_substitute(self, index: int) -> tuple[ImageArray, int, str | None]:
         """Return an image, its label, and what was wrong."""
-        problem = None
-        for _ in range(_MOST_SUBSTITUTES):
+        try:
+            return self.source.read(index), int(self.source.labels[index]), None
+        except UnreadableImageError as error:
+            reason = str(error)
+        for other in itertools.islice(self.source.substitutes(index), _MOST_SUBSTITUTES):
             try:
-                return self.source.read(index), int(self.source.labels[index]), problem
-            except UnreadableImageError as error:
-                other = self.source.substitute(index)
-                problem = f"unreadable image, {self.source.name(other)} takes its place: {error}"
-                index = other
-        raise UnreadableImageError(f"{_MOST_SUBSTITUTES} images in a row cannot be read; last: {problem}")
+                image = self.source.read(other)
+            except UnreadableImageError:
+                continue
+            problem = f"unreadable image, {self.source.name(other)} takes its place: {reason}"
+            return image, int(self.source.labels[other]), problem
+        raise UnreadableImageError(f"{reason}; nor can any of {_MOST_SUBSTITUTES} images be read that might replace it")
 
 
 class _Positions:
@@ -123,14 +140,15 @@ def make_loader(
     if workers:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user chose, or all cores
-            reads: Iterator[_Read] = iter(
+            reads: Iterator[_Read | _Failed] = iter(
                 DataLoader(
                     reader,
                     batch_size=None,
                     sampler=positions,
                     num_workers=workers,
                     collate_fn=_unchanged,  # type: ignore[arg-type]
-                    prefetch_factor=_AHEAD,
+                    prefetch_factor=_ahead(source, share, workers),
+                    worker_init_fn=_leave_signals_to_the_trainer,
                     multiprocessing_context=start_method,
                 )
             )
@@ -139,21 +157,46 @@ def make_loader(
     return read_ahead(reads, _pinned) if pin else map(_plain, reads)
 
 
-def _unchanged(read: _Read) -> _Read:
+def _ahead(source: ImageSource, share: int, workers: int) -> int:
+    """Return how many batches each worker prepares ahead: as many as memory bears."""
+    batch = share * source.channels * source.resolution[0] * source.resolution[1]
+    return max(1, min(_AHEAD, _MOST_BYTES_AHEAD // (batch * workers)))
+
+
+def _leave_signals_to_the_trainer(_: int) -> None:
+    """Keep reading when a signal meets every process of a job: the trainer saves, and ends its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()
+
+
+def _obey(parent: int) -> None:
+    """End this process when ``parent`` tells it to, and nobody else."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
+
+
+def _unchanged(read: _Read | _Failed) -> _Read | _Failed:
     """Keep what was read as arrays: tensors would travel through shared memory."""
     return read
 
 
-def _plain(read: _Read) -> Batch:
+def _plain(read: _Read | _Failed) -> Batch:
+    if isinstance(read, _Failed):
+        raise UnreadableImageError(read.message)
     return Batch(torch.from_numpy(read.images), torch.from_numpy(read.labels), read.first, read.problems)
 
 
-def _pinned(read: _Read) -> Batch:
+def _pinned(read: _Read | _Failed) -> Batch:
     batch = _plain(read)
     return batch._replace(images=batch.images.pin_memory(), labels=batch.labels.pin_memory())
 
 
-def read_ahead(reads: Iterator[_Read], finish: Callable[[_Read], Batch], depth: int = 2) -> Iterator[Batch]:
+def read_ahead(
+    reads: Iterator[_Read | _Failed], finish: Callable[[_Read | _Failed], Batch], depth: int = 2
+) -> Iterator[Batch]:
     """Yield ``finish`` of each of ``reads``, which a thread takes ``depth`` ahead; its errors are raised here."""
     ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
     left = threading.Event()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biggan.data.contract import ImageArray, ImageSource, Indices, SourceNotes
+from biggan.data.contract import ImageArray, ImageSource, Indices, SourceNotes, encoded_names
 from biggan.foundation.errors import UserError
 
 _SHARD_SIZE = 10_000  # images of what is no shard that count as one beside real shards
@@ -18,7 +18,13 @@ class Mixture(ImageSource):
     """The images of several sources, one source after the other."""
 
     def __init__(
-        self, sources: Sequence[ImageSource], titles: Sequence[str], weights: tuple[float, ...], *, join: bool
+        self,
+        sources: Sequence[ImageSource],
+        titles: Sequence[str],
+        weights: tuple[float, ...],
+        *,
+        join: bool,
+        labelled: bool = True,
     ) -> None:
         """Join sources of one size and number of channels.
 
@@ -27,6 +33,7 @@ class Mixture(ImageSource):
             titles: their paths; the last part of each tells classes apart that are not joined.
             weights: how often each is shown; empty: as often as it has images.
             join: whether classes of one name are one class.
+            labelled: whether the labels will be used; otherwise sets without classes may be among them.
 
         Raises:
             UserError: some have classes and some have none.
@@ -36,7 +43,7 @@ class Mixture(ImageSource):
         self.channels = sources[0].channels
         self.in_memory = all(source.in_memory for source in sources)
         without = [title for source, title in zip(sources, titles, strict=True) if not source.class_names]
-        if without and len(without) < len(sources):
+        if without and len(without) < len(sources) and labelled:
             raise UserError(
                 f"--data.mix: {', '.join(without)} has no classes and the others have; drop them all with "
                 "--data.labels unconditional, or put its images into a class folder"
@@ -44,16 +51,17 @@ class Mixture(ImageSource):
         lengths = [len(source) for source in sources]
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.parts = np.repeat(np.arange(len(sources)), lengths)
-        names = _distinct_names(sources, titles, join=join)
+        names = [[] for _ in sources] if without else _distinct_names(sources, titles, join=join)
         self.class_names = tuple(sorted({name for own in names for name in own}))
         place = {name: index for index, name in enumerate(self.class_names)}
         self.labels = np.concatenate(
             [
-                np.asarray([place[name] for name in own], dtype=np.int64)[source.labels] if own else source.labels
+                np.asarray([place[name] for name in own], dtype=np.int64)[source.labels] if own else 0 * source.labels
                 for source, own in zip(sources, names, strict=True)
             ]
         )
         self.shards = _joined_shards(sources)
+        self.left_out = tuple(item for source in sources for item in source.left_out)
         shares = ", ".join(
             f"{len(source):,} of {title}" + (f" (weight {weights[i]:g})" if weights else "")
             for i, (source, title) in enumerate(zip(sources, titles, strict=True))
@@ -98,7 +106,9 @@ class Mixture(ImageSource):
     def key(self) -> str:
         """Return a hash of all sources, their shares and classes."""
         parts = [source.key() for source in self.sources]
-        return hashlib.sha256(repr((parts, self.part_weights, self.class_names)).encode()).hexdigest()
+        key = hashlib.sha256(repr((parts, self.part_weights)).encode())
+        key.update(encoded_names(self.class_names))
+        return key.hexdigest()
 
     def name(self, index: int) -> str:
         """Return how the image's own source calls it."""

@@ -57,7 +57,7 @@ def _mix(first: ImageSource, config: ReadingConfig, size: tuple[int, int]) -> Im
             f"--data.mix: the data sets have {' and '.join(map(str, sorted(channels)))} channels, which cannot be mixed"
         )
     shares = () if None in weights else tuple(float(weight or 0) for weight in weights)
-    return Mixture(sources, paths, shares, join=config.mix_classes == "join")
+    return Mixture(sources, paths, shares, join=config.mix_classes == "join", labelled=config.labels == "data")
 
 
 def _weighted(entry: str) -> tuple[str, float | None]:

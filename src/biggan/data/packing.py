@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import json
 import os
 import shutil
@@ -22,11 +21,10 @@ from typing import IO, Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from biggan.data.contract import ImageSource
-from biggan.data.hdf5 import CONTENT_HASH
-from biggan.data.packing_workers import CHUNK, HASH_BYTES, RECORD_BYTES, prepared_chunks
+from biggan.data.hdf5 import CONTENT_HASH, HASH_BYTES, content_hash
+from biggan.data.packing_workers import RECORD_BYTES, chunk_size, prepared_chunks, scratch_bytes
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import read_json, sync_directory, write_json
 
@@ -44,6 +42,8 @@ class Packed:
     """(name, reason) of what was left out."""
     resumed_at: int = 0
     """Images that an earlier process had done."""
+    discarded: bool = False
+    """Whether unfinished work of other data or settings lay there."""
 
 
 @dataclass
@@ -58,6 +58,8 @@ class _Progress:
     written: int = 0
     """Images in the file, without corrupt ones."""
     corrupt: list[tuple[int, str]] = field(default_factory=list)
+    fresh: bool = False
+    """Begun by this process."""
 
 
 def pack(
@@ -93,25 +95,36 @@ def pack(
         "shape": [source.channels, *source.resolution],
     }
     with _alone(destination) as files:
-        state = _begin(files, settings)
+        earlier = files.progress.exists()
+        state = _begin(files, settings, scratch_bytes(source, workers))
         resumed_at = state.read
         progress(state.read, len(source))
-        _fill(source, files, state, workers, progress)
-        corrupt = tuple((source.name(index), reason) for index, reason in state.corrupt)
+        try:
+            _fill(source, files, state, workers, progress)
+        except OSError as error:
+            raise UserError(f"{destination}: cannot be written ({error}); what was done is kept") from error
+        corrupt = (*source.left_out, *((source.name(index), reason) for index, reason in state.corrupt))
         report = destination.with_name(f"{destination.name}.corrupt.txt")
         if corrupt:
-            report.write_text("".join(f"{name}\t{reason}\n" for name, reason in corrupt), encoding="utf-8")
-            if not skip_corrupt or not state.written:
+            lines = "".join(f"{name}\t{reason}\n" for name, reason in corrupt)
+            report.write_bytes(lines.encode("utf-8", "surrogateescape"))
+            if (state.corrupt and not skip_corrupt) or not state.written:
                 raise UserError(
                     f"{len(corrupt)} of {len(source)} images are corrupt, for example {corrupt[0][0]}: "
-                    f"{corrupt[0][1]}. All are listed in {report}. Repair them, or add --skip-corrupt; what was done "
-                    "is kept."
+                    f"{corrupt[0][1]}. All are listed in {report}. Add --skip-corrupt: what was done is kept. Or "
+                    "repair them: then it starts again."
                 )
         _finish(source, files, state)
         files.pixels.replace(destination)
         sync_directory(destination.parent)
         files.remove()
-    return Packed(path=destination, images=state.written, corrupt=corrupt, resumed_at=resumed_at)
+    return Packed(
+        path=destination,
+        images=state.written,
+        corrupt=corrupt,
+        resumed_at=resumed_at,
+        discarded=earlier and state.fresh,
+    )
 
 
 class _Files:
@@ -147,19 +160,19 @@ def _alone(destination: Path) -> Iterator[_Files]:
     files.lock.unlink(missing_ok=True)
 
 
-def _begin(files: _Files, settings: dict[str, Any]) -> _Progress:
+def _begin(files: _Files, settings: dict[str, Any], scratch: int) -> _Progress:
     """Return where an earlier process stood, or allocate the file."""
     if files.progress.is_file() and files.pixels.is_file():
         try:
             stored = read_json(files.progress)
             if stored["settings"] == json.loads(json.dumps(settings)):
                 stored["corrupt"] = [(int(index), str(reason)) for index, reason in stored["corrupt"]]
-                return _Progress(**stored)
+                return _Progress(**{**stored, "fresh": False})
         except (CorruptFileError, KeyError, TypeError):
             pass
     files.remove()  # of other data or settings
     size = settings["images"] * int(np.prod(settings["shape"]))
-    _check_space(files.destination, size)
+    _check_space(files.destination, size + settings["images"] * RECORD_BYTES + scratch)
     try:
         offset = _allocate(files.pixels, settings["images"], settings["shape"])
         with files.pixels.open("rb+") as file:
@@ -170,6 +183,7 @@ def _begin(files: _Files, settings: dict[str, Any]) -> _Progress:
         raise UserError(f"{files.destination}: cannot reserve {_size(size)} ({error})") from error
     state = _Progress(settings=settings, offset=offset)
     write_json(files.progress, vars(state))
+    state.fresh = True
     return state
 
 
@@ -216,7 +230,7 @@ def _fill(
             pixels[state.written : state.written + len(images)] = images
             hashes.write(done.hashes)
             state.written += len(images)
-            state.read = min(start + CHUNK, total)
+            state.read = min(start + chunk_size(source), total)
             state.corrupt += done.corrupt
             progress(state.read, total)
             if time.monotonic() - saved > _PROGRESS_SECONDS and (saving is None or saving.done()):
@@ -264,13 +278,3 @@ def _finish(source: ImageSource, files: _Files, state: _Progress) -> None:
         packed.attrs[CONTENT_HASH] = content_hash(records[:, HASH_BYTES:], labels, source.class_names, shape)
     with files.pixels.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def content_hash(
-    pixel_hashes: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], names: tuple[str, ...], shape: list[int]
-) -> str:
-    """Return the key of packed data: SHA-256 over hashes of the pixels, labels, class names and shape."""
-    key = hashlib.sha256(np.ascontiguousarray(pixel_hashes).tobytes())
-    key.update(np.ascontiguousarray(labels, dtype="<i8").tobytes())
-    key.update(json.dumps([list(names), list(shape)]).encode())
-    return key.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import threading
@@ -16,12 +15,27 @@ from pathlib import Path
 import numpy as np
 
 from biggan.data.contract import ImageArray, ImageSource, UnreadableImageError
+from biggan.data.hdf5 import HASH_BYTES, image_hash
 
-CHUNK = 32
-"""Images that a worker prepares at a time."""
-HASH_BYTES = 16
+_MOST_IMAGES, _MOST_BYTES = 32, 4 * 2**20  # that a worker prepares at a time
 RECORD_BYTES = 2 * HASH_BYTES
 """Of the image as it lay there, and of its pixels."""
+
+
+def chunk_size(source: ImageSource) -> int:
+    """Return how many images a worker prepares at a time."""
+    image = source.channels * source.resolution[0] * source.resolution[1]
+    return max(1, min(_MOST_IMAGES, _MOST_BYTES // image, len(source)))
+
+
+def scratch_bytes(source: ImageSource, workers: int) -> int:
+    """Return the size of the file through which pixels come back."""
+    image = source.channels * source.resolution[0] * source.resolution[1]
+    return _slots(source, workers) * chunk_size(source) * image
+
+
+def _slots(source: ImageSource, workers: int) -> int:
+    return min(3 * workers + 2, -(-len(source) // chunk_size(source))) if workers > 1 else 1
 
 
 @dataclass
@@ -39,10 +53,16 @@ def prepared_chunks(
 
     Workers leave pixels in a small mapped file, since a pipe would cost a tenth of the time.
     """
-    slots = deque(range(3 * workers + 2))
-    shape = (len(slots), CHUNK, source.channels, *source.resolution)
-    scratch = np.memmap(scratch_file, dtype=np.uint8, mode="w+", shape=shape)
-    starts = iter(range(first, len(source), CHUNK))
+    slots = deque(range(_slots(source, workers)))
+    chunk = chunk_size(source)
+    shape = (len(slots), chunk, source.channels, *source.resolution)
+    with scratch_file.open("wb") as file:  # real blocks: a full disk is an error here, not a fault in a worker
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, scratch_bytes(source, workers))
+    scratch = np.memmap(
+        scratch_file, dtype=np.uint8, mode="r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape
+    )
+    starts = iter(range(first, len(source), chunk))
     if workers < 2:
         for start in starts:
             done = _prepare(source, start, scratch[0])
@@ -93,16 +113,12 @@ def _prepare(source: ImageSource, start: int, pixels: ImageArray) -> Chunk:
     """Prepare the images from ``start`` on, those that are not corrupt into ``pixels``, one after the other."""
     hashes: list[bytes] = []
     corrupt: list[tuple[int, str]] = []
-    for index in range(start, min(start + CHUNK, len(source))):
+    for index in range(start, min(start + chunk_size(source), len(source))):
         try:
             image, encoded = source.read_encoded(index)
         except UnreadableImageError as error:
             corrupt.append((index, str(error)))
             continue
         pixels[len(hashes)] = image
-        hashes.append(_hash(encoded) + _hash(image.tobytes()))
+        hashes.append(image_hash(encoded) + image_hash(image.tobytes()))
     return Chunk(b"".join(hashes), corrupt)
-
-
-def _hash(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()[:HASH_BYTES]

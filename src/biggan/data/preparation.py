@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ from PIL import Image, ImageColor, ImageOps
 from biggan.data.configuration import Crop, Filter, ReadingConfig
 from biggan.data.contract import ImageArray
 from biggan.foundation.errors import UserError
-from biggan.foundation.seeding import uniforms
 
 _FILTERS: dict[str, Image.Resampling] = {
     "lanczos": Image.Resampling.LANCZOS,
@@ -49,13 +49,12 @@ def preparation(config: ReadingConfig, resolution: tuple[int, int], channels: in
     )
 
 
-def fit(image: Image.Image, how: Preparation, index: int = 0) -> ImageArray:
+def fit(image: Image.Image, how: Preparation) -> ImageArray:
     """Return ``image`` at the size, aspect and channels asked for, uint8 [C, H, W].
 
     Args:
         image: 8 bits, gray or colour.
-        how: what to do.
-        index: of the image in its data set; decides the place of a random crop.
+        how: what to do. The place of a random crop is decided by the image's own pixels.
 
     Raises:
         UserError: channels that are neither 1 nor 3.
@@ -70,13 +69,13 @@ def fit(image: Image.Image, how: Preparation, index: int = 0) -> ImageArray:
         fitted = ImageOps.pad(image, (width, height), _FILTERS[how.filter], color=color)
     else:
         # Cut first: a resize of a part would let the filter see what lies beyond it.
-        window = image if how.crop == "none" else image.crop(_window(image.size, how, index))
+        window = image if how.crop == "none" else image.crop(_window(image, how))
         fitted = window.resize((width, height), _FILTERS[how.filter])
     array = np.asarray(fitted)
     return np.ascontiguousarray(array[None] if how.channels == 1 else array.transpose(2, 0, 1))
 
 
-def fit_array(array: ImageArray, how: Preparation, index: int = 0) -> ImageArray:
+def fit_array(array: ImageArray, how: Preparation) -> ImageArray:
     """Do what :func:`fit` does to an array uint8 [C, H, W] of any number of channels.
 
     Raises:
@@ -86,15 +85,15 @@ def fit_array(array: ImageArray, how: Preparation, index: int = 0) -> ImageArray
     if stored != channels:
         if stored not in (1, 3) or channels not in (1, 3):
             raise UserError(f"--data.channels {channels}: these images have {stored}, which stay as they are")
-        return fit(to_picture(array), how, index)
+        return fit(to_picture(array), how)
     if array.shape[1:] == how.resolution:
         return array
     if channels in (1, 3):
-        return fit(to_picture(array), how, index)
+        return fit(to_picture(array), how)
     plane = Preparation(
         resolution=how.resolution, channels=1, crop=how.crop, filter=how.filter, background=how.background
     )
-    return np.concatenate([fit(Image.fromarray(values), plane, index) for values in array])
+    return np.concatenate([fit(Image.fromarray(values), plane) for values in array])
 
 
 def to_picture(array: ImageArray) -> Image.Image:
@@ -108,14 +107,15 @@ def enlargement(size: tuple[int, int], how: Preparation) -> float:
     return min(factors) if how.crop == "pad" else max(factors)
 
 
-def _window(size: tuple[int, int], how: Preparation, index: int) -> tuple[int, int, int, int]:
+def _window(image: Image.Image, how: Preparation) -> tuple[int, int, int, int]:
     """Return the largest window of the target's aspect (left, top, right, bottom) at its place in an image."""
-    (image_width, image_height), (height, width) = size, how.resolution
+    (image_width, image_height), (height, width) = image.size, how.resolution
     scale = min(image_width / width, image_height / height)
     crop_width, crop_height = max(round(width * scale), 1), max(round(height * scale), 1)
     room = (image_width - crop_width, image_height - crop_height)
     if how.crop == "random":
-        across, down = uniforms(0, "place of the crop", 0, index, 1, 2)[0]
+        own = hashlib.sha256(image.tobytes()).digest()
+        across, down = (int.from_bytes(part, "little") / 2**64 for part in (own[:8], own[8:16]))
         left, top = int(across * (room[0] + 1)), int(down * (room[1] + 1))
     else:
         left, top = room[0] // 2, 0 if how.crop == "top" else room[1] // 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from biggan.data.contract import ImageArray, ImageSource, Indices, SourceNotes
+from biggan.data.contract import ImageArray, ImageSource, Indices, SourceNotes, encoded_names
 
 
 class Selection(ImageSource):
@@ -34,7 +34,7 @@ class Selection(ImageSource):
         self.base, self.images = base, images
         self.labels, self.class_names = labels, class_names
         self.channels, self.in_memory = base.channels, base.in_memory
-        self.remarks = [*base.remarks, *remarks]
+        self.remarks, self.left_out = [*base.remarks, *remarks], base.left_out
         self.part_weights = base.part_weights
         self.parts = None if base.parts is None else base.parts[images]
         self.shards = None if base.shards is None else base.shards[images]
@@ -56,7 +56,7 @@ class Selection(ImageSource):
         key = hashlib.sha256(self.base.key().encode())
         for array in (self.images, self.labels):
             key.update(np.ascontiguousarray(array).tobytes())
-        key.update("\0".join(self.class_names).encode())
+        key.update(encoded_names(self.class_names))
         return key.hexdigest()
 
     def name(self, index: int) -> str:

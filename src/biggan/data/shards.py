@@ -17,8 +17,8 @@ import numpy as np
 
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, SourceKind, UnreadableImageError, file_key
-from biggan.data.image_files import ImageFiles, Listing, is_image
-from biggan.data.label_file import sort_classes
+from biggan.data.image_files import SAMPLE, ImageFiles, Listing, is_image
+from biggan.data.label_file import refuse_sparse, sort_classes
 from biggan.data.stores import Store
 from biggan.foundation.downloads import cache_folder, download
 from biggan.foundation.errors import CorruptFileError, UserError
@@ -148,6 +148,13 @@ class Shards(ImageFiles):
         super().__init__(store, listing, resolution, config)
         self.shards = np.array([int(name.partition("/")[0]) for name in self.files], dtype=np.int64)
 
+    def _looked_at(self, count: int) -> Sequence[int]:
+        """Return the files whose headers are read: of shards that must be fetched, those of the first only."""
+        store = self.store
+        if isinstance(store, ShardStore) and any(map(_is_url, store.places)):
+            return range(min(len(store.tables[0]), SAMPLE))
+        return super()._looked_at(count)
+
 
 def _classes(labels: list[str], names: tuple[str, ...], where: str) -> tuple[tuple[str, ...], list[int]]:
     """Return class names and the class index of each label, which is an index or a name.
@@ -155,8 +162,9 @@ def _classes(labels: list[str], names: tuple[str, ...], where: str) -> tuple[tup
     Raises:
         UserError: an index beyond the names that lie beside the shards.
     """
-    if all(label.isdigit() for label in labels):
+    if all(label.isascii() and label.isdigit() for label in labels):
         count = max(map(int, labels)) + 1
+        refuse_sparse(where, count, len(labels))
         if names and len(names) < count:
             raise UserError(f"--data {where}: {NAMES_FILE} has {len(names)} names, the labels need {count}")
         return names or tuple(map(str, range(count))), [int(label) for label in labels]
@@ -202,12 +210,24 @@ def _expand(path: str) -> list[str]:
 
 
 def _class_names(path: str) -> tuple[str, ...]:
-    """Return the lines of ``class_names.txt`` beside local shards, in order of index."""
+    """Return the lines of ``class_names.txt`` beside the shards, in order of index."""
     if _is_url(path):
-        return ()
+        try:
+            file = download(f"{path.rpartition('/')[0]}/{NAMES_FILE}")
+        except UserError:  # it need not be there
+            return ()
+        return _lines(file)
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     file = folder / NAMES_FILE
-    return tuple(line.strip() for line in file.read_text().splitlines() if line.strip()) if file.is_file() else ()
+    return _lines(file) if file.is_file() else ()
+
+
+def _lines(file: Path) -> tuple[str, ...]:
+    """Return the class names of a file, a line each."""
+    names = tuple(line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines())
+    if "" in names or len(set(names)) < len(names):
+        raise UserError(f"{file}: an empty line or a name that stands there twice; every line is a class, in order")
+    return names
 
 
 def _table(place: str, local: Any) -> list[_Entry]:
@@ -231,24 +251,38 @@ def _table(place: str, local: Any) -> list[_Entry]:
 
 
 def _read_table(path: Path) -> list[_Entry]:
-    """Read the headers of a tar file, and the members that hold classes."""
+    """Read the headers of a tar file, and the members that hold classes.
+
+    An image and its class share a name up to the last dot. Further pictures of an image that has a class, such as masks
+    (``key.png`` and ``key.seg.png``), are passed over.
+    """
     images: dict[str, tuple[str, int, int]] = {}
     labels: dict[str, str] = {}
     with tarfile.open(path, "r:") as archive:
         for member in archive:
             if not member.isfile():
                 continue
-            folder, _, base = member.name.rpartition("/")
-            stem, _, extension = base.partition(".")
-            key = f"{folder}/{stem}"
+            key, _, extension = member.name.rpartition(".")
             if is_image(member.name):
+                if key in images:
+                    raise CorruptFileError(f"--data {path}: {images[key][0]} and {member.name} share a key")
                 images[key] = (member.name, member.offset_data, member.size)
             elif extension.lower() in ("cls", "json"):
                 content = archive.extractfile(member)
                 label = _label(content.read().decode("utf-8", "replace"), extension.lower()) if content else None
                 if label is not None:
                     labels[key] = label
-    return [_Entry(*place, labels.get(key)) for key, place in images.items()]
+    return [
+        _Entry(*place, labels.get(key))
+        for key, place in images.items()
+        if key in labels or _first_key(key) == key or _first_key(key) not in images
+    ]
+
+
+def _first_key(key: str) -> str:
+    """Return a key up to the first dot of its last part."""
+    folder, separator, base = key.rpartition("/")
+    return f"{folder}{separator}{base.partition('.')[0]}"
 
 
 def _label(text: str, extension: str) -> str | None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -128,7 +129,7 @@ class ZipStore(Store):
         """Return a member."""
         try:
             return io.BytesIO(self.archive().read(name))
-        except (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, NotImplementedError, EOFError) as error:
             raise UnreadableImageError(f"{self.path}: {name}: {error}") from error
 
     def key(self, names: Sequence[str]) -> str:  # noqa: ARG002 - the archive is one file

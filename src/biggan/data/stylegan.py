@@ -10,7 +10,7 @@ from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, SourceKind
 from biggan.data.image_files import ImageFiles, Listing, is_image
 from biggan.data.image_folder import is_zip, scan
-from biggan.data.label_file import read_json_pairs
+from biggan.data.label_file import read_json_pairs, refuse_sparse
 from biggan.data.stores import FolderStore, Store, ZipStore
 from biggan.foundation.errors import CorruptFileError, UserError
 
@@ -69,6 +69,7 @@ def _listing(path: str, content: Any, images: set[str]) -> Listing:
     if len(images) > len(labels):
         remarks.append(f"ignored {len(images) - len(labels)} images that {INDEX} does not list")
     count = max(labels.values()) + 1
+    refuse_sparse(path, count, len(labels))
     names = content.get("class_names") or [str(index) for index in range(count)]
     if not isinstance(names, list) or len(names) < count or len(set(map(str, names))) < len(names):
         raise UserError(f"--data {path}: {INDEX} names {len(names)} classes, the labels need {count} different ones")
@@ -82,7 +83,8 @@ def _listing(path: str, content: Any, images: set[str]) -> Listing:
 
 
 def _class_index(path: str, image: str, label: Any) -> int:
-    if isinstance(label, list) and sorted(label)[:-1] == [0] * (len(label) - 1) and sorted(label)[-1:] == [1]:
+    plain = isinstance(label, list) and all(isinstance(n, int | float) for n in label)
+    if plain and sorted(label)[:-1] == [0] * (len(label) - 1) and sorted(label)[-1:] == [1]:
         return label.index(1)  # one-hot
     if isinstance(label, bool) or not isinstance(label, int):
         raise UserError(f"--data {path}: the label of {image} is {str(label)[:60]}; a class is a whole number")

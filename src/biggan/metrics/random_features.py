@@ -16,7 +16,8 @@ from biggan.foundation.seeding import derive_seed
 from biggan.metrics.features import ExtractorOptions, Features
 
 _DIMENSIONS = 64
-_SIDE = 64
+_SIDES = 32, 64
+"""Images of at most the first are seen at that size, larger ones at the second."""
 
 
 class RandomFeatures:
@@ -35,13 +36,14 @@ class RandomFeatures:
         self.device = options.device
         first = next(network.parameters()).detach().cpu().numpy().tobytes()
         self.weights_hash = hashlib.sha256(first).hexdigest()
-        self.protocol = f"randomvgg16-bilinear{_SIDE}-uint8"
+        self.protocol = f"randomvgg16-bilinear{_SIDES[0]}or{_SIDES[1]}-uint8"
         self.key = f"{self.protocol}-{self.weights_hash}"
 
     def __call__(self, images: Tensor) -> Features:
         """Return features of images uint8 [B, C, H, W]."""
         x = three_channels(images).to(self.device).float() / 127.5 - 1.0
-        if x.shape[2:] != (_SIDE, _SIDE):
-            x = F.interpolate(x, size=(_SIDE, _SIDE), mode="bilinear", antialias=True, align_corners=False)
+        side = _SIDES[0] if max(x.shape[2:]) <= _SIDES[0] else _SIDES[1]
+        if x.shape[2:] != (side, side):
+            x = F.interpolate(x, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
         with torch.no_grad():
             return Features(self.network(x), None)

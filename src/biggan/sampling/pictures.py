@@ -96,3 +96,15 @@ def write_mp4(path: Path, frames: Iterable[Image.Image], frames_per_second: int 
             raise UserError(f"{path}: no frames to show")
         for packet in stream.encode():
             container.mux(packet)
+
+
+def check_picture(path: Path) -> None:
+    """Make sure, before any work, that a picture can be written to ``path``.
+
+    Raises:
+        UserError: no folder, or an ending that names no format.
+    """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise UserError(f"--out {path}: end the name in .png (or .jpg, .webp)")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {path}: there is no folder {path.parent}")

@@ -36,7 +36,7 @@ from biggan.training.state import TrainState
 FORMAT = 1
 STATE_TENSORS = "state.safetensors"
 STATE_JSON = "state.json"
-_WRITING, _LEAVING = ".writing-", ".leaving-"
+_WRITING, _LEAVING, _DAMAGED = ".writing-", ".leaving-", ".damaged"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class CheckpointStore:
     def __init__(self, run_dir: Path, config: CheckpointConfig, log: Callable[[str], None] = print) -> None:
         self.root = run_dir / CHECKPOINTS
         self.config, self.log = config, log
+        self._damaged: list[int] = []
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -91,8 +92,8 @@ class CheckpointStore:
         return final
 
     def _rotate(self, state: TrainState) -> None:
-        """Remove all but the last, the best, and the first of each long interval."""
-        numbers = sorted(self.numbers())
+        """Remove all but the last, the best, and the first of each long interval; later clocks are another story."""
+        numbers = sorted(number for number in self.numbers() if number <= state.images_seen)
         keep = set(numbers[-self.config.keep_last :])
         for name in {name for name, _, _ in state.best}:
             scored = [entry for entry in state.best if entry[0] == name and entry[2] in numbers]
@@ -121,6 +122,10 @@ class CheckpointStore:
             if path.is_dir() and path.name.startswith((_WRITING, _LEAVING)):
                 shutil.rmtree(path, ignore_errors=True)
         remove_unfinished(self.root.parent)
+        for number in self._damaged:  # out of the way of new ones, for whoever wants to repair it
+            aside = self.root / f"{number}{_DAMAGED}"
+            if not aside.exists():
+                (self.root / str(number)).replace(aside)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -152,6 +157,7 @@ class CheckpointStore:
                 return read_checkpoint(self.root / str(number))
             except UserError as error:
                 self.log(f"checkpoint {number} is damaged and not used: {error}")
+                self._damaged.append(number)
         raise UserError(
             f"{self.root}: all {len(candidates)} checkpoints are damaged (see above); nothing was removed. "
             "Restore one, or start over in another --run-dir."

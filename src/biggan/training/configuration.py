@@ -30,7 +30,7 @@ class AdamConfig:
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        if self.learning_rate < 0 or self.eps <= 0 or not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+        if not self.learning_rate >= 0 or not self.eps > 0 or not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise UserError(f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1); given {self}")
 
 

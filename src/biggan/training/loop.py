@@ -11,6 +11,7 @@ from types import FrameType
 from tqdm import tqdm
 
 from biggan.foundation import distributed
+from biggan.foundation.errors import UserError
 from biggan.training.hooks import Checkpoints, Statistics
 from biggan.training.run import Hook, Run, due
 
@@ -59,7 +60,13 @@ def train_loop(run: Run, hooks: Sequence[Hook], statistics: Statistics, checkpoi
     with _progress(run) as bar, StopRequest().listening() as request:
         while state.images_seen < duration:
             began = time.monotonic()
-            inputs, problems = run.draws.next(state.images_seen)
+            try:
+                inputs, problems = run.draws.next(state.images_seen)
+            except UserError as error:
+                checkpoints.act(run)
+                raise UserError(
+                    f"{error}\nSaved at {state.images_seen:,} images; repair the data, and the same command continues."
+                ) from error
             waited = time.monotonic() - began
             for problem in problems:
                 run.tell(problem)

@@ -86,8 +86,8 @@ class RunDirectory:
             UserError: see :meth:`stored`.
         """
         stored = self.stored()
-        if stored is None:
-            return None
+        if stored is None or not self.has_checkpoint():
+            return None  # a start that failed before there was anything to go on with decides nothing
         try:
             return StoredRun(
                 preset=str(stored["preset"]),
@@ -101,6 +101,13 @@ class RunDirectory:
             raise CorruptFileError(
                 f"{self.path / CONFIG} lacks {error}; restore it, or use another --run-dir"
             ) from error
+
+    def has_checkpoint(self) -> bool:
+        """Tell whether training has ever been saved here."""
+        from biggan.models.snapshot import CHECKPOINTS  # late: it imports torch
+
+        folder = self.path / CHECKPOINTS
+        return folder.is_dir() and any(path.name.split(".")[0].isdigit() for path in folder.iterdir())
 
     def write_config(self, preset: str, config: TrainingConfig, facts: dict[str, Any]) -> None:
         """Write ``config.json``: the configuration as it was resolved, and what was derived from it."""

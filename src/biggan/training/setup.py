@@ -125,25 +125,42 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
         distributed.stop()
 
 
+def check_names(config: TrainingConfig) -> OwnStep:
+    """Return the step to take; whatever is named and does not exist is an error now.
+
+    Raises:
+        UserError: an unknown loss or metric, or a step that cannot be loaded.
+    """
+    ADVERSARIAL_LOSSES[config.loss]
+    for metric in config.evaluation.metrics if config.evaluation.every else ():
+        METRICS[metric]
+    return load_own_step(config.step) if config.step else OwnStep(train_step, None)
+
+
 def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome:
     directory = RunDirectory(Path(config.run_dir or Path("runs") / preset))
     stored = directory.stored_run()
-    own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
-    ADVERSARIAL_LOSSES[config.loss]  # an unknown one is an error now
-    for metric in config.evaluation.metrics if config.evaluation.every else ():
-        METRICS[metric]  # likewise
-    source = open_source(config.data, config.resolution or config.model.resolution)
+    own = check_names(config)
+    store = CheckpointStore(directory.path, config.checkpoint, directory.log)
+    newest = store.newest()
+    finished = newest is not None and newest.images_seen >= config.duration
+    try:
+        source = open_source(config.data, config.resolution or config.model.resolution)
+    except UserError as error:
+        if not finished or newest is None:
+            raise
+        _say(directory, f"{directory.path} is finished: {newest.images_seen:,} images; its data are gone ({error})")
+        return Outcome(run_dir=directory.path, images_seen=newest.images_seen, already_finished=True)
     ranks = distributed.world_size()
     config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
-    key = source.key()
-    remarks = _compare(stored, preset, config, source, key, ranks)
-    if config.data.check:
+    if config.data.check and not finished:
         source = check_all(
             source, config.data, lambda results: tqdm(results, total=len(source), unit="img", desc="checking")
         )
+    key = source.key()
+    remarks = _compare(stored, preset, config, source, key, ranks)
     plans = plan(config, ranks)
-    store = CheckpointStore(directory.path, config.checkpoint, directory.log)
-    newest = store.newest()
+    make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
     if newest is not None and newest.images_seen >= config.duration:
         _say(
             directory,
