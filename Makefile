@@ -26,6 +26,8 @@ format: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/metrics.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -67,6 +67,7 @@ def test_the_demonstration_reaches_its_bar(seed: int, tmp_path: Path, capsys: py
     assert main(["demo", "--run-dir", str(tmp_path / "demo"), "--seed", str(seed)]) == 0
     printed = capsys.readouterr().out
     assert "passed" in printed
+    assert "prdc_k5_coverage_classifier" in printed
     for name in ("class_sheet.png", "grid.png", "interpolation.gif", "training.gif"):
         assert str(tmp_path / "demo" / name) in printed
         with Image.open(tmp_path / "demo" / name) as picture:

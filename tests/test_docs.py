@@ -49,7 +49,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_options_exist(page: Path) -> None:
+    from biggan.cli.calibrate import CalibrateOptions
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
+    from biggan.cli.evaluate import ReferenceOptions, TruncationOptions
     from biggan.cli.interpolate import InterpolateOptions
     from biggan.cli.sample import SampleOptions
     from biggan.cli.sheet import SheetOptions
@@ -63,6 +65,9 @@ def test_commands_and_options_exist(page: Path) -> None:
         PrepareOptions,
         InspectOptions,
         ExportOptions,
+        CalibrateOptions,
+        ReferenceOptions,
+        TruncationOptions,
     ):
         fields |= {name.replace("_", "-") for name in kind.__dataclass_fields__} | set(kind.__dataclass_fields__)
     text = page.read_text()
