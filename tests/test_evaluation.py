@@ -66,7 +66,7 @@ ALL = "fid is kid kid_full precision_recall prdc class_fid diversity memorisatio
 def test_every_metric_on_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the run alone: its data, offline features, all metrics but the slowest, a record for each number."""
     before = (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes()
-    found = evaluated(capsys, run, "--count", 600, "--metrics", *ALL)
+    found = evaluated(capsys, run, "--count", 600, "--metrics", ",".join(ALL))
     assert set(ALL) | {"cas"} == set(METRICS), "a new metric is tested here by itself, or below"
     for name, record in found.items():
         assert record["value"] is not None, name
@@ -88,6 +88,9 @@ def test_every_metric_on_a_run(run: Path, capsys: pytest.CaptureFixture[str]) ->
     assert found["prdc_k5_coverage_classifier"]["value"] < 0.9
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["metric"] for line in lines[-len(found) :]] == list(found)
+    with Image.open(run / "memorisation.png") as picture:
+        assert picture.size[0] >= 5 * 16, "a sample and its four nearest real images in a row"
+        assert picture.size[1] >= 8 * 16
     assert (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes() == before
 
 
@@ -128,7 +131,7 @@ def test_the_generator_is_not_changed(run: Path) -> None:
             count=100,
             features="random",
             generator_mode=mode,
-            standing_statistics=2 * (mode == "standing"),
+            standing_batches=2,
         )  # type: ignore[arg-type]
         side = generated(sampler, chosen, source)
         record = evaluate(side, chosen, source=source, device=torch.device("cpu"))[0]
@@ -304,7 +307,7 @@ def test_other_protocols_stand_beside_the_right_number(
     words = (run, "--data", few, "--count", 20, "--metrics", "fid", "kid", "--features", "random")
     found = evaluated(capsys, *words, "--protocol", "biggan-pytorch", "--protocol-weights", tmp_path / "tv.pth")
     assert list(found) == ["fd_random", "kid_random", "kid_std_random", "fd_inception-torchvision"]
-    assert "torchvisioninception-bilinearaligned299" in found["fd_inception-torchvision"]["protocol"]
+    assert "torchvisioninception-bilinearaligned299-float" in found["fd_inception-torchvision"]["protocol"]
     weights = inception_weights(tmp_path / "i.pth")
     found = evaluated(capsys, *words, "--protocol", "mmgeneration", "--protocol-weights", weights)
     assert "pillowbicubic299" in found["fd_inception-pillow-bicubic"]["protocol"]
@@ -319,8 +322,8 @@ def test_torchvision_inception_is_what_the_reference_computes(tmp_path: Path) ->
     network = inception_v3(weights=None, init_weights=False, transform_input=False).eval()
     torch.save(network.state_dict(), tmp_path / "tv.pth")
     extractor = EXTRACTORS["inception-torchvision"](ExtractorOptions(weights=tmp_path / "tv.pth"))  # type: ignore[call-arg]
-    images = torch.randint(256, (2, 3, 20, 20), dtype=torch.uint8)
-    x = images.float() / 127.5 - 1
+    images = torch.rand(2, 3, 20, 20) * 2 - 1
+    x = images
     x = ((x + 1) / 2 - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
         1, 3, 1, 1
     )
@@ -429,7 +432,7 @@ def test_given_statistics(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_sweep(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--count", "60", "--metrics", "fid", "is", "--truncations", "0.3", "1.0", "--standing-statistics", "2"]
+    words = ["--count", "60", "--metrics", "fid", "is", "--truncations", "0.3", "1.0", "--standing-batches", "2"]
     assert main(["evaluate", "truncation", str(run), *words, "--device", "cpu", "--out", str(tmp_path)]) == 0
     rows = (tmp_path / "truncation" / "truncation.csv").read_text().splitlines()
     assert rows[0] == "truncation,fd_classifier,is_classifier,is_std_classifier"
@@ -592,4 +595,4 @@ def test_configuration_is_checked() -> None:
         EvaluationConfig(count=1)
     with pytest.raises(UserError, match=r"--evaluation\.every 0"):
         TrainingEvaluation(every=0)
-    assert dataclasses.replace(EvaluationConfig(), standing_statistics=3).mode == "standing"
+    assert dataclasses.replace(EvaluationConfig(), standing_statistics=True).mode == "standing"

@@ -118,6 +118,7 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         reference_file=Path(options.reference) if options.reference else None,
         handling=_handling(reading),
         progress=_bar,
+        out=_folder(options, sampler),
     )
     if distributed.is_primary():
         _write(records, _folder(options, sampler))

@@ -16,7 +16,7 @@ class EvaluationConfig:
     """One evaluation."""
 
     metrics: tuple[str, ...] = DEFAULT_METRICS
-    """fid, is, kid, kid_full, precision_recall, prdc, class_fid, diversity, cas, memorisation."""
+    """fid, is, kid, kid_full, precision_recall, prdc, class_fid, diversity, cas, memorisation; spaces or commas."""
     count: int = 50_000
     """Images to generate. Of the real images, moments take all, neighbours as many as this."""
     features: str = "auto"
@@ -33,8 +33,10 @@ class EvaluationConfig:
     """How to truncate."""
     generator_mode: Literal["running", "batch", "standing"] = "running"
     """Statistics of batch norm: the running ones, those of each batch, or estimated anew at this truncation."""
-    standing_statistics: int = 0
-    """Batches of 64 to estimate them over; above 0 means --generator-mode standing."""
+    standing_statistics: bool = False
+    """The same as --generator-mode standing."""
+    standing_batches: int = 100
+    """Batches of 64 over which standing statistics are estimated."""
     seed: int = 0
     """Seed of the first image; image i has seed + i."""
     batch: int = 64
@@ -45,18 +47,16 @@ class EvaluationConfig:
             raise UserError(f"--count {self.count}: use 2 or more")
         if self.batch < 1:
             raise UserError(f"--batch {self.batch}: must be positive")
-        if self.standing_statistics < 0 or self.seed < 0:
-            raise UserError("--standing-statistics and --seed must not be negative")
+        if self.standing_batches < 1 or self.seed < 0:
+            raise UserError("--standing-batches must be positive, and --seed not negative")
+        # fid,is and fid is are the same.
+        names = tuple(name for word in self.metrics for name in word.split(",") if name)
+        object.__setattr__(self, "metrics", names)
 
     @property
     def mode(self) -> str:
         """Where batch norm takes its statistics from."""
         return "standing" if self.standing_statistics else self.generator_mode
-
-    @property
-    def standing_batches(self) -> int:
-        """Batches for standing statistics."""
-        return self.standing_statistics or 100
 
 
 @dataclass(frozen=True, kw_only=True)

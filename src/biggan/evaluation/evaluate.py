@@ -13,6 +13,7 @@ import torch
 
 from biggan.data.contract import ImageSource
 from biggan.evaluation.configuration import EvaluationConfig
+from biggan.evaluation.memorisation import memorisation_sheet
 from biggan.evaluation.reference import Reference, given_reference, reference_of
 from biggan.evaluation.streams import GeneratedStream, ImageStream, Progress, RealStream, collect, evaluated_generator
 from biggan.foundation import distributed
@@ -24,6 +25,7 @@ from biggan.sampling.sampler import Sampler
 
 Record = dict[str, Any]
 METRICS_FILE = "metrics.jsonl"
+MEMORISATION_PICTURE = "memorisation.png"
 _PROTOCOLS = {"biggan-pytorch": "inception-torchvision", "mmgeneration": "inception-pillow-bicubic"}
 
 
@@ -100,6 +102,7 @@ def evaluate(
     reference_file: Path | None = None,
     handling: str = "",
     progress: Callable[[str], Progress] = lambda _: lambda *_: None,
+    out: Path | None = None,
 ) -> list[Record]:
     """Return a record for every number that was asked for; the same on all ranks.
 
@@ -111,6 +114,7 @@ def evaluate(
         reference_file: statistics to use in place of the real images.
         handling: how the real images were prepared, for the cache.
         progress: makes a progress bar of a title.
+        out: folder for pictures, if a metric makes one.
 
     Raises:
         UserError: unknown names, weights that cannot be had, or nothing to compare with.
@@ -147,6 +151,11 @@ def evaluate(
         fake = collect(side.stream, extractor, fake_needs, batch=config.batch, progress=progress("judged images"))
         context = Context(classes=len(source.class_names) if source else 0, inception_splits_equal=equal_splits)
         records += _records(chosen, reference, fake, context, extractor, side, began, device)
+        if "memorisation" in chosen and out is not None and source is not None and distributed.is_primary():
+            picture = memorisation_sheet(reference.collected, fake, source, side.stream)
+            if picture is not None:
+                out.mkdir(parents=True, exist_ok=True)
+                picture.save(out / MEMORISATION_PICTURE)
     return records
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from biggan.data.contract import ImageSource
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation import distributed
-from biggan.foundation.images import to_bytes
+from biggan.foundation.images import to_bytes, to_float
 from biggan.foundation.seeding import uniforms
 from biggan.layers.normalization import batch_norms
 from biggan.metrics.classifier import shrink
@@ -40,6 +40,9 @@ class ImageStream(Protocol):
     def images(self, indices: Tensor) -> Tensor:
         """Return images uint8 [B, C, H, W]."""
 
+    def floats(self, indices: Tensor) -> Tensor:
+        """Return images float [B, C, H, W] in [-1, 1], for pipelines that never round."""
+
 
 class RealStream:
     """Images of a source."""
@@ -51,6 +54,10 @@ class RealStream:
     def images(self, indices: Tensor) -> Tensor:
         """Return images uint8 [B, C, H, W]."""
         return torch.from_numpy(self.source.read_many(indices.numpy()))
+
+    def floats(self, indices: Tensor) -> Tensor:
+        """Return images float [B, C, H, W] in [-1, 1]."""
+        return to_float(self.images(indices))
 
 
 class GeneratedStream:
@@ -74,15 +81,22 @@ class GeneratedStream:
 
     def images(self, indices: Tensor) -> Tensor:
         """Return images uint8 [B, C, H, W]."""
-        config, size = self.config, self.generator.architecture.z_size
-        seeds = [config.seed + int(index) for index in indices]
-        z = latents(seeds, size, config.truncation, config.truncation_kind)
-        if config.mode != "batch":
-            return draw(self.generator, z, self.labels[indices])
+        if self.config.mode == "batch":
+            return to_bytes(self.floats(indices)).cpu()
+        return draw(self.generator, self._latents(indices), self.labels[indices])
+
+    def floats(self, indices: Tensor) -> Tensor:
+        """Return images float [B, C, H, W] in [-1, 1], drawn as one batch."""
         parameter = next(self.generator.parameters())
-        with torch.no_grad():  # one batch, whole: its statistics are part of the images
-            made = self.generator(z.to(parameter.device), self.labels[indices].to(parameter.device))
-        return to_bytes(made).cpu()
+        with torch.no_grad():
+            z, labels = self._latents(indices), self.labels[indices]
+            made: Tensor = self.generator(z.to(parameter.device, parameter.dtype), labels.to(parameter.device))
+        return made
+
+    def _latents(self, indices: Tensor) -> Tensor:
+        config = self.config
+        seeds = [config.seed + int(index) for index in indices]
+        return latents(seeds, self.generator.architecture.z_size, config.truncation, config.truncation_kind)
 
 
 def evaluated_generator(sampler: Sampler, config: EvaluationConfig) -> Generator:
@@ -137,12 +151,14 @@ def collect(
         if number % ranks != rank:
             continue
         indices = torch.arange(start, min(start + batch, stream.count))
-        images = stream.images(indices)
+        features = None
+        if extractor is not None and features_needed:
+            features = extractor((stream.floats if extractor.takes_floats else stream.images)(indices))
         collector.add(
             indices,
             stream.labels[indices],
-            extractor(images) if extractor is not None and features_needed else None,
-            to_bytes(shrink(images)) if THUMBNAILS in needs else None,
+            features,
+            to_bytes(shrink(stream.images(indices))) if THUMBNAILS in needs else None,
             torch.ones(len(indices), dtype=torch.bool) if keep is None else keep[indices],
         )
         progress(min(int(indices[-1]) + 1, stream.count), stream.count)

@@ -33,7 +33,7 @@ def to_bytes(images: Tensor) -> Tensor:
 
 
 def three_channels(images: Tensor) -> Tensor:
-    """Return images uint8 [B, 3, H, W]: gray ones become three equal channels, as every evaluation of gray images does.
+    """Return images [B, 3, H, W] of any type: gray ones become three equal channels.
 
     Raises:
         UserError: neither 1 nor 3 channels.

@@ -112,6 +112,7 @@ class ClassifierFeatures:
     """Features of the small classifier of the real images' own labels, cached under the key of the data."""
 
     name = "classifier"
+    takes_floats = False
 
     def __init__(self, options: ExtractorOptions) -> None:
         data: Any = options.data

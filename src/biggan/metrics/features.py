@@ -51,12 +51,14 @@ class Extractor(Protocol):
         key: hash of everything that decides its output: weights, resize, precision.
         protocol: the part of a number's protocol that it decides.
         weights_hash: of the weights, or how they came about.
+        takes_floats: whether it wants images as they leave the generator, float in [-1, 1], not rounded to bytes.
     """
 
     name: str
     key: str
     protocol: str
     weights_hash: str
+    takes_floats: bool
 
     def __call__(self, images: Tensor) -> Features:
         """Return features of images uint8 [B, C, H, W]; gray ones are taken as three equal channels.

@@ -30,6 +30,7 @@ class _Fidelity:
     rows_name: str
     logits_name: str | None = None
     resize: str
+    takes_floats = False
 
     def __init__(self, options: ExtractorOptions) -> None:
         weights = self._weights(options)

@@ -24,6 +24,7 @@ class RandomFeatures:
     """VGG16 with random weights, always the same ones, and 64 outputs."""
 
     name = "random"
+    takes_floats = False
 
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import vgg16

@@ -21,6 +21,7 @@ class TorchvisionInception:
     """Pool features and logits of torchvision's network, images resized bilinearly with aligned corners."""
 
     name = "inception-torchvision"
+    takes_floats = True
 
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import inception_v3
@@ -36,16 +37,16 @@ class TorchvisionInception:
         self.network.eval().requires_grad_(False).to(options.device)
         self.device = options.device
         self.weights_hash = digest(path)
-        self.protocol = "torchvisioninception-bilinearaligned299-uint8"
+        self.protocol = "torchvisioninception-bilinearaligned299-float"
         self.key = f"{self.protocol}-{self.weights_hash}"
         self._mean = torch.tensor([0.485, 0.456, 0.406], device=options.device).view(1, 3, 1, 1)
         self._std = torch.tensor([0.229, 0.224, 0.225], device=options.device).view(1, 3, 1, 1)
 
     def __call__(self, images: Tensor) -> Features:
-        """Return features of images uint8 [B, C, H, W]."""
+        """Return features of images float [B, C, H, W] in [-1, 1]."""
         pooled: list[Tensor] = []
         hook = self.network.avgpool.register_forward_hook(lambda _, __, output: pooled.append(output.flatten(1)))
-        x = (three_channels(images).to(self.device).float() / 255.0 - self._mean) / self._std
+        x = ((three_channels(images).to(self.device).float() + 1.0) / 2.0 - self._mean) / self._std
         try:
             with torch.no_grad():
                 if x.shape[2:] != (_SIDE, _SIDE):
