@@ -608,6 +608,37 @@ def test_a_signal_to_the_whole_group_saves(tmp_path: Path) -> None:
         assert (run / "checkpoints" / "LAST").exists()
 
 
+def test_workers_end_with_a_trainer_that_was_killed(tmp_path: Path) -> None:
+    from tests.data_kinds import as_folder
+
+    path = as_folder(images(), tmp_path / "data")
+    program = (
+        "from biggan.data.configuration import DataConfig\n"
+        "from biggan.data.opening import open_source\n"
+        "from biggan.data.order import make_order\n"
+        "from biggan.data.loader import make_loader\n"
+        f"config = DataConfig(path={path!r})\n"
+        "source = open_source(config, (128, 128))\n"
+        "order = make_order(source, config, 0)\n"
+        "loader = make_loader(source, order, first=0, batch=64, offset=0, share=64, workers=2)\n"
+        "next(loader); print('reading', flush=True); import time; time.sleep(100)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"reading\n"
+        time.sleep(1)  # the pipes fill up
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.2)
+    raise AssertionError("workers are still there")
+
+
 def test_reviewed_troubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What once went wrong silently."""
     put(tmp_path / "loose", *[f"{i}.png" for i in range(5)], "thumbs/x.png")

@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from biggan.cli.progress import progress_bar
 from biggan.foundation.errors import UserError
 
 
@@ -31,7 +32,6 @@ class CalibrateOptions:
 def main(words: list[str]) -> int:
     """Calibrate."""
     options = tyro.cli(CalibrateOptions, args=words, prog="biggan calibrate")
-    from biggan.cli.evaluate import _bar
     from biggan.sampling.bank import calibrate
     from biggan.sampling.sampler import load
 
@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
         options.truncations,
         kind=options.truncation_kind,
         batches=options.batches,
-        progress=_bar("truncations"),
+        progress=progress_bar("truncations"),
     )
     print(out)
     return 0

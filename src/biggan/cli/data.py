@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tyro
 
+from biggan.cli.progress import progress_bar
 from biggan.data.configuration import ReadingConfig
 from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.sizes import Resolution
@@ -102,15 +102,14 @@ def _prepare(words: list[str]) -> int:
             f"warning: {enlarged} of {notes.examined} images are enlarged more than {options.max_enlargement:g} times"
         )
     settings = {name: getattr(options, name) for name in ("crop", "filter", "background")}
-    with _bar() as progress:
-        packed = pack(
-            source,
-            destination,
-            settings,
-            workers=_workers(options),
-            skip_corrupt=options.skip_corrupt,
-            progress=progress,
-        )
+    packed = pack(
+        source,
+        destination,
+        settings,
+        workers=_workers(options),
+        skip_corrupt=options.skip_corrupt,
+        progress=progress_bar("preparing"),
+    )
     if packed.discarded:
         print("unfinished work of other images or options lay there and was begun anew")
     if packed.resumed_at:
@@ -135,8 +134,7 @@ def _export(words: list[str]) -> int:
     source = open_images(options, options.resolution)
     if options.skip_corrupt:
         source = check_all(source, options)
-    with _bar() as progress:
-        export_zip(source, Path(options.destination), progress)
+    export_zip(source, destination, progress_bar("exporting"))
     print(f"{len(source):,} images in {options.destination}")
     return 0
 
@@ -151,8 +149,7 @@ def _inspect(words: list[str]) -> int:
         check_picture(Path(options.out))
     # Whatever cannot be read is part of the answer.
     source = open_images(dataclasses.replace(options, skip_corrupt=True), (inspection.SIDE, inspection.SIDE))
-    with _bar() as progress:
-        found = inspection.inspect(source, progress)
+    found = inspection.inspect(source, progress_bar("reading"))
     print(json.dumps(found, indent=2) if options.json else inspection.text(found))
     if options.out:
         inspection.picture(source).save(options.out)
@@ -163,7 +160,9 @@ def _inspect(words: list[str]) -> int:
 
 def _refuse_weights(options: ReadingConfig) -> None:
     """Refuse what a packed file could not hold."""
-    if any(entry.rpartition("=")[2].replace(".", "", 1).isdigit() and "=" in entry for entry in options.mix):
+    from biggan.data.opening import weighted
+
+    if any(weighted(entry)[1] is not None for entry in options.mix):
         raise UserError(
             f"--mix {' '.join(options.mix)}: a file holds every image once, without weights; pack the data sets apart, "
             "and mix them in training"
@@ -174,22 +173,3 @@ def _workers(options: ReadingConfig) -> int:
     if options.workers is not None:
         return options.workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _bar:  # noqa: N801 - reads as a function
-    """A progress bar as a function of (done, total)."""
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        self.bar: Any = None
-        return self._show
-
-    def _show(self, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if self.bar is None:
-            self.bar = tqdm(total=total, initial=done, unit="img", disable=None)
-        self.bar.update(done - self.bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from biggan.cli.progress import progress_bar
 from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
@@ -117,7 +118,7 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         device=device,
         reference_file=Path(options.reference) if options.reference else None,
         handling=_handling(reading),
-        progress=_bar,
+        progress=progress_bar,
         out=_folder(options, sampler),
     )
     if distributed.is_primary():
@@ -147,7 +148,7 @@ def _truncation(words: list[str]) -> int:
             source=source,
             device=device,
             handling=_handling(reading),
-            progress=_bar,
+            progress=progress_bar,
         )
         if distributed.is_primary():
             _write(records, _folder(options, sampler))
@@ -179,7 +180,7 @@ def _reference(words: list[str]) -> int:
             rows=options.count,
             handling=_handling(None),
             batch=options.batch,
-            progress=_bar("real images"),
+            progress=progress_bar("real images"),
         )
         print(f"{found.collected.count:,} images, {extractor.protocol}{', from the cache' if found.from_cache else ''}")
         if options.out:
@@ -268,19 +269,3 @@ def _write(records: list[dict[str, Any]], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for record in records:
         append_json_line(folder / METRICS_FILE, record)
-
-
-def _bar(title: str) -> Callable[[int, int], None]:
-    """Return a progress bar as a function of (done, total)."""
-    from tqdm import tqdm
-
-    bar: Any = None
-
-    def show(done: int, total: int) -> None:
-        nonlocal bar
-        bar = bar or tqdm(total=total, unit="img", desc=title, disable=None, leave=False)
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-
-    return show

@@ -74,10 +74,11 @@ def main(words: list[str]) -> int:
         raise UserError("an interpolation needs at least two different points: name more --seeds or --classes")
     z = latents(seeds, architecture.z_size, options.truncation, options.truncation_kind)
     z = z[torch.arange(points) % len(seeds)]
-    embedded = embed_on_cpu(sampler.generator, torch.tensor(labels))[torch.arange(points) % len(labels)]
+    generator = sampler.at_truncation(options.truncation, options.truncation_kind)
+    embedded = embed_on_cpu(generator, torch.tensor(labels))[torch.arange(points) % len(labels)]
     path_z = path_through(z, options.frames, options.curve, loop=options.loop)
     path_y = path_through(embedded, options.frames, "linear", loop=options.loop)
-    images = draw(sampler.generator, path_z, path_y)
+    images = draw(generator, path_z, path_y)
     out.parent.mkdir(parents=True, exist_ok=True)
     pictures = (enlarge(to_picture(image), 256) for image in images)
     if out.suffix.lower() == ".png":

@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
 
     sampler = load(options.file, options.device)
     pages = class_sheets(
-        sampler.generator,
+        sampler.at_truncation(options.truncation, options.truncation_kind),
         sampler.class_names,
         labels=choose_classes(sampler, options.classes) or None,
         seeds=seeds,

@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from biggan.foundation.errors import UserError
 MOST_WORKERS = 8
 _MOST_SUBSTITUTES = 50
 _AHEAD = 4  # batches
+_LOOK_EVERY = 2.0  # seconds
 _MOST_BYTES_AHEAD = 4 * 2**30  # over all workers of a rank
 
 
@@ -166,15 +168,23 @@ def _ahead(source: ImageSource, share: int, workers: int) -> int:
 def _leave_signals_to_the_trainer(_: int) -> None:
     """Keep reading when a signal meets every process of a job: the trainer saves, and ends its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
+    if hasattr(signal, "sigtimedwait"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()
 
 
 def _obey(parent: int) -> None:
-    """End this process when ``parent`` tells it to, and nobody else."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
+    """End this process when ``parent`` tells it to, and nobody else, or when the parent is gone.
+
+    A worker whose trainer was killed would else wait for ever to get rid of its last batch.
+    """
+    while os.getppid() == parent:
+        if not hasattr(signal, "sigtimedwait"):
+            time.sleep(_LOOK_EVERY)
+        else:
+            told = signal.sigtimedwait({signal.SIGTERM}, _LOOK_EVERY)
+            if told is not None and told.si_pid == parent:
+                break
     os._exit(0)
 
 

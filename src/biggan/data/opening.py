@@ -42,7 +42,7 @@ def _mix(first: ImageSource, config: ReadingConfig, size: tuple[int, int]) -> Im
     paths: list[str] = [config.path or ""]
     weights: list[float | None] = [1.0]
     for entry in config.mix:
-        path, weight = _weighted(entry)
+        path, weight = weighted(entry)
         paths.append(path)
         weights.append(weight)
     if None in weights and any(weight is not None for weight in weights[1:]):
@@ -60,7 +60,12 @@ def _mix(first: ImageSource, config: ReadingConfig, size: tuple[int, int]) -> Im
     return Mixture(sources, paths, shares, join=config.mix_classes == "join", labelled=config.labels == "data")
 
 
-def _weighted(entry: str) -> tuple[str, float | None]:
+def weighted(entry: str) -> tuple[str, float | None]:
+    """Return path and weight of an entry of ``--data.mix``; None where it has none.
+
+    Raises:
+        UserError: a weight that is not positive.
+    """
     path, separator, weight = entry.rpartition("=")
     if not separator:
         return entry, None

@@ -96,7 +96,7 @@ class DinoV2(_Fidelity):
 class Clip(_Fidelity):
     """CLIP ViT-B/32 (Radford et al. 2021)."""
 
-    name, theirs, rows_name, resize = "clip", "clip-vit-b-32", "clip", "bicubic224"
+    name, theirs, rows_name, resize = "clip", "clip-vit-b-32", "clip", "bilinear224"
 
     def _weights(self, options: ExtractorOptions) -> Path | None:
         # A TorchScript archive, which torch.jit reads without running pickled code.

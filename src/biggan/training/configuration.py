@@ -76,6 +76,8 @@ class CheckpointConfig:
     def __post_init__(self) -> None:
         if self.keep_last < 1:
             raise UserError(f"--checkpoint.keep-last {self.keep_last}: keep at least 1")
+        if self.keep_best < 0:
+            raise UserError(f"--checkpoint.keep-best {self.keep_best}: must not be negative")
         for name in ("every", "keep_every", "snapshot_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -167,5 +169,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        for name in ("generator_orthogonal", "discriminator_orthogonal"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be 0 or a positive number")
         if self.duration < 1:
             raise UserError(f"--duration {self.duration}: must be at least 1 image")

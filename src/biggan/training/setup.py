@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -45,11 +41,11 @@ from biggan.training.loop import train_loop
 from biggan.training.optimizers import make_adam
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.planning import BatchPlan, plan, plan_memory
+from biggan.training.record import facts, provenance
 from biggan.training.run import Run
 from biggan.training.run_directory import CARD, RunDirectory, StoredRun, refuse_another_run
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, score_separately, score_together, train_step
-from biggan.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +165,8 @@ def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome
         )
         return Outcome(run_dir=directory.path, images_seen=newest.images_seen, already_finished=True)
     if distributed.is_primary():
-        facts = _facts(config, source, key, plans, ranks)
-        directory.write_config(preset, config, facts)
+        derived = facts(config, source, key, plans, ranks)
+        directory.write_config(preset, config, derived)
         store.root.mkdir(parents=True, exist_ok=True)
         store.sweep()
     distributed.barrier()
@@ -200,7 +196,7 @@ def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome
         draws=_make_draws(config, source, state, device),
         store=store,
         class_names=source.class_names,
-        provenance=_provenance(config, preset, source),
+        provenance=provenance(config, preset, source),
         step=own.step,
     )
     return _run(run)
@@ -359,42 +355,3 @@ def _say(directory: RunDirectory, *messages: str) -> None:
         for message in messages:
             print(message, flush=True)
             directory.log(message)
-
-
-def _facts(
-    config: TrainingConfig, source: ImageSource, key: str, plans: dict[str, BatchPlan], ranks: int
-) -> dict[str, Any]:
-    """Return what was derived, for the record."""
-    return {
-        "used": {
-            "ranks": ranks,
-            **{name: dataclasses.asdict(part) for name, part in plans.items()},
-            "images_per_iteration": config.batch * config.discriminator_steps,
-        },
-        "data": {
-            "source": source.notes().kind,
-            "images": len(source),
-            "key": key,
-            "class_names": list(source.class_names),
-        },
-        "versions": _versions(),
-    }
-
-
-def _provenance(config: TrainingConfig, preset: str, source: ImageSource) -> dict[str, Any]:
-    return {
-        "preset": preset,
-        "seed": config.seed,
-        "data": source.notes().kind,
-        "images": len(source),
-        "batch": config.batch,
-        "compatibility": list(config.compatibility),
-        "versions": _versions(),
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {"biggan": __version__, "torch": str(torch.__version__), "python": platform.python_version()} | {
-        "numpy": np.__version__,
-        "platform": sys.platform,
-    }

@@ -1,0 +1,56 @@
+"""What is written down about a run: what was derived from its configuration, and where its weights come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+
+from biggan.data.contract import ImageSource
+from biggan.training.configuration import TrainingConfig
+from biggan.training.planning import BatchPlan
+from biggan.version import __version__
+
+
+def facts(
+    config: TrainingConfig, source: ImageSource, key: str, plans: dict[str, BatchPlan], ranks: int
+) -> dict[str, Any]:
+    """Return what was derived, for the record."""
+    return {
+        "used": {
+            "ranks": ranks,
+            **{name: dataclasses.asdict(part) for name, part in plans.items()},
+            "images_per_iteration": config.batch * config.discriminator_steps,
+        },
+        "data": {
+            "source": source.notes().kind,
+            "images": len(source),
+            "key": key,
+            "class_names": list(source.class_names),
+        },
+        "versions": _versions(),
+    }
+
+
+def provenance(config: TrainingConfig, preset: str, source: ImageSource) -> dict[str, Any]:
+    """Return what a snapshot tells about where it comes from."""
+    return {
+        "preset": preset,
+        "seed": config.seed,
+        "data": source.notes().kind,
+        "images": len(source),
+        "batch": config.batch,
+        "compatibility": list(config.compatibility),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"biggan": __version__, "torch": str(torch.__version__), "python": platform.python_version()} | {
+        "numpy": np.__version__,
+        "platform": sys.platform,
+    }
