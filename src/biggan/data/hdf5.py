@@ -85,12 +85,7 @@ class PackedImages(StoredArrays):
 
     def notes(self) -> SourceNotes:
         """Return what is known about the file."""
-        return SourceNotes(
-            kind=f"HDF5 file {self.path}",
-            sizes={(self.stored[1], self.stored[2]): len(self)},
-            modes={f"{self.stored[0]} channels, 8 bits": len(self)},
-            examined=len(self),
-        )
+        return _notes(self.path, self.stored, len(self))
 
     def key(self) -> str:
         """Return a hash of the content, by the hashes that were stored with every image, else a key of the file."""
@@ -159,16 +154,21 @@ class ChunkedImages(ImageSource):
 
     def notes(self) -> SourceNotes:
         """Return what is known about the file."""
-        return SourceNotes(
-            kind=f"HDF5 file {self.path}",
-            sizes={(self.stored[1], self.stored[2]): len(self)},
-            modes={f"{self.stored[0]} channels, 8 bits": len(self)},
-            examined=len(self),
-        )
+        return _notes(self.path, self.stored, len(self))
 
     def key(self) -> str:
         """Return a key of the file."""
         return file_key(self.path)
+
+
+def _notes(path: Path, stored: tuple[int, ...], count: int) -> SourceNotes:
+    channels, height, width = stored
+    return SourceNotes(
+        kind=f"HDF5 file {path}",
+        sizes={(height, width): count},
+        modes={f"{channels} channels, 8 bits": count},
+        examined=count,
+    )
 
 
 def _read_head(file: Any, path: Path) -> tuple[Any, Any, tuple[str, ...] | None]:
