@@ -6,7 +6,7 @@ import dataclasses
 import json
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,9 @@ def test_the_same_call_gives_the_same_number_whatever_the_batch(run: Path, capsy
     for name, record in calls[0].items():
         assert record["value"] == calls[1][name]["value"], name
         close = pytest.approx(calls[2][name]["value"], rel=2e-3, abs=2e-3)
-        assert record["value"] == close or name.startswith(("copies", "precision", "recall", "prdc")), name
+        # Shares move by whole images where a distance lies at the edge of a ball.
+        share = name.startswith(("copies", "precision", "recall", "prdc"))
+        assert record["value"] == close or (share and abs(record["value"] - calls[2][name]["value"]) < 0.03), name
     assert calls[1]["kid_classifier"]["reference_from_cache"]
 
 
@@ -581,13 +583,6 @@ def test_the_snapshot_of_another_family_is_evaluated(tmp_path: Path, capsys: pyt
     words = (tmp_path / "g.safetensors", "--data", tmp_path / "x.npy", "--features", "random", "--count", 30)
     found = evaluated(capsys, *words, "--metrics", "fid", "prdc", "diversity")
     assert found["fd_random"]["value"] > 0
-
-
-@pytest.fixture(autouse=True)
-def one_thread_is_enough() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_configuration_is_checked() -> None:

@@ -117,7 +117,7 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         source=source,
         device=device,
         reference_file=Path(options.reference) if options.reference else None,
-        handling=_handling(reading),
+        handling=(reading or ReadingConfig()).handling,
         progress=progress_bar,
         out=_folder(options, sampler),
     )
@@ -147,7 +147,7 @@ def _truncation(words: list[str]) -> int:
             out,
             source=source,
             device=device,
-            handling=_handling(reading),
+            handling=(reading or ReadingConfig()).handling,
             progress=progress_bar,
         )
         if distributed.is_primary():
@@ -178,7 +178,7 @@ def _reference(words: list[str]) -> int:
             extractor,
             frozenset({MOMENTS, ROWS}),
             rows=options.count,
-            handling=_handling(None),
+            handling=ReadingConfig().handling,
             batch=options.batch,
             progress=progress_bar("real images"),
         )
@@ -245,11 +245,6 @@ def _open(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
     from biggan.data.opening import open_images
 
     return open_images(config, size)
-
-
-def _handling(reading: ReadingConfig | None) -> str:
-    config = reading or ReadingConfig()
-    return f"{config.crop} {config.filter} {config.background}"
 
 
 def _folder(options: EvaluateOptions, sampler: Sampler | None) -> Path:

@@ -105,7 +105,7 @@ def _warnings(source: ImageSource) -> list[str]:
     if len(present) > 1 and present.max() / present.min() > IMBALANCE:
         found.append(
             f"classes are imbalanced: the largest has {present.max():,} images, the smallest {present.min():,}; "
-            "--data.label-sampling sqrt or uniform shows the small ones more often, --data.min-per-class leaves out"
+            "--data.label-sampling sqrt or uniform shows the small ones more often, --data.min-per-class drops them"
         )
     if len(names) == 1:
         found.append(f"one class only ('{names[0]}')")

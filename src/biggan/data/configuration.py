@@ -64,6 +64,11 @@ class ReadingConfig:
         if self.workers is not None and self.workers < 0:
             raise UserError(f"--data.workers {self.workers}: must not be negative")
 
+    @property
+    def handling(self) -> str:
+        """How images become images of one size, as a part of keys."""
+        return f"{self.crop} {self.filter} {self.background}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(ReadingConfig):

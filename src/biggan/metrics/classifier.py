@@ -168,4 +168,7 @@ def _fitted(data: Any) -> _Fitted:
         network = train_classifier(images[~held_out], labels[~held_out], len(data.class_names))
         score = accuracy(network, images[held_out], labels[held_out])
     write_tensors(path, network.state_dict(), {"accuracy": score, "version": VERSION})
-    return _Fitted(network, score, key)
+    # As the cache will give it next time: laid out otherwise in memory, it would round otherwise.
+    again = SmallClassifier(data.channels, len(data.class_names))
+    again.load_state_dict(network.state_dict())
+    return _Fitted(again.eval().requires_grad_(False), score, key)

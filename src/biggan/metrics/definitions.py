@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from biggan.foundation.errors import UserError
@@ -200,4 +200,4 @@ def title(value: str, extractor: str) -> str:
 
 def infinite(values: dict[str, float]) -> list[str]:
     """Return the names of the numbers that are none."""
-    return [name for name, value in values.items() if not torch.isfinite(torch.tensor(value))]
+    return [name for name, value in values.items() if not math.isfinite(value)]

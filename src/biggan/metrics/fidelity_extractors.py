@@ -140,7 +140,7 @@ def read_tensors_only(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a foreign file raises depends on what it is
         raise CorruptFileError(
-            f"--features.weights {path}: not a PyTorch file of tensors{looks_like(path)} ({str(error).splitlines()[0]})"
+            f"--features.weights {path}: not a PyTorch file of tensors and nothing else{looks_like(path)}"
         ) from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise CorruptFileError(f"--features.weights {path}: not a set of named tensors")

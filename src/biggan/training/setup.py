@@ -220,7 +220,7 @@ def _run(run: Run) -> Outcome:
     evaluation = Evaluation(
         config.evaluation,
         lambda: open_source(data, config.model.resolution),
-        f"{data.crop} {data.filter} {data.background}",
+        data.handling,
     )
     hooks = [statistics, samples, *judging, evaluation, snapshots, checkpoints]
     signal = train_loop(run, hooks, statistics, checkpoints)
