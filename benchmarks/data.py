@@ -33,10 +33,10 @@ import torch
 from PIL import Image
 
 from biggan.data.configuration import DataConfig
-from biggan.data.loader import make_loader
 from biggan.data.opening import open_source
-from biggan.data.order import make_order
-from biggan.data.packing import pack
+from biggan.data.order.epochs import make_order
+from biggan.data.order.loader import make_loader
+from biggan.data.preparation.packing import pack
 
 FLOORS = {
     "packed over BigGAN-PyTorch": 20.0,

@@ -14,7 +14,7 @@ from biggan.sampling.latents import TRUNCATION_KINDS
 from biggan.training.configuration import TrainingConfig
 from biggan.training.setup import train
 from tests.conftest import tiny_config
-from tests.test_training_run import final_state
+from tests.rooms.training.test_run import final_state
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -86,10 +86,10 @@ def _prepare(words: list[str]) -> int:
         raise UserError(f"{destination}: name a file that ends in .hdf5 or .h5")
     if destination.exists():
         raise UserError(f"{destination} exists; it is never overwritten. Remove it, or choose another name")
-    from biggan.data import card
+    from biggan.data.inspection import card
     from biggan.data.opening import open_images
-    from biggan.data.packing import pack
-    from biggan.data.preparation import enlargement, preparation
+    from biggan.data.preparation.fitting import enlargement, preparation
+    from biggan.data.preparation.packing import pack
 
     _refuse_weights(options)
     source = open_images(options, options.resolution)
@@ -123,9 +123,9 @@ def _prepare(words: list[str]) -> int:
 
 def _export(words: list[str]) -> int:
     options = tyro.cli(ExportOptions, args=words, prog="biggan data export")
-    from biggan.data.checking import check_all
-    from biggan.data.export import export_zip
     from biggan.data.opening import open_images
+    from biggan.data.preparation.checking import check_all
+    from biggan.data.preparation.export import export_zip
 
     destination = Path(options.destination)
     if destination.suffix.lower() != ".zip":
@@ -141,7 +141,7 @@ def _export(words: list[str]) -> int:
 
 def _inspect(words: list[str]) -> int:
     options = tyro.cli(InspectOptions, args=words, prog="biggan data inspect")
-    from biggan.data import inspection
+    from biggan.data.inspection import inspection
     from biggan.data.opening import open_images
     from biggan.sampling.pictures import check_picture
 

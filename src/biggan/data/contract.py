@@ -135,15 +135,15 @@ SOURCES: Registry[type[SourceKind]] = Registry(
     "data source",
     {
         # The first that matches is taken; a folder of images is what a directory is if it is nothing else.
-        "digits": "biggan.data.digits:DigitsKind",
-        "cifar": "biggan.data.cifar:CifarKind",
-        "hub": "biggan.data.hub:HubKind",
-        "shards": "biggan.data.shards:ShardsKind",
-        "hdf5": "biggan.data.hdf5:Hdf5Kind",
-        "arrays": "biggan.data.arrays:ArraysKind",
-        "stylegan": "biggan.data.stylegan:StyleganKind",
-        "labels": "biggan.data.label_file:LabelFileKind",
-        "folder": "biggan.data.image_folder:ImageFolderKind",
+        "digits": "biggan.data.sources.digits:DigitsKind",
+        "cifar": "biggan.data.sources.cifar:CifarKind",
+        "hub": "biggan.data.sources.hub:HubKind",
+        "shards": "biggan.data.sources.shards:ShardsKind",
+        "hdf5": "biggan.data.sources.hdf5:Hdf5Kind",
+        "arrays": "biggan.data.sources.arrays:ArraysKind",
+        "stylegan": "biggan.data.sources.stylegan:StyleganKind",
+        "labels": "biggan.data.sources.label_file:LabelFileKind",
+        "folder": "biggan.data.sources.image_folder:ImageFolderKind",
     },
 )
 

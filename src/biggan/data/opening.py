@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from biggan.data.choosing.curation import curate
+from biggan.data.choosing.mixture import Mixture
 from biggan.data.configuration import DataConfig, ReadingConfig
 from biggan.data.contract import ImageSource, open_one
-from biggan.data.curation import curate
-from biggan.data.mixture import Mixture
-from biggan.data.transforms import prepared_size
+from biggan.data.order.transforms import prepared_size
 from biggan.foundation.errors import UserError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from biggan.data.digits import SIDE, load_digits, to_levels
+from biggan.data.sources.digits import SIDE, load_digits, to_levels
 from biggan.foundation.errors import UserError
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biggan.data.loader import Batch
+from biggan.data.order.loader import Batch
 from biggan.foundation.seeding import normals, uniforms
 from biggan.training.engine import split_evenly
 from biggan.training.step import DiscriminatorBatch, GeneratorBatch, StepInputs

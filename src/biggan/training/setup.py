@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from biggan.data import card
-from biggan.data.checking import check_all
 from biggan.data.contract import ImageSource
-from biggan.data.loader import default_workers, make_loader
+from biggan.data.inspection import card
 from biggan.data.opening import open_source
-from biggan.data.order import class_frequencies, make_order, real_frequencies
-from biggan.data.transforms import Transforms
+from biggan.data.order.epochs import class_frequencies, make_order, real_frequencies
+from biggan.data.order.loader import default_workers, make_loader
+from biggan.data.order.transforms import Transforms
+from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL, expand
 from biggan.foundation.config import to_json

@@ -1,0 +1,1 @@
+"""Sources over sources: classes chosen and merged, data sets mixed, images left out."""

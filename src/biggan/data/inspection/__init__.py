@@ -1,0 +1,1 @@
+"""What is said and drawn of the data before anything is trained."""

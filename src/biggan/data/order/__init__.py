@@ -1,0 +1,1 @@
+"""Which image comes when, and how it gets to the device: order, loader, transforms."""
