@@ -17,9 +17,10 @@ from biggan.evaluation.streams import Progress, RealStream, collect
 from biggan.foundation import distributed
 from biggan.foundation.downloads import cache_folder
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import digest, read_header, read_tensors, write_tensors
+from biggan.foundation.files import digest
 from biggan.foundation.plain_pickles import load_plain
 from biggan.foundation.seeding import permutation
+from biggan.foundation.tensor_files import read_verified, write_tensors
 from biggan.metrics.collected import MOMENTS, ROWS, THUMBNAILS, Collected
 from biggan.metrics.features import Extractor
 from biggan.metrics.moments import Gaussian
@@ -99,7 +100,8 @@ def write_reference(path: Path, collected: Collected, header: dict[str, Any]) ->
 def _read(path: Path) -> Collected | None:
     """Return what was cached; None if it is not there, or damaged, and must be made again."""
     try:
-        header, tensors = read_header(path), read_tensors(path)
+        found = read_verified(path)
+        header, tensors = found.header, found.tensors
         gaussian = Gaussian(tensors.pop("mean"), tensors.pop("covariance"), int(header["count"]))
     except (UserError, KeyError, ValueError):
         return None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import types
-import typing
+import json
 from typing import Any, TypeVar
 
-from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.records import parse_record
 
 Config = TypeVar("Config")
 
@@ -30,57 +28,9 @@ def from_json(kind: type[Config], value: Any, where: str = "") -> Config:
     Fields that are absent get their defaults, so that files written before a field existed can be read.
 
     Raises:
-        UserError: an unknown name (with the nearest known ones) or a value of the wrong type.
+        CorruptFileError: an unknown name (with the nearest known ones) or a value of the wrong type.
     """
-    return typing.cast(Config, _convert(kind, value, where))
-
-
-@functools.cache
-def field_types(kind: type) -> dict[str, Any]:
-    """Return the resolved annotation of every field of the dataclass ``kind``."""
-    return typing.get_type_hints(kind)
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _convert_dataclass(typing.cast(type, kind), value, where)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        for option in arguments:
-            try:
-                return _convert(option, value, where)
-            except UserError:
-                continue
-    elif origin is typing.Literal:
-        if value in arguments:
-            return value
-        raise UserError(f"{where}: '{value}' is none of {', '.join(map(str, arguments))}")
-    elif origin is tuple and isinstance(value, list | tuple):
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_convert(arguments[0], item, where) for item in value)
-        if len(arguments) == len(value):
-            return tuple(_convert(a, item, where) for a, item in zip(arguments, value, strict=True))
-    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(kind, type) and type(value) is kind:
-        return value
-    raise UserError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
-
-
-def _convert_dataclass(kind: type, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise UserError(f"{where or kind.__name__}: expected names and values, not {value!r}")
-    fields = {field.name for field in dataclasses.fields(kind)}
-    for name in value:
-        if name not in fields:
-            raise UserError(
-                f"{where or kind.__name__}: unknown name '{name}'; nearest: {', '.join(nearest(name, fields))}"
-            )
-    hints = field_types(kind)
-    prefix = f"{where}." if where else ""
-    return kind(**{name: _convert(hints[name], item, prefix + name) for name, item in value.items()})
+    return parse_record(kind, json.dumps(value), where or kind.__name__)
 
 
 def differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:

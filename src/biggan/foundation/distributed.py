@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from biggan.foundation.errors import UserError
 from biggan.foundation.launch import announced_world_size
+
+_control: Any = None
+"""The group that carries words between processes. It lives on the CPU, so that no GPU is waited for."""
+
+T = TypeVar("T")
+
+
+class OtherRankError(UserError):
+    """What this process took part in failed on another one."""
 
 
 def start(device: torch.device) -> None:
     """Join the group that ``torchrun`` announced in the environment; nothing to do without one."""
+    global _control
     if announced_world_size() > 1 and not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(minutes=30))
+        # One process may prepare data or write for hours while the others wait for its word.
+        _control = dist.new_group(backend="gloo", timeout=timedelta(days=7))
 
 
 def stop() -> None:
     """Leave the group."""
+    global _control
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+    _control = None
 
 
 def rank() -> int:
@@ -43,7 +59,69 @@ def is_primary() -> bool:
 def barrier() -> None:
     """Wait for all processes."""
     if world_size() > 1:
-        dist.barrier()
+        dist.barrier(group=_control)
+
+
+def together(action: Callable[[], T], what: str) -> T:
+    """Run ``action`` on every process; return its result if all succeeded, and fail on all if it failed on any.
+
+    Everything that can fail on one process while others would wait for it goes through here or :func:`on_primary`.
+    ``action`` must not wait for other processes itself.
+
+    Args:
+        action: what to do.
+        what: how messages call it: "reading a batch".
+
+    Raises:
+        OtherRankError: it failed elsewhere; names the process and its message.
+        Exception: what ``action`` raised here.
+    """
+    if world_size() == 1:
+        return action()
+    failure: Exception | None = None
+    result: T | None = None
+    try:
+        result = action()
+    except Exception as error:  # told to all, then raised again
+        failure = error
+    messages = gather_objects(None if failure is None else _message(failure))
+    if failure is not None:
+        raise failure
+    for number, message in enumerate(messages):
+        if message is not None:
+            raise OtherRankError(f"{what} failed on rank {number}: {message}")
+    return cast(T, result)
+
+
+def on_primary(action: Callable[[], T], what: str) -> T:
+    """Run ``action`` on the first process; return its result on all, or fail on all.
+
+    The result travels as a pickle between processes of one run. See :func:`together`.
+
+    Raises:
+        OtherRankError: it failed on the first process, and this is another.
+        Exception: what ``action`` raised here.
+    """
+    if world_size() == 1:
+        return action()
+    failure: Exception | None = None
+    answer: tuple[str | None, T | None] = (None, None)
+    if is_primary():
+        try:
+            answer = (None, action())
+        except Exception as error:  # told to all, then raised again
+            failure = error
+            answer = (_message(error), None)
+    message, result = cast("tuple[str | None, T | None]", broadcast_object(answer))
+    if failure is not None:
+        raise failure
+    if message is not None:
+        raise OtherRankError(f"{what} failed on rank 0: {message}")
+    return cast(T, result)
+
+
+def _message(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def broadcast(tensors: Iterable[Tensor]) -> None:
@@ -60,7 +138,7 @@ def broadcast_object(value: object) -> object:
     if world_size() == 1:
         return value
     box = [value]
-    dist.broadcast_object_list(box, src=0)
+    dist.broadcast_object_list(box, src=0, group=_control)
     return box[0]
 
 
@@ -69,7 +147,7 @@ def gather_objects(value: object) -> list[object]:
     if world_size() == 1:
         return [value]
     box: list[object] = [None] * world_size()
-    dist.all_gather_object(box, value)
+    dist.all_gather_object(box, value, group=_control)
     return box
 
 
@@ -87,10 +165,10 @@ def sum_in_place(tensors: Sequence[Tensor]) -> None:
                 tensor.copy_(part.view_as(tensor))
 
 
-def any_true(flag: bool, device: torch.device) -> bool:
-    """Tell whether ``flag`` holds on any process; all processes get the same answer."""
+def largest(value: int) -> int:
+    """Return the largest ``value`` of all processes. A few bytes over the CPU; no GPU is waited for."""
     if world_size() == 1:
-        return flag
-    box = torch.tensor([int(flag)], device=device if device.type == "cuda" else None)
-    dist.all_reduce(box)
-    return bool(box.item())
+        return value
+    box = torch.tensor([value])
+    dist.all_reduce(box, op=dist.ReduceOp.MAX, group=_control)
+    return int(box.item())

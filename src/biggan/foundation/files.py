@@ -1,20 +1,30 @@
-"""Files that are whole or absent: written beside, synced, renamed."""
+"""Files that are whole or absent: written beside, synced, renamed. Links are never followed on writing."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
+import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from PIL.Image import Image
 
-HEADER_KEY = "biggan"
 _UNFINISHED = ".writing-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NoSpaceError(UserError):
+    """The disk is full, or a quota reached."""
 
 
 def sync_directory(directory: Path) -> None:
@@ -38,8 +48,8 @@ def sync_file(path: Path) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """Return the name beside ``path`` under which this process writes it before the rename."""
-    return path.with_name(f".{path.name}{_UNFINISHED}{os.getpid()}")
+    """Return a name beside ``path``, of this process alone and never guessed, to write under before the rename."""
+    return path.with_name(f".{path.name[:60]}{_UNFINISHED}{os.getpid()}-{secrets.token_hex(8)}")
 
 
 def remove_unfinished(directory: Path) -> None:
@@ -48,113 +58,156 @@ def remove_unfinished(directory: Path) -> None:
     Only for a directory that one process (or one group of ranks) owns: another's write would be lost.
     """
     for path in directory.rglob(f".*{_UNFINISHED}*"):
-        if path.is_file():
+        if path.is_file() or path.is_symlink():
             path.unlink(missing_ok=True)
 
 
+def refuse_link(path: Path) -> None:
+    """Check that nothing would be written through a link.
+
+    Raises:
+        UserError: ``path`` is one.
+    """
+    if path.is_symlink():
+        raise UserError(f"{path} is a link; nothing is written through links. Remove it, or choose another place.")
+
+
+def create(path: Path) -> int:
+    """Create ``path``, which must not exist, not even as a link; return a descriptor to write to it."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+@contextlib.contextmanager
+def full_disk_is_an_error(path: Path) -> Iterator[None]:
+    """Turn what the system says of a full disk into a sentence.
+
+    Raises:
+        NoSpaceError: no space was left in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise NoSpaceError(_full(path, error.strerror or "full")) from error
+
+
+def _full(path: Path, reason: str) -> str:
+    free = f"{format_bytes(free_space(path.parent))} free" if path.parent.exists() else "its folder is gone"
+    return f"{path} could not be written: {reason} ({free}). Nothing that was there before is lost; free some space."
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield an empty file beside ``path``, which takes its place if the block ends well and goes if it does not.
+
+    Raises:
+        UserError: ``path`` is a link.
+        NoSpaceError: the disk is full.
+    """
+    refuse_link(path)
+    with full_disk_is_an_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_name(path)
+        try:
+            os.close(create(temporary))
+            yield temporary
+            sync_file(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write ``path`` so that a reader finds either the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    data = content.encode() if isinstance(content, str) else content
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
+    """Write ``path`` so that a reader finds either the old content or the new, never a part.
+
+    Raises:
+        UserError: it is a link, or the disk is full.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
-    write_atomically(path, json.dumps(value, indent=2) + "\n")
+    write_atomically(path, json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def write_picture(path: Path, picture: Image, **options: Any) -> None:
+    """Write a picture in the format that the name ends in, atomically.
 
     Raises:
-        CorruptFileError: it is not JSON.
+        UserError: no such format, a link, or a full disk.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CorruptFileError(f"{path} is not valid JSON ({error}); restore or remove it") from error
+    from PIL.Image import SAVE, init, registered_extensions
+
+    init()
+    kind = registered_extensions().get(path.suffix.lower())
+    if kind not in SAVE:
+        raise UserError(f"{path}: no picture can be written as '{path.suffix}'; use .png or .jpg")
+    with replacing(path) as temporary:
+        picture.save(temporary, kind, **options)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append ``text`` to ``path``, which is created if it is not there.
+
+    Raises:
+        UserError: it is a link, or the disk is full.
+    """
+    refuse_link(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with full_disk_is_an_error(path), open(os.open(path, flags, 0o666), "ab") as file:  # noqa: PTH123  a descriptor
+        file.write(text.encode("utf-8", "surrogateescape"))
 
 
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
-    """Append one line of JSON to ``path``."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    """Append one line of JSON to ``path``, see :func:`append_text`."""
+    append_text(path, json.dumps(finite(record), allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """Return ``value`` with None where a float is infinite or not a number, which JSON cannot say."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def free_space(folder: Path) -> int:
+    """Return how many bytes can still be written below ``folder``, which need not exist yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Check that ``needed`` bytes can be written below ``folder``, before any of them is.
+
+    Raises:
+        NoSpaceError: too little is free; says how much is needed.
+    """
+    free = free_space(folder)
+    if needed > free:
+        raise NoSpaceError(
+            f"{folder}: {what} needs {format_bytes(needed)}, and {format_bytes(free)} are free; make room, or choose "
+            "another disk"
+        )
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes as a person says it: 3.2 GiB."""
+    if count < 1024:
+        return f"{count:.0f} bytes"
+    power = min(int(math.log2(count) // 10), 5)
+    return f"{count / 1024**power:.1f} {'KMGTP'[power - 1]}iB"
 
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any] | None = None) -> None:
-    """Write one safetensors file, atomically, with ``header`` as JSON in its metadata."""
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, temporary, metadata={HEADER_KEY: json.dumps(header or {})})
-    sync_file(temporary)
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Return the JSON header that :func:`write_tensors` put into a file; the tensors are not read.
-
-    Raises:
-        UserError: no such file, not a safetensors file, or one that this package did not write.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptFileError(f"{path} is not a readable safetensors file ({error}){looks_like(path)}") from error
-    if HEADER_KEY not in metadata:
-        raise CorruptFileError(f"{path} is a safetensors file, but carries no '{HEADER_KEY}' header")
-    header = json.loads(metadata[HEADER_KEY])
-    if not isinstance(header, dict):
-        raise CorruptFileError(f"{path}: its '{HEADER_KEY}' header is not a set of names and values")
-    return header
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read all tensors of a safetensors file, on the CPU.
-
-    Raises:
-        CorruptFileError: damaged or of another kind.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptFileError(f"{path} is not a readable safetensors file ({error}){looks_like(path)}") from error
-
-
-def looks_like(path: Path) -> str:
-    """Say what a file seems to be instead, for the commonest mistakes."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError:
-        return ""
-    text = start.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "; it looks like a web page that was saved in place of the weights"
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return "; it looks like a pickled PyTorch checkpoint, which is not opened here"
-    return ""

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from biggan.foundation.downloads import cache_folder
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import read_header, read_tensors, write_tensors
 from biggan.foundation.seeding import derive_seed, permutation
+from biggan.foundation.tensor_files import read_verified, write_tensors
 from biggan.metrics.features import ExtractorOptions, Features
 
 VERSION = 1
@@ -154,9 +154,9 @@ def _fitted(data: Any) -> _Fitted:
     path: Path = cache_folder() / "classifiers" / f"{key[:32]}.safetensors"
     network = SmallClassifier(data.channels, len(data.class_names))
     try:
-        header = read_header(path)
-        network.load_state_dict(read_tensors(path))
-        return _Fitted(network.eval().requires_grad_(False), float(header["accuracy"]), key)
+        stored = read_verified(path)
+        network.load_state_dict(stored.tensors)
+        return _Fitted(network.eval().requires_grad_(False), float(stored.header["accuracy"]), key)
     except (UserError, CorruptFileError, RuntimeError, KeyError):
         pass  # not there yet, or damaged: fitted below
     images, labels = labelled_thumbnails(data)

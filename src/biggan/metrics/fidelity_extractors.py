@@ -12,8 +12,9 @@ from torch import Tensor
 
 from biggan.foundation.downloads import download
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import digest, looks_like
+from biggan.foundation.files import digest
 from biggan.foundation.images import three_channels
+from biggan.foundation.tensor_files import looks_like
 from biggan.metrics.features import ExtractorOptions, Features
 
 _INCEPTION_URL = (

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import read_header, read_tensors, write_tensors
+from biggan.foundation.tensor_files import read_header, read_tensors, write_tensors
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Generator, build_generator
 

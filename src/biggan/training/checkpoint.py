@@ -21,14 +21,13 @@ from typing import Any
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import (
     digest,
-    read_json,
-    read_tensors,
     remove_unfinished,
     sync_directory,
     write_atomically,
     write_json,
-    write_tensors,
 )
+from biggan.foundation.records import read_plain
+from biggan.foundation.tensor_files import read_tensors, write_tensors
 from biggan.models.snapshot import CHECKPOINTS, IN_CHECKPOINT, LAST, SnapshotInfo, write_snapshot
 from biggan.training.configuration import CheckpointConfig
 from biggan.training.state import TrainState
@@ -172,7 +171,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if not (path / STATE_JSON).is_file():
         raise CorruptFileError(f"{path / STATE_JSON} is missing")
-    meta = read_json(path / STATE_JSON)
+    meta = read_plain(path / STATE_JSON)
     if not isinstance(meta, dict) or meta.pop("self", None) != _self_digest(meta):
         raise CorruptFileError(f"{path / STATE_JSON} was changed or damaged")
     if meta["format"] != FORMAT:

@@ -94,7 +94,7 @@ def train_loop(run: Run, hooks: Sequence[Hook], statistics: Statistics, checkpoi
 def _asked_to_stop(run: Run, request: StopRequest, each_step: bool) -> bool:
     if distributed.world_size() > 1 and not each_step and run.state.iterations % _ASK_RANKS_EVERY:
         return False
-    return distributed.any_true(request.signal is not None, run.device)
+    return bool(distributed.largest(int(request.signal is not None)))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ from typing import Any
 
 from biggan.foundation.config import differences, from_json, option_name, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import read_json, write_json
+from biggan.foundation.files import write_json
+from biggan.foundation.records import read_plain
 from biggan.training.configuration import TrainingConfig
 
 FORMAT = 1
@@ -63,7 +64,7 @@ class RunDirectory:
         """
         file = self.path / CONFIG
         if file.is_file():
-            stored = read_json(file)
+            stored = read_plain(file)
             if not isinstance(stored, dict) or stored.get("format") != FORMAT or "config" not in stored:
                 raise CorruptFileError(f"{file} is not the configuration of a run of this version")
             return stored

@@ -124,7 +124,7 @@ def test_the_same_batches_and_weights_after_20_steps(written: tuple[str, str], t
     store = CheckpointStore(outcome.run_dir, config(path, "run").checkpoint)
     newest = store.newest()
     assert newest is not None
-    from biggan.foundation.files import read_tensors
+    from biggan.foundation.tensor_files import read_tensors
 
     assert_same_tensors(read_tensors(newest.path / "state.safetensors"), plain)
     assert title
@@ -135,7 +135,7 @@ _plain: dict[str, torch.Tensor] = {}
 
 def train_once(tmp_path: Path) -> dict[str, torch.Tensor]:
     """Return the weights after 20 steps on the images as a folder."""
-    from biggan.foundation.files import read_tensors
+    from biggan.foundation.tensor_files import read_tensors
     from biggan.training.setup import train
     from tests.data_kinds import as_folder
 

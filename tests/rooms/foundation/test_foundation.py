@@ -1,4 +1,4 @@
-"""Durations, configuration, errors, files, randomness."""
+"""Durations, configuration, errors, randomness."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biggan.foundation import files
 from biggan.foundation.compatibility import SWITCHES, expand
 from biggan.foundation.config import differences, from_json, to_json
 from biggan.foundation.durations import format_images, parse_images
-from biggan.foundation.errors import CorruptFileError, UserError, nearest
+from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.images import to_bytes, to_float
 from biggan.foundation.registry import Registry
 from biggan.foundation.seeding import derive_seed, normals, permutation, uniforms, words
@@ -169,52 +168,3 @@ def test_known_values_never_change() -> None:
     assert permutation(0, "p", 0, 8).tolist() == [4, 7, 5, 0, 6, 3, 1, 2]
     expected = [-0.11554907262325287, 0.2151924967765808, 0.6690366268157959, 0.06066742166876793]
     assert np.allclose(normals(0, "n", 0, 5, 1, 4), [expected], rtol=1e-6)
-
-
-# -- files -------------------------------------------------------------------------------------------------------------
-
-
-def test_tensors_with_header(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "file.safetensors"
-    files.write_tensors(path, {"a": torch.arange(3), "b": torch.ones((), dtype=torch.float64)}, {"k": [1, "é"]})
-    assert files.read_header(path) == {"k": [1, "é"]}
-    assert files.read_tensors(path)["a"].tolist() == [0, 1, 2]
-    assert [p.name for p in path.parent.iterdir()] == ["file.safetensors"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"<!DOCTYPE html><html>quota", "web page"),
-        (b"PK\x03\x04rest", "pickled"),
-        (b"\x80\x02}q", "pickled"),
-        (b"", "readable"),
-    ],
-)
-def test_what_is_no_safetensors_file(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "weights.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(CorruptFileError, match=message):
-        files.read_header(path)
-    with pytest.raises(CorruptFileError, match=message):
-        files.read_tensors(path)
-
-
-def test_foreign_safetensors_file(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(CorruptFileError, match="no 'biggan' header"):
-        files.read_header(tmp_path / "x.safetensors")
-    with pytest.raises(UserError, match="does not exist"):
-        files.read_header(tmp_path / "y.safetensors")
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file.json"
-    files.write_json(path, {"old": 1})
-    monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        files.write_json(path, {"new": 2})
-    monkeypatch.undo()
-    assert files.read_json(path) == {"old": 1}

@@ -15,6 +15,7 @@ import biggan
 from biggan.cli.main import main
 from biggan.cli.selection import parse_seeds, safe_name
 from biggan.foundation.errors import UserError
+from biggan.foundation.tensor_files import read_verified, write_tensors
 from biggan.layers.normalization import batch_norms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build
@@ -168,7 +169,6 @@ def test_runs_checkpoints_and_snapshots_all_load(tmp_path: Path) -> None:
 
 
 def test_what_does_not_load(tmp_path: Path, snapshot: Path) -> None:
-    from safetensors.torch import load_file, save_file
 
     for path, message in (
         (tmp_path / "absent", "does not exist"),
@@ -177,25 +177,18 @@ def test_what_does_not_load(tmp_path: Path, snapshot: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             biggan.load(path)
-    tensors = load_file(snapshot)
-    import json
-
-    from safetensors import safe_open
-
-    with safe_open(snapshot, "pt") as file:
-        metadata = file.metadata()
+    stored = read_verified(snapshot)
     for change, message in (
         (lambda t: t.pop("linear.weight"), "1 missing, first linear.weight"),
         (lambda t: t.update({"stages.9.x": torch.zeros(1)}), "1 unknown, first stages.9.x"),
         (lambda t: t.update({"linear.bias": torch.zeros(3)}), "1 of another shape, first linear.bias"),
     ):
-        changed = dict(tensors)
+        changed = dict(stored.tensors)
         change(changed)
-        save_file(changed, tmp_path / "changed.safetensors", metadata=metadata)
+        write_tensors(tmp_path / "changed.safetensors", changed, stored.header)
         with pytest.raises(UserError, match=message):
             biggan.load(tmp_path / "changed.safetensors")
-    header = json.loads(metadata["biggan"])
-    save_file(tensors, tmp_path / "new.safetensors", metadata={"biggan": json.dumps({**header, "format": 99})})
+    write_tensors(tmp_path / "new.safetensors", stored.tensors, {**stored.header, "format": 99})
     with pytest.raises(UserError, match="format 99"):
         biggan.load(tmp_path / "new.safetensors")
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from biggan.cli.main import main
 from biggan.foundation.errors import UserError
-from biggan.foundation.files import read_tensors
+from biggan.foundation.tensor_files import read_tensors
 from biggan.models.snapshot import read_info, read_snapshot
 from biggan.training.checkpoint import CheckpointStore, read_checkpoint
 from biggan.training.configuration import CheckpointConfig, LogConfig, MovingAverageConfig, TrainingConfig

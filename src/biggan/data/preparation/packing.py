@@ -26,7 +26,8 @@ from biggan.data.contract import ImageSource
 from biggan.data.preparation.packing_workers import RECORD_BYTES, chunk_size, prepared_chunks, scratch_bytes
 from biggan.data.sources.hdf5 import CONTENT_HASH, HASH_BYTES, content_hash
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import read_json, sync_directory, write_json
+from biggan.foundation.files import sync_directory, write_json
+from biggan.foundation.records import read_plain
 
 FORMAT = "biggan-packed-1"
 _PROGRESS_SECONDS = 1.0
@@ -164,7 +165,7 @@ def _begin(files: _Files, settings: dict[str, Any], scratch: int) -> _Progress:
     """Return where an earlier process stood, or allocate the file."""
     if files.progress.is_file() and files.pixels.is_file():
         try:
-            stored = read_json(files.progress)
+            stored = read_plain(files.progress)
             if stored["settings"] == json.loads(json.dumps(settings)):
                 stored["corrupt"] = [(int(index), str(reason)) for index, reason in stored["corrupt"]]
                 return _Progress(**{**stored, "fresh": False})

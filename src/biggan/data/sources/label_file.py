@@ -12,7 +12,7 @@ from biggan.data.contract import ImageSource, SourceKind
 from biggan.data.sources.image_files import ImageFiles, Listing, is_image
 from biggan.data.sources.stores import FolderStore
 from biggan.foundation.errors import UserError
-from biggan.foundation.files import read_json
+from biggan.foundation.records import read_plain
 
 NAMES = ("labels.csv", "labels.tsv", "labels.json")
 _SUFFIXES = (".csv", ".tsv", ".json")
@@ -33,7 +33,11 @@ class LabelFileKind(SourceKind):
         """Read the table."""
         file = _label_file(Path(path))
         assert file is not None
-        pairs = list(read_json_pairs(read_json(file), file)) if file.suffix.lower() == ".json" else _read_table(file)
+        pairs = (
+            list(read_json_pairs(read_plain(file, limit=2**30), file))
+            if file.suffix.lower() == ".json"
+            else _read_table(file)
+        )
         return ImageFiles(FolderStore(file.parent), _listing(file, pairs, config), resolution, config)
 
 

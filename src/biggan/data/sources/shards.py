@@ -22,7 +22,8 @@ from biggan.data.sources.label_file import refuse_sparse, sort_classes
 from biggan.data.sources.stores import Store
 from biggan.foundation.downloads import cache_folder, download
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import read_json, write_json
+from biggan.foundation.files import write_json
+from biggan.foundation.records import read_plain
 
 NAMES_FILE = "class_names.txt"
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -236,7 +237,7 @@ def _table(place: str, local: Any) -> list[_Entry]:
     cached = cache_folder() / "tables" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
     if cached.is_file():
         try:
-            stored = read_json(cached)
+            stored = read_plain(cached)
             if stored["format"] == _INDEX_FORMAT:
                 return [_Entry(*entry) for entry in stored["entries"]]
         except (CorruptFileError, KeyError, TypeError):
