@@ -21,7 +21,7 @@ from biggan.foundation.images import to_float
 from biggan.losses.adversarial import Hinge, Softplus
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
-from biggan.sampling.standing import StandingStatistics
+from biggan.sampling.standing import StandingEstimate
 from biggan.training.configuration import AdamConfig, MovingAverageConfig
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
@@ -493,7 +493,7 @@ def run_standing(case: Case, comparison: Comparison) -> None:
     compare_buffers(case, comparison, pair, "after_train")
 
     pair = Pair(case)
-    standing = StandingStatistics(pair.G)
+    standing = StandingEstimate(pair.G)
     for z, y in zip(case.arrays["in/z_accum"], case.arrays["in/y_accum"], strict=True):
         standing.add(z, y)
     compare_buffers(case, comparison, pair, "after_accumulation", standing.sums(), float(standing.batches))

@@ -32,7 +32,7 @@ class CalibrateOptions:
 def main(words: list[str]) -> int:
     """Calibrate."""
     options = tyro.cli(CalibrateOptions, args=words, prog="biggan calibrate")
-    from biggan.sampling.bank import calibrate
+    from biggan.sampling.calibration import calibrate
     from biggan.sampling.sampler import load
 
     sampler = load(options.file, options.device)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tyro
+
+if TYPE_CHECKING:
+    from biggan.models.norm_records import StandingStatistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ def _classes(names: tuple[str, ...], classes: int) -> str:
     return f"{classes} class{'es' * (classes != 1)}" + (f": {shown}" if names else "")
 
 
-def _statistics(standing: dict[str, Any] | None) -> str:
+def _statistics(standing: StandingStatistics | None) -> str:
     if standing is None:
         return "running"
-    return "standing, " + ", ".join(f"{name} {value}" for name, value in standing.items())
+    return "standing, " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(standing).items())

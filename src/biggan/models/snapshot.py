@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.tensor_files import read_header, read_tensors, write_tensors
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Generator, build_generator
+from biggan.models.norm_records import StandingStatistics, TruncationBank
 
 FORMAT = 1
 SUFFIX = ".safetensors"
@@ -26,6 +27,7 @@ CHECKPOINTS = "checkpoints"
 IN_CHECKPOINT = "snapshot.safetensors"
 LAST = "LAST"
 _BANK = "bank/"
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +43,9 @@ class SnapshotInfo:
     iterations: int
     provenance: dict[str, Any] = field(default_factory=dict)
     """Where the weights come from: versions, preset, data, seed, or the foreign file."""
-    standing_statistics: dict[str, Any] | None = None
+    standing_statistics: StandingStatistics | None = None
     """How the batch-norm statistics were re-estimated, or None for the running ones."""
-    truncation_bank: dict[str, Any] | None = None
+    truncation_bank: TruncationBank | None = None
     """Truncations (and their kind) for which the file holds standing statistics, or None."""
 
 
@@ -64,8 +66,8 @@ def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo, bank: d
         "images_seen": info.images_seen,
         "iterations": info.iterations,
         "provenance": info.provenance,
-        "standing_statistics": info.standing_statistics,
-        "truncation_bank": info.truncation_bank,
+        "standing_statistics": to_json(info.standing_statistics),
+        "truncation_bank": to_json(info.truncation_bank),
     }
     tensors = {**generator.state_dict(), **{f"{_BANK}{name}": value for name, value in (bank or {}).items()}}
     write_tensors(path, tensors, header)
@@ -90,11 +92,15 @@ def read_info(path: Path) -> SnapshotInfo:
             images_seen=header["images_seen"],
             iterations=header["iterations"],
             provenance=header["provenance"],
-            standing_statistics=header["standing_statistics"],
-            truncation_bank=header.get("truncation_bank"),
+            standing_statistics=_optional(StandingStatistics, header["standing_statistics"], f"{path}: standing"),
+            truncation_bank=_optional(TruncationBank, header.get("truncation_bank"), f"{path}: truncation_bank"),
         )
     except KeyError as error:
         raise CorruptFileError(f"{path}: its header lacks {error}") from error
+
+
+def _optional(kind: type[_Record], value: Any, where: str) -> _Record | None:
+    return None if value is None else from_json(kind, value, where)
 
 
 def read_snapshot(path: Path) -> tuple[Generator, SnapshotInfo]:
@@ -103,17 +109,24 @@ def read_snapshot(path: Path) -> tuple[Generator, SnapshotInfo]:
     Raises:
         UserError: not a snapshot, or its weights are not exactly those of its architecture.
     """
+    return read_with_bank(path)[:2]
+
+
+def read_with_bank(path: Path) -> tuple[Generator, SnapshotInfo, dict[str, Tensor]]:
+    """Return what :func:`read_snapshot` does, and the tensors of the file's bank as :func:`write_snapshot` takes them.
+
+    Raises:
+        UserError: not a snapshot, or its weights are not exactly those of its architecture.
+    """
     info = read_info(path)
     with torch.device("meta"):
         generator = build_generator(info.architecture)
-    tensors = {name: value for name, value in read_tensors(path).items() if not name.startswith(_BANK)}
-    load_exactly(generator, tensors, str(path))
-    return generator.eval().requires_grad_(False), info
-
-
-def read_bank(path: Path) -> dict[str, Tensor]:
-    """Return the standing statistics by truncation that a snapshot file holds, as :func:`write_snapshot` takes them."""
-    return {name.removeprefix(_BANK): value for name, value in read_tensors(path).items() if name.startswith(_BANK)}
+    own: dict[str, Tensor] = {}
+    bank: dict[str, Tensor] = {}
+    for name, value in read_tensors(path).items():
+        (bank if name.startswith(_BANK) else own)[name.removeprefix(_BANK)] = value
+    load_exactly(generator, own, str(path))
+    return generator.eval().requires_grad_(False), info, bank
 
 
 def load_exactly(network: torch.nn.Module, tensors: dict[str, Tensor], where: str) -> None:

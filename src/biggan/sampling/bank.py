@@ -1,76 +1,85 @@
-"""Standing statistics for many truncations in one snapshot, so that sampling at any of them is calibrated."""
+"""Standing statistics for many truncations, so that sampling at any of them is calibrated."""
 
 from __future__ import annotations
 
 import bisect
 import copy
-import dataclasses
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from biggan.foundation.errors import UserError
-from biggan.layers.normalization import batch_norms
+from biggan.foundation.errors import CorruptFileError
+from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
 from biggan.models.contract import Generator
-from biggan.models.snapshot import write_snapshot
-
-if TYPE_CHECKING:
-    from biggan.sampling.sampler import Sampler
+from biggan.models.norm_records import TruncationBank
 
 
-def calibrate(
-    sampler: Sampler,
-    path: Path,
-    truncations: Sequence[float],
-    *,
-    kind: str = "resample",
-    batches: int = 100,
-    progress: Callable[[int, int], object] = lambda *_: None,
-) -> None:
-    """Write a new snapshot that holds standing statistics for each of ``truncations``; the sampler is not changed.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bank:
+    """The statistics of a generator's batch norms at each of some truncations.
+
+    Made by :func:`checked_bank`, so that every tensor is there and fits.
+    """
+
+    record: TruncationBank
+    """The truncations, and how the statistics came about."""
+    tensors: Mapping[str, Tensor]
+    """``<place in the list of truncations>/<name of the buffer>``, float [C] on the CPU."""
+
+    @torch.no_grad()
+    def at(self, generator: Generator, truncation: float) -> Generator:
+        """Return a copy of ``generator`` with the statistics of ``truncation``.
+
+        Between two truncations these are the linear interpolation of theirs, beyond the ends those of the end.
+        """
+        found, truncations = copy.deepcopy(generator), self.record.truncations
+        above = bisect.bisect_left(truncations, truncation)
+        low, high = max(above - 1, 0), min(above, len(truncations) - 1)
+        span = truncations[high] - truncations[low]
+        share = min(max((truncation - truncations[low]) / span, 0.0), 1.0) if span else 0.0
+        for name, norm in batch_norms(found).items():
+            for kind in RUNNING_STATISTICS:
+                one, other = self.tensors[f"{low}/{name}.{kind}"], self.tensors[f"{high}/{name}.{kind}"]
+                getattr(norm, kind).copy_(torch.lerp(one, other, share))
+        return found
+
+
+def checked_bank(record: TruncationBank, tensors: Mapping[str, Tensor], generator: Generator, where: str) -> Bank:
+    """Return the bank that ``tensors`` are, if they are exactly those of ``generator`` at the record's truncations.
 
     Args:
-        sampler: where the weights come from.
-        path: of the new snapshot.
-        truncations: T of each, positive.
-        kind: how latents are truncated.
-        batches: how many batches of 64 each is averaged over.
-        progress: called with the number of truncations done and of all.
+        record: what the file says about its bank.
+        tensors: all that the file holds of it, see :class:`Bank`.
+        generator: whose statistics they are.
+        where: the file, for messages.
 
     Raises:
-        UserError: no batch norm, or no truncation.
+        CorruptFileError: one is missing, left over, of another shape, or not of floating point.
     """
-    from biggan.sampling.standing import estimate
-
-    chosen = sorted(set(truncations))
-    if not chosen or chosen[0] <= 0:
-        raise UserError(f"--truncations {' '.join(map(str, truncations))}: give positive numbers")
-    bank: dict[str, Tensor] = {}
-    for place, truncation in enumerate(chosen):
-        generator = copy.deepcopy(sampler.generator)
-        standing = estimate(generator, sampler.info.architecture, batches=batches, truncation=truncation, kind=kind)
-        for name, total in standing.sums().items():
-            bank[f"{place}/{name}"] = (total / batches).cpu()
-        progress(place + 1, len(chosen))
-    record = {"truncations": chosen, "kind": kind, "batches": batches, "batch": 64}
-    write_snapshot(path, sampler.generator, dataclasses.replace(sampler.info, truncation_bank=record), bank)
-
-
-@torch.no_grad()
-def with_bank(
-    generator: Generator, truncations: Sequence[float], bank: dict[str, Tensor], truncation: float
-) -> Generator:
-    """Return a copy of ``generator`` whose running statistics are the bank's at ``truncation``."""
-    found = copy.deepcopy(generator)
-    above = bisect.bisect_left(truncations, truncation)
-    low, high = max(above - 1, 0), min(above, len(truncations) - 1)
-    span = truncations[high] - truncations[low]
-    share = min(max((truncation - truncations[low]) / span, 0.0), 1.0) if span else 0.0
-    for name, norm in batch_norms(found).items():
-        for kind in ("running_mean", "running_var"):
-            one, other = bank[f"{low}/{name}.{kind}"], bank[f"{high}/{name}.{kind}"]
-            getattr(norm, kind).copy_(torch.lerp(one, other, share))
-    return found
+    statistics = {
+        f"{name}.{kind}": getattr(norm, kind)
+        for name, norm in batch_norms(generator).items()
+        for kind in RUNNING_STATISTICS
+    }
+    expected = {
+        f"{place}/{name}": value for place in range(len(record.truncations)) for name, value in statistics.items()
+    }
+    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    wrong = sorted(
+        name
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape or not tensors[name].is_floating_point()
+    )
+    if missing or extra or wrong:
+        parts = [
+            f"{len(names)} {what}, first {names[0]}"
+            for names, what in ((missing, "missing"), (extra, "unknown"), (wrong, "of another shape or type"))
+            if names
+        ]
+        raise CorruptFileError(
+            f"{where}: its statistics for {len(record.truncations)} truncations do not fit the generator: "
+            f"{'; '.join(parts)}"
+        )
+    return Bank(record=record, tensors=dict(tensors))

@@ -12,8 +12,8 @@ from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError, nearest
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
-from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_bank, read_snapshot
-from biggan.sampling.bank import with_bank
+from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_with_bank
+from biggan.sampling.bank import Bank, checked_bank
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
 
@@ -26,10 +26,13 @@ class Sampler:
         class_names: by class index; empty without classes.
         info: architecture, provenance, images seen.
         path: the file it was read from.
+        bank: statistics of batch norm by truncation, if the file holds such.
     """
 
-    def __init__(self, generator: Generator, info: SnapshotInfo, path: Path | None = None) -> None:
-        self.generator, self.info, self.path = generator, info, path
+    def __init__(
+        self, generator: Generator, info: SnapshotInfo, path: Path | None = None, bank: Bank | None = None
+    ) -> None:
+        self.generator, self.info, self.path, self.bank = generator, info, path, bank
         self.class_names = info.class_names
         self._at: tuple[float, Generator] | None = None
 
@@ -100,21 +103,20 @@ class Sampler:
         With a bank (``biggan calibrate``) of that kind these are its standing statistics, between two of its
         truncations their linear interpolation, beyond its ends those of the end. Without one it is :attr:`generator`.
         """
-        bank = self.info.truncation_bank
-        if truncation is None or bank is None or self.path is None or bank["kind"] != kind:
+        if truncation is None or self.bank is None or self.bank.record.kind != kind:
             return self.generator
         if self._at is None or self._at[0] != truncation:
-            self._at = truncation, with_bank(self.generator, bank["truncations"], read_bank(self.path), truncation)
+            self._at = truncation, self.bank.at(self.generator, truncation)
         return self._at[1]
 
     def statistics(self, truncation: float | None, kind: str = "resample") -> str:
         """Say which statistics of batch norm a truncation is drawn with."""
-        standing, bank = self.info.standing_statistics, self.info.truncation_bank
+        standing = self.info.standing_statistics
         if truncation is None or not batch_norms(self.generator):
             return "the generator's own statistics"
-        if bank is not None and bank["kind"] == kind:
+        if self.bank is not None and self.bank.record.kind == kind:
             return f"standing statistics of truncation {truncation:g}, from the file's bank"
-        if standing is not None and (standing["truncation"], standing["kind"]) == (truncation, kind):
+        if standing is not None and standing.fits(truncation, kind):
             return f"standing statistics of truncation {truncation:g}"
         return (
             f"running statistics of untruncated training, which fit truncation {truncation:g} badly: 'biggan "
@@ -133,5 +135,7 @@ def load(path: str | Path, device: str = "auto") -> Sampler:
         UserError: nothing there, damaged, or weights that do not fit.
     """
     found = find_snapshot(Path(path))
-    generator, info = read_snapshot(found)
-    return Sampler(generator.to(choose_device(device)), info, found)
+    generator, info, tensors = read_with_bank(found)
+    record = info.truncation_bank
+    bank = None if record is None else checked_bank(record, tensors, generator, str(found))
+    return Sampler(generator.to(choose_device(device)), info, found, bank)

@@ -14,6 +14,7 @@ from biggan.foundation.errors import UserError
 from biggan.layers.normalization import BatchNorm, batch_norms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Generator
+from biggan.models.norm_records import StandingStatistics, TruncationKind
 from biggan.models.snapshot import write_snapshot
 from biggan.sampling.latents import latents
 from biggan.sampling.sampler import Sampler
@@ -23,7 +24,7 @@ FIRST_SEED = 2**40
 """Seeds of the batches; far from those by which people sample."""
 
 
-class StandingStatistics:
+class StandingEstimate:
     """Accumulates the batch moments of every batch norm over forwards in training mode.
 
     Running statistics are not touched before :meth:`apply`. Spectral-norm vectors move with every forward, as they
@@ -86,14 +87,13 @@ class StandingStatistics:
             norm.running_var.copy_(variance / self.batches)
 
 
-def write_with_standing_statistics(
-    sampler: Sampler, path: Path, *, batches: int, truncation: float | None = None, kind: str = "resample"
-) -> None:
-    """Write a new snapshot whose batch-norm statistics stand for a truncation; the sampler is not changed.
+def with_standing_statistics(
+    sampler: Sampler, *, batches: int, truncation: float | None = None, kind: TruncationKind = "resample"
+) -> Sampler:
+    """Return a sampler whose batch-norm statistics stand for a truncation; the one given is not changed.
 
     Args:
         sampler: where the weights come from.
-        path: of the new snapshot.
         batches: how many batches of 64 to average over; labels cycle through all classes.
         truncation: T of the latents; statistics fit only samples drawn with the same.
         kind: how to truncate.
@@ -103,13 +103,23 @@ def write_with_standing_statistics(
     """
     generator = copy.deepcopy(sampler.generator)
     estimate(generator, sampler.info.architecture, batches=batches, truncation=truncation, kind=kind).apply()
-    record = {
-        "batches": batches,
-        "batch": BATCH,
-        "truncation": truncation,
-        "kind": kind if truncation else "none",
-    }
-    write_snapshot(path, generator, dataclasses.replace(sampler.info, standing_statistics=record, truncation_bank=None))
+    record = StandingStatistics(
+        batches=batches, batch=BATCH, truncation=truncation, kind="none" if truncation is None else kind
+    )
+    info = dataclasses.replace(sampler.info, standing_statistics=record, truncation_bank=None)
+    return Sampler(generator, info)
+
+
+def write_with_standing_statistics(
+    sampler: Sampler, path: Path, *, batches: int, truncation: float | None = None, kind: TruncationKind = "resample"
+) -> None:
+    """Write what :func:`with_standing_statistics` returns, which takes the same arguments, as a new snapshot.
+
+    Raises:
+        UserError: the generator has no batch norm.
+    """
+    made = with_standing_statistics(sampler, batches=batches, truncation=truncation, kind=kind)
+    write_snapshot(path, made.generator, made.info)
 
 
 def estimate(
@@ -119,7 +129,7 @@ def estimate(
     batches: int,
     truncation: float | None,
     kind: str,
-) -> StandingStatistics:
+) -> StandingEstimate:
     """Run ``batches`` of 64 through ``generator`` (a copy: its spectral-norm vectors move) and return what gathered.
 
     Raises:
@@ -127,7 +137,7 @@ def estimate(
     """
     if not batch_norms(generator):
         raise UserError("standing statistics: this generator has no batch norm, so there is nothing to estimate")
-    standing = StandingStatistics(generator)
+    standing = StandingEstimate(generator)
     parameter = next(generator.parameters())
     for batch in range(batches):
         first = batch * BATCH

@@ -19,12 +19,13 @@ from biggan.foundation.tensor_files import read_verified, write_tensors
 from biggan.layers.normalization import batch_norms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build
+from biggan.models.norm_records import StandingStatistics
 from biggan.models.snapshot import SnapshotInfo, read_info, write_snapshot
 from biggan.sampling.interpolation import interpolation_sheet, path_through, spherical
 from biggan.sampling.latents import TRUNCATION_KINDS, latents
 from biggan.sampling.pictures import sheet
 from biggan.sampling.sheets import class_sheets
-from biggan.sampling.standing import StandingStatistics
+from biggan.sampling.standing import StandingEstimate
 from biggan.training.setup import train
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
 
@@ -261,7 +262,7 @@ def test_standing_statistics_are_averages_of_batch_moments() -> None:
     norm = generator.stages[0][0].norm1.norm
     seen = []
     norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    standing = StandingStatistics(generator)
+    standing = StandingEstimate(generator)
     before = {k: v.clone() for k, v in generator.state_dict().items() if "running" in k}
     for i in range(3):
         standing.add(torch.randn(4, generator.architecture.z_size), torch.arange(4) + i)
@@ -274,7 +275,7 @@ def test_standing_statistics_are_averages_of_batch_moments() -> None:
     )
     assert not generator.training
     with pytest.raises(ValueError, match="at least one batch"):
-        StandingStatistics(generator).apply()
+        StandingEstimate(generator).apply()
 
 
 def test_standing_statistics_from_the_command_line(
@@ -298,7 +299,7 @@ def test_standing_statistics_from_the_command_line(
     assert main(words) == 0
     made = tmp_path / "out" / "640-standing2-resample0.5.safetensors"
     info = read_info(made)
-    assert info.standing_statistics == {"batches": 2, "batch": 64, "truncation": 0.5, "kind": "resample"}
+    assert info.standing_statistics == StandingStatistics(batches=2, batch=64, truncation=0.5, kind="resample")
     assert snapshot.read_bytes() == before
     assert not torch.equal(biggan.load(made, "cpu").sample(seeds=[0]), biggan.load(snapshot, "cpu").sample(seeds=[0]))
     plain = write(tmp_path / "plain.safetensors", tiny("biggan", normalization="layer"))
