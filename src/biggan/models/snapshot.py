@@ -6,15 +6,18 @@ A snapshot needs no flags, no data set and no training code. Each checkpoint con
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import MaxLen
 from torch import Tensor
 
 from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.records import DIGITS, Count, Name, read_bounded
 from biggan.foundation.tensor_files import read_header, read_tensors, write_tensors
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Generator, build_generator
@@ -27,7 +30,7 @@ CHECKPOINTS = "checkpoints"
 IN_CHECKPOINT = "snapshot.safetensors"
 LAST = "LAST"
 _BANK = "bank/"
-_Record = TypeVar("_Record")
+MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +38,22 @@ class SnapshotInfo:
     """Everything about a snapshot but its weights."""
 
     architecture: Architecture
-    class_names: tuple[str, ...]
+    class_names: Annotated[tuple[Name, ...], MaxLen(MOST_CLASSES)]
     """By class index; empty without classes."""
-    weights: str
+    weights: Literal["ema", "generator"]
     """``ema`` (the moving average) or ``generator`` (the average was off)."""
-    images_seen: int
-    iterations: int
+    images_seen: Count
+    iterations: Count
     provenance: dict[str, Any] = field(default_factory=dict)
     """Where the weights come from: versions, preset, data, seed, or the foreign file."""
     standing_statistics: StandingStatistics | None = None
     """How the batch-norm statistics were re-estimated, or None for the running ones."""
     truncation_bank: TruncationBank | None = None
     """Truncations (and their kind) for which the file holds standing statistics, or None."""
+
+    def __post_init__(self) -> None:
+        if len(self.class_names) not in (0, self.architecture.classes):
+            raise ValueError(f"{len(self.class_names)} class names for {self.architecture.classes} classes")
 
 
 def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo, bank: dict[str, Tensor] | None = None) -> None:
@@ -58,17 +65,8 @@ def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo, bank: d
         info: everything else.
         bank: standing statistics by truncation, ``<place in the list>/<name of the buffer>``.
     """
-    header = {
-        "format": FORMAT,
-        "architecture": to_json(info.architecture.resolved()),
-        "class_names": list(info.class_names),
-        "weights": info.weights,
-        "images_seen": info.images_seen,
-        "iterations": info.iterations,
-        "provenance": info.provenance,
-        "standing_statistics": to_json(info.standing_statistics),
-        "truncation_bank": to_json(info.truncation_bank),
-    }
+    resolved = dataclasses.replace(info, architecture=info.architecture.resolved())
+    header = {"format": FORMAT, **to_json(resolved)}
     tensors = {**generator.state_dict(), **{f"{_BANK}{name}": value for name, value in (bank or {}).items()}}
     write_tensors(path, tensors, header)
 
@@ -84,23 +82,8 @@ def read_info(path: Path) -> SnapshotInfo:
         raise UserError(
             f"{path} is of snapshot format {header.get('format')}, this version reads {FORMAT}; update biggan-torch"
         )
-    try:
-        return SnapshotInfo(
-            architecture=from_json(Architecture, header["architecture"], f"{path}: architecture"),
-            class_names=tuple(header["class_names"]),
-            weights=header["weights"],
-            images_seen=header["images_seen"],
-            iterations=header["iterations"],
-            provenance=header["provenance"],
-            standing_statistics=_optional(StandingStatistics, header["standing_statistics"], f"{path}: standing"),
-            truncation_bank=_optional(TruncationBank, header.get("truncation_bank"), f"{path}: truncation_bank"),
-        )
-    except KeyError as error:
-        raise CorruptFileError(f"{path}: its header lacks {error}") from error
-
-
-def _optional(kind: type[_Record], value: Any, where: str) -> _Record | None:
-    return None if value is None else from_json(kind, value, where)
+    del header["format"]
+    return from_json(SnapshotInfo, header, f"{path}: header")
 
 
 def read_snapshot(path: Path) -> tuple[Generator, SnapshotInfo]:
@@ -163,10 +146,10 @@ def find_snapshot(path: Path) -> Path:
     candidates = {_number(file.stem): file for file in (path / SNAPSHOTS).glob(f"*{SUFFIX}")}
     last = path / CHECKPOINTS / LAST
     if last.is_file():
-        name = last.read_text().strip()
-        inside = path / CHECKPOINTS / name / IN_CHECKPOINT
-        if inside.is_file() and _number(name) not in candidates:
-            candidates[_number(name)] = inside
+        name = read_bounded(last, 100).decode("ascii", "replace").strip()
+        number = _number(name)
+        if number not in candidates and (path / CHECKPOINTS / str(number) / IN_CHECKPOINT).is_file():
+            candidates[number] = path / CHECKPOINTS / str(number) / IN_CHECKPOINT
     candidates.pop(-1, None)
     if not candidates:
         raise UserError(f"{path} is neither a run with a snapshot or checkpoint, nor a checkpoint, nor a snapshot")
@@ -174,4 +157,4 @@ def find_snapshot(path: Path) -> Path:
 
 
 def _number(name: str) -> int:
-    return int(name) if name.isdigit() else -1
+    return int(name) if name.isascii() and name.isdecimal() and len(name) <= DIGITS else -1
