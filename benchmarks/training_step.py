@@ -37,7 +37,7 @@ from biggan.training.configuration import TrainingConfig
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
 from biggan.training.optimizers import make_adam
-from biggan.training.setup import resolve
+from biggan.training.resolving import resolve
 from biggan.training.state import TrainState
 from biggan.training.step import DiscriminatorBatch, GeneratorBatch, Objective, StepInputs, train_step
 

@@ -68,8 +68,9 @@ def _run_dir(words: list[str]) -> str | None:
 def _dry_run(config: TrainingConfig) -> int:
     from biggan.data.opening import open_source
     from biggan.data.order.epochs import make_order
-    from biggan.training.run_directory import refuse_another_run
-    from biggan.training.setup import check_names, resolve, summary
+    from biggan.training.continuing import refuse_another_run
+    from biggan.training.resolving import resolve, summary
+    from biggan.training.setup import check_names
 
     check_names(config)
 

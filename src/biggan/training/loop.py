@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
-from biggan.training.hooks import Checkpoints, Statistics
+from biggan.training.hooks.saving import Checkpoints
+from biggan.training.hooks.statistics import Statistics
 from biggan.training.run import Hook, Run, due
 
 _ASK_RANKS_EVERY = 10  # iterations between asking whether another rank was told to stop; on a GPU asking waits for it

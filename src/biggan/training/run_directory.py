@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biggan.foundation.config import differences, from_json, option_name, to_json
+from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import write_json
 from biggan.foundation.records import read_plain
@@ -23,18 +23,6 @@ LOG = "log.txt"
 STATS = "stats.jsonl"
 CARD = "data_card.png"
 SAMPLES = "samples"
-
-# What may differ when a run goes on without being another run. The rest of the configuration may change too, and is
-# logged; these are not even worth a line.
-_UNREMARKABLE = ("dry_run", "run_dir", "device", "data.workers", "data.check", "log.", "checkpoint.", "evaluation.")
-# What makes it another run.
-_IDENTITY = ("model.", "seed")
-# Parts of the architecture that come about by another option.
-_OPTIONS = {
-    "model.resolution": "--resolution",
-    "model.classes": "--data: number of classes",
-    "model.channels": "--data or --data.channels: channels",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,28 +112,3 @@ class RunDirectory:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with (self.path / LOG).open("a", encoding="utf-8") as file:
             file.write("".join(f"{stamp} {line}\n" for line in message.splitlines() or [""]))
-
-
-def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:
-    """Return a sentence for every change with which a run may go on.
-
-    Raises:
-        UserError: a change that makes it another run; it names the option.
-    """
-    remarks = []
-    for name, (before, after) in differences(old, new).items():
-        if name.startswith(_IDENTITY):
-            option = _OPTIONS.get(name, option_name(name))
-            raise UserError(
-                f"{option} {_shown(after)}: this run was started with {_shown(before)}. That is part of what its "
-                "weights are; leave the option out to continue, or choose another --run-dir."
-            )
-        if not name.startswith(_UNREMARKABLE):
-            remarks.append(f"changed on resume: {option_name(name)} {_shown(before)} -> {_shown(after)}")
-    return remarks
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "x".join(map(str, value)) if len(value) == 2 and isinstance(value[0], int) else " ".join(map(str, value))
-    return str(value)

@@ -19,7 +19,8 @@ from biggan.models.snapshot import read_info
 from biggan.presets.registry import PRESETS, get_preset
 from biggan.training.configuration import LogConfig, TrainingConfig
 from biggan.training.planning import plan
-from biggan.training.setup import resolve, train
+from biggan.training.resolving import resolve
+from biggan.training.setup import train
 from tests.conftest import DATA
 
 NAMES = tuple(PRESETS)

@@ -1,0 +1,86 @@
+"""The parts of a run, each built from its part of the configuration."""
+
+from __future__ import annotations
+
+import torch
+
+from biggan.data.contract import ImageSource
+from biggan.data.order.epochs import class_frequencies, make_order, real_frequencies
+from biggan.data.order.loader import default_workers, make_loader
+from biggan.data.order.transforms import Transforms
+from biggan.foundation import distributed, launch
+from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
+from biggan.foundation.seeding import derive_seed
+from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.models.contract import build
+from biggan.training.configuration import TrainingConfig
+from biggan.training.draws import FakeDraws, Share, StepDraws
+from biggan.training.ema import MovingAverage
+from biggan.training.optimizers import make_adam
+from biggan.training.own_step import OwnStep
+from biggan.training.state import TrainState
+
+
+def make_state(config: TrainingConfig, device: torch.device, own: OwnStep) -> TrainState:
+    """Return networks, optimizers and average at the start, with what a step of one's own adds."""
+    networks = build(config.model, config.seed)
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    generator = networks.generator.to(device, memory_format=layout)  # type: ignore[call-overload]
+    discriminator = networks.discriminator.to(device, memory_format=layout)  # type: ignore[call-overload]
+    all_buffers = EMA_ALL_BUFFERS in config.compatibility
+    state = TrainState(
+        networks={"generator": generator, "discriminator": discriminator},
+        optimizers={
+            "generator": make_adam(generator, config.generator_adam),
+            "discriminator": make_adam(discriminator, config.discriminator_adam),
+        },
+        average=MovingAverage(config.ema, generator, all_buffers=all_buffers),
+    )
+    if own.prepare is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(config.seed, "weights of the user's networks"))
+            own.prepare(state)
+    return state
+
+
+def make_regularizers(config: TrainingConfig) -> dict[str, list[OrthogonalRegularizer]]:
+    """Return what acts on the gradients of each network."""
+    half = HALF_ORTHOGONAL in config.compatibility
+    strengths = {"generator": config.generator_orthogonal, "discriminator": config.discriminator_orthogonal}
+    # D's class embedding is one of its filters; G's is shared by all and no filter.
+    excluded = {"generator": ("class_embedding.weight",), "discriminator": ()}
+    return {
+        name: [OrthogonalRegularizer(strength=strength, excluded=excluded[name], half=half)]
+        for name, strength in strengths.items()
+        if strength
+    }
+
+
+def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, device: torch.device) -> StepDraws:
+    """Return what feeds the step on this rank, from the clock at which ``state`` stands."""
+    rank, ranks = distributed.rank(), distributed.world_size()
+    real = Share(config.batch, rank, ranks)
+    workers = config.data.workers
+    loader = make_loader(
+        source,
+        make_order(source, config.data, config.seed),
+        first=state.images_seen,
+        batch=config.batch,
+        offset=real.offset,
+        share=real.size,
+        workers=default_workers(source, launch.local_world_size()) if workers is None else workers,
+        pin=device.type == "cuda",
+    )
+    if config.fake_labels == "data":
+        weights = real_frequencies(source, config.data)
+    else:
+        weights = class_frequencies(source.class_counts(), config.fake_labels)
+    return StepDraws(
+        loader,
+        FakeDraws(seed=config.seed, z_size=config.model.z_size, class_weights=weights),
+        discriminator=real,
+        generator=Share(config.generator_batch or config.batch, rank, ranks),
+        discriminator_steps=config.discriminator_steps,
+        device=device,
+        transforms=Transforms(config.data, config.model.resolution, config.seed),
+    )

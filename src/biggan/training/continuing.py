@@ -1,0 +1,81 @@
+"""Whether a run may go on as it is asked to, and what is said about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from biggan.data.contract import ImageSource
+from biggan.foundation.config import differences, option_name
+from biggan.foundation.errors import UserError
+from biggan.training.configuration import TrainingConfig
+from biggan.training.run_directory import StoredRun
+
+# What may differ when a run goes on without being another run. The rest of the configuration may change too, and is
+# logged; these are not even worth a line.
+_UNREMARKABLE = ("dry_run", "run_dir", "device", "data.workers", "data.check", "log.", "checkpoint.", "evaluation.")
+# What makes it another run.
+_IDENTITY = ("model.", "seed")
+# Parts of the architecture that come about by another option.
+_OPTIONS = {
+    "model.resolution": "--resolution",
+    "model.classes": "--data: number of classes",
+    "model.channels": "--data or --data.channels: channels",
+}
+
+
+def compare(
+    stored: StoredRun | None, preset: str, config: TrainingConfig, source: ImageSource, key: str, ranks: int
+) -> list[str]:
+    """Return a sentence for each change since the run in the directory was last started.
+
+    Raises:
+        UserError: a change that makes it another run.
+    """
+    if stored is None:
+        return []
+    if stored.preset != preset:
+        raise UserError(
+            f"--run-dir {config.run_dir}: this run was started from the preset '{stored.preset}', not '{preset}'; "
+            "continue with that, or choose another --run-dir"
+        )
+    remarks = refuse_another_run(stored.config, config)
+    if stored.class_names != source.class_names:
+        changed = next(pair for pair in zip(stored.class_names, source.class_names, strict=False) if pair[0] != pair[1])
+        raise UserError(
+            f"--data {config.data.path}: class '{changed[1]}' stands where this run has '{changed[0]}'; its generator "
+            "would confuse them. Restore the classes, or choose another --run-dir."
+        )
+    if stored.images != len(source):
+        remarks.append(
+            f"the data changed: {stored.images:,} -> {len(source):,} images; their order from here on is another one"
+        )
+    elif stored.data_key not in ("", key):
+        remarks.append("the data changed: as many images as before, but not the same files or labels")
+    if stored.ranks != ranks:
+        remarks.append(f"changed on resume: ranks {stored.ranks} -> {ranks}")
+    return remarks
+
+
+def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:
+    """Return a sentence for every change with which a run may go on.
+
+    Raises:
+        UserError: a change that makes it another run; it names the option.
+    """
+    remarks = []
+    for name, (before, after) in differences(old, new).items():
+        if name.startswith(_IDENTITY):
+            option = _OPTIONS.get(name, option_name(name))
+            raise UserError(
+                f"{option} {_shown(after)}: this run was started with {_shown(before)}. That is part of what its "
+                "weights are; leave the option out to continue, or choose another --run-dir."
+            )
+        if not name.startswith(_UNREMARKABLE):
+            remarks.append(f"changed on resume: {option_name(name)} {_shown(before)} -> {_shown(after)}")
+    return remarks
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) if len(value) == 2 and isinstance(value[0], int) else " ".join(map(str, value))
+    return str(value)

@@ -1,0 +1,1 @@
+"""What happens between iterations: statistics, samples, judging, evaluation, checkpoints, snapshots."""

@@ -1,0 +1,57 @@
+"""Sheets of the published generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from biggan.foundation import distributed
+from biggan.models.contract import Generator
+from biggan.sampling.draw import draw
+from biggan.sampling.interpolation import interpolation_sheet
+from biggan.sampling.latents import latents
+from biggan.sampling.pictures import sheet
+from biggan.sampling.sheets import class_sheets
+from biggan.training.hooks.intervals import AtIntervals, evaluating
+from biggan.training.run import Run
+from biggan.training.run_directory import SAMPLES
+
+FIXED = "fixed.png"
+
+
+class Samples(AtIntervals):
+    """Sheets from the published generator: fixed latents, every class, and the three interpolations."""
+
+    def __init__(self, every: int, *, columns: int, rows: int, chunk: int) -> None:
+        super().__init__(every)
+        self.columns, self.rows, self.chunk = columns, rows, chunk
+
+    def _act(self, run: Run) -> None:
+        """Draw and write, on the first process."""
+        if not distributed.is_primary():
+            return
+        folder = run.directory.path / SAMPLES / str(run.state.images_seen)
+        with evaluating(run.sampled) as generator:
+            save(self._fixed(generator), folder / FIXED)
+            pages = class_sheets(generator, run.class_names, self.columns, chunk=self.chunk)
+            for number, page in enumerate(pages):
+                save(page, folder / (f"classes_{number}.png" if number else "classes.png"))
+            for kind in ("zy", "z", "y"):
+                images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
+                save(sheet(images, 10), folder / f"interpolation_{kind}.png")
+
+    def _fixed(self, generator: Generator) -> Image.Image:
+        """The same latents and labels at every interval: how the model changes."""
+        classes = max(generator.architecture.classes, 1)
+        count = 80 if generator.architecture.resolution[0] <= 128 else 24
+        z = latents(range(count), generator.architecture.z_size)
+        labels = torch.arange(count) % classes
+        return sheet(draw(generator, z, labels, self.chunk), 10 if count == 80 else 6)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)

@@ -1,0 +1,94 @@
+"""Losses, norms and speeds: stats.jsonl, TensorBoard, and a line where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from biggan.foundation import distributed
+from biggan.foundation.files import append_json_line
+from biggan.layers.spectral_norm import singular_values
+from biggan.training.hooks.intervals import AtIntervals
+from biggan.training.run import Run
+from biggan.training.run_directory import STATS
+from biggan.training.step import Losses
+
+
+class Statistics(AtIntervals):
+    """A line of numbers in stats.jsonl (and TensorBoard, if installed); also checks that numbers are finite."""
+
+    def __init__(self, every: int, *, tensorboard: bool) -> None:
+        super().__init__(every)
+        self._losses: dict[str, list[Tensor]] = {}
+        self._started = time.monotonic()
+        self._images = 0
+        self._waited = 0.0
+        self._tensorboard = tensorboard
+        self._writer: Any = None
+        self.latest: dict[str, float] = {}
+
+    def note(self, losses: Losses, images: int, waited: float) -> None:
+        """Remember an iteration; nothing is read off the device."""
+        for name, values in losses.items():
+            self._losses.setdefault(name, []).append(values.detach().mean())
+        self._images += images
+        self._waited += waited
+
+    def _act(self, run: Run) -> None:
+        """Write what has gathered since the last time."""
+        run.engine.guard.check()
+        if not self._images:
+            return
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        numbers = {name: float(torch.stack(values).mean()) for name, values in self._losses.items()}
+        numbers |= {f"{name}_gradient_norm": float(norm) for name, norm in run.engine.gradient_norms.items()}
+        numbers |= {
+            "images_per_second": self._images / elapsed,
+            "data_wait": self._waited / elapsed,
+            "ema_decay": run.state.average.decay(run.state.images_seen, run.draws.images_per_iteration),
+        }
+        self.latest = numbers
+        values = {
+            f"{short}.{layer}": sigma.tolist()
+            for short, network in (("G", run.state.generator), ("D", run.state.discriminator))
+            for layer, sigma in singular_values(network).items()
+        }
+        if distributed.is_primary():
+            record = {"images_seen": run.state.images_seen, "iterations": run.state.iterations, **numbers}
+            append_json_line(run.directory.path / STATS, {**record, "singular_values": values})
+            if not sys.stderr.isatty():
+                _print_progress(run, numbers)
+            self._to_tensorboard(run, numbers, values)
+        self._losses, self._images, self._waited = {}, 0, 0.0
+        self._started = time.monotonic()
+
+    def _to_tensorboard(self, run: Run, numbers: dict[str, float], values: dict[str, list[float]]) -> None:
+        if not self._tensorboard:
+            return
+        if self._writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                self._tensorboard = False
+                return
+            self._writer = SummaryWriter(str(run.directory.path / "tensorboard"))
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, run.state.images_seen)
+        for name, sigmas in values.items():
+            self._writer.add_scalar(f"singular_values/{name}", sigmas[0], run.state.images_seen)
+        self._writer.flush()
+
+
+def _print_progress(run: Run, numbers: dict[str, float]) -> None:
+    """Say how far it is, where there is no terminal for a progress bar."""
+    left = max(run.config.duration - run.state.images_seen, 0) / max(numbers["images_per_second"], 1e-9)
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items() if "loss" in name)
+    print(
+        f"{run.state.images_seen:,} of {run.config.duration:,} images, {numbers['images_per_second']:.0f} a second, "
+        f"{left / 60:.0f} min left, {losses}, data wait {numbers['data_wait']:.1%}",
+        flush=True,
+    )

@@ -1,0 +1,56 @@
+"""What a configuration comes to: everything written out that data, size and ranks decide, and its summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from biggan.data.contract import ImageSource
+from biggan.foundation.compatibility import expand
+from biggan.foundation.config import to_json
+from biggan.foundation.durations import format_images
+from biggan.models.contract import build_on_meta, count_parameters
+from biggan.training.configuration import TrainingConfig
+from biggan.training.planning import plan, plan_memory
+
+
+def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> TrainingConfig:
+    """Return ``config`` with everything written out that data, size and number of ranks decide.
+
+    Raises:
+        UserError: parts that do not fit together.
+    """
+    network = expand((*config.model.compatibility, *config.compatibility), "network")
+    model = dataclasses.replace(config.model, compatibility=network)
+    if config.resolution is not None:
+        model = dataclasses.replace(model, resolution=config.resolution)
+    log = config.log
+    if source is not None:
+        model = dataclasses.replace(model, channels=source.channels, classes=len(source.class_names))
+        if log.judge == "digits" and config.data.path != "digits":
+            log = dataclasses.replace(log, judge="none")  # it knows these ten classes only
+    model.validate()
+    resolved = dataclasses.replace(
+        config, model=model, log=log, resolution=None, compatibility=expand(config.compatibility, "training")
+    )
+    return dataclasses.replace(resolved, micro_batch=plan(resolved, ranks)["discriminator"].micro_batch)
+
+
+def summary(config: TrainingConfig, ranks: int) -> str:
+    """Return what ``--dry-run`` prints: configuration, parameters, batches, memory."""
+    model, plans = config.model, plan(config, ranks)
+    networks = build_on_meta(model)
+    height, width = model.resolution
+    lines = [
+        json.dumps(to_json(config), indent=2),
+        f"{model.family}, {model.channels} x {height} x {width}, {model.classes or 'no'} classes, grown from "
+        f"{model.grid[0]} x {model.grid[1]}; z has {model.z_size} numbers"
+        + (f" (of {model.latent_size} asked for)" if model.z_size != model.latent_size else ""),
+        f"parameters: G {count_parameters(networks.generator):,}, D {count_parameters(networks.discriminator):,}",
+        f"D batch: {plans['discriminator']}, {config.discriminator_steps} step(s) for each G step",
+        f"G batch: {plans['generator']}",
+        f"duration: {format_images(config.duration)} images = "
+        f"{-(-config.duration // (config.batch * config.discriminator_steps)):,} iterations",
+        f"memory: {plan_memory(config, plans)}",
+    ]
+    return "\n".join(lines)
