@@ -13,7 +13,7 @@ from torch import Tensor
 
 import biggan
 from biggan.foundation.errors import CorruptFileError
-from biggan.foundation.files import read_header, write_tensors
+from biggan.foundation.tensor_files import read_header, write_tensors
 from biggan.models.contract import build
 from biggan.models.norm_records import TruncationBank
 from biggan.models.snapshot import SnapshotInfo
