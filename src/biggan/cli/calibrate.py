@@ -10,10 +10,13 @@ import tyro
 
 from biggan.cli.progress import progress_bar
 from biggan.foundation.errors import UserError
+from biggan.foundation.outputs import OverwriteOption, output_file
+from biggan.foundation.terminal import say
+from biggan.models.norm_records import check_batches
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateOptions:
+class CalibrateOptions(OverwriteOption):
     """Write a snapshot that holds batch-norm statistics for a range of truncations; sampling takes the right ones."""
 
     file: tyro.conf.Positional[str]
@@ -32,23 +35,29 @@ class CalibrateOptions:
 def main(words: list[str]) -> int:
     """Calibrate."""
     options = tyro.cli(CalibrateOptions, args=words, prog="biggan calibrate")
-    from biggan.sampling.calibration import calibrate
+    check_batches(options.batches, "--batches")
+    from biggan.sampling.calibration import calibrate, check_truncations
     from biggan.sampling.sampler import load
 
+    check_truncations(options.truncations, options.truncation_kind)
     sampler = load(options.file, options.device)
     assert sampler.path is not None
-    out = Path(options.out) if options.out else _beside(Path(options.file), sampler.path)
-    if out.exists():
-        raise UserError(f"{out} exists; name another file with --out")
+    out = output_file(
+        options.out if options.out is not None else _beside(Path(options.file), sampler.path),
+        overwrite=options.overwrite,
+    )
+    if out.exists() and out.samefile(sampler.path):
+        raise UserError(f"--out {out}: this is the file that is calibrated, which is never changed; name another")
     calibrate(
         sampler,
         out,
         options.truncations,
         kind=options.truncation_kind,
         batches=options.batches,
-        progress=progress_bar("truncations"),
+        overwrite=options.overwrite,
+        progress=progress_bar("truncations", "truncation"),
     )
-    print(out)
+    say(str(out))
     return 0
 
 

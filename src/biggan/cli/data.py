@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
 from biggan.cli.progress import progress_bar
 from biggan.data.configuration import ReadingConfig
 from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.sizes import Resolution
+from biggan.foundation.terminal import one_line, say
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareOptions(ReadingConfig):
+class PrepareOptions(ReadingConfig, OverwriteOption):
     """Decode, crop, resize and check all images once, into one HDF5 file that training maps into memory.
 
     Killed at any time, the same command goes on. BigGAN-PyTorch reads the file too.
@@ -27,7 +29,7 @@ class PrepareOptions(ReadingConfig):
     path: tyro.conf.Positional[str] = tyro.MISSING
     """Where the images are: whatever --data takes."""
     destination: tyro.conf.Positional[str]
-    """The file to write, .hdf5 (or .h5); never overwritten."""
+    """The file to write, .hdf5 (or .h5)."""
     resolution: Resolution
     """Size of the packed images: 128, or 256x64 for height x width."""
     max_enlargement: float = 2.0
@@ -35,19 +37,19 @@ class PrepareOptions(ReadingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(ReadingConfig):
+class ExportOptions(ReadingConfig, OverwriteOption):
     """Write images and labels as a zip file of the StyleGAN tools."""
 
     path: tyro.conf.Positional[str] = tyro.MISSING
     """Where the images are: whatever --data takes."""
     destination: tyro.conf.Positional[str]
-    """The file to write, .zip; never overwritten."""
+    """The file to write, .zip."""
     resolution: Resolution
     """Size of the images: 128, or 256x64 for height x width."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class InspectOptions(ReadingConfig):
+class InspectOptions(ReadingConfig, OverwriteOption):
     """Say what lies in a data set: classes, sizes, colours, brightness, duplicates, and what looks wrong."""
 
     path: tyro.conf.Positional[str] = tyro.MISSING
@@ -62,7 +64,7 @@ def main(words: list[str]) -> int:
     """Find the sub-command."""
     commands: dict[str, Callable[[list[str]], int]] = {"prepare": _prepare, "inspect": _inspect, "export": _export}
     if not words or words[0] in ("-h", "--help"):
-        print(
+        say(
             "usage: biggan data COMMAND [OPTIONS]\n\ncommands:\n"
             "  prepare SRC DST   pack any images into one HDF5 file, checked and resized\n"
             "  inspect PATH      what lies in a data set, and what looks wrong\n"
@@ -71,7 +73,9 @@ def main(words: list[str]) -> int:
         )
         return 0 if words else 2
     if words[0] not in commands:
-        raise UserError(f"unknown command 'data {words[0]}'; nearest: {', '.join(nearest(words[0], commands, 3))}")
+        raise UserError(
+            f"unknown command 'data {one_line(words[0], 80)}'; nearest: {', '.join(nearest(words[0], commands, 3))}"
+        )
     try:
         return commands[words[0]](words[1:])
     except UserError as error:
@@ -81,11 +85,11 @@ def main(words: list[str]) -> int:
 
 def _prepare(words: list[str]) -> int:
     options = tyro.cli(PrepareOptions, args=words, prog="biggan data prepare")
-    destination = Path(options.destination)
+    destination = output_file(options.destination, overwrite=options.overwrite, option="DESTINATION")
     if destination.suffix.lower() not in (".hdf5", ".h5"):
         raise UserError(f"{destination}: name a file that ends in .hdf5 or .h5")
-    if destination.exists():
-        raise UserError(f"{destination} exists; it is never overwritten. Remove it, or choose another name")
+    if not 0 < options.max_enlargement < math.inf:
+        raise UserError(f"--max-enlargement {options.max_enlargement}: a positive number")
     from biggan.data.inspection import card
     from biggan.data.opening import open_images
     from biggan.data.preparation.fitting import enlargement, preparation
@@ -93,14 +97,12 @@ def _prepare(words: list[str]) -> int:
 
     _refuse_weights(options)
     source = open_images(options, options.resolution)
-    print(card.text(card.describe(source)))
+    say(card.text(card.describe(source)))
     how = preparation(options, options.resolution, source.channels)
     notes = source.notes()
     enlarged = sum(n for size, n in notes.sizes.items() if enlargement(size, how) > options.max_enlargement)
     if enlarged:
-        print(
-            f"warning: {enlarged} of {notes.examined} images are enlarged more than {options.max_enlargement:g} times"
-        )
+        say(f"warning: {enlarged} of {notes.examined} images are enlarged more than {options.max_enlargement:g} times")
     settings = {name: getattr(options, name) for name in ("crop", "filter", "background")}
     packed = pack(
         source,
@@ -108,16 +110,17 @@ def _prepare(words: list[str]) -> int:
         settings,
         workers=_workers(options),
         skip_corrupt=options.skip_corrupt,
+        overwrite=options.overwrite,
         progress=progress_bar("preparing"),
     )
     if packed.discarded:
-        print("unfinished work of other images or options lay there and was begun anew")
+        say("unfinished work of other images or options lay there and was begun anew")
     if packed.resumed_at:
-        print(f"went on at {packed.resumed_at:,} images, which an earlier process had done")
+        say(f"went on at {packed.resumed_at:,} images, which an earlier process had done")
     if packed.corrupt:
-        print(f"left out {len(packed.corrupt)} corrupt images, listed in {destination}.corrupt.txt")
+        say(f"left out {len(packed.corrupt)} corrupt images, listed in {destination}.corrupt.txt")
     height, width = options.resolution
-    print(f"{packed.images:,} images of {source.channels} x {height} x {width} in {destination}")
+    say(f"{packed.images:,} images of {source.channels} x {height} x {width} in {destination}")
     return 0
 
 
@@ -127,15 +130,15 @@ def _export(words: list[str]) -> int:
     from biggan.data.preparation.checking import check_all
     from biggan.data.preparation.export import export_zip
 
-    destination = Path(options.destination)
+    destination = output_file(options.destination, overwrite=options.overwrite, option="DESTINATION")
     if destination.suffix.lower() != ".zip":
         raise UserError(f"{destination}: name a file that ends in .zip")
     _refuse_weights(options)
     source = open_images(options, options.resolution)
     if options.skip_corrupt:
         source = check_all(source, options)
-    export_zip(source, destination, progress_bar("exporting"))
-    print(f"{len(source):,} images in {options.destination}")
+    export_zip(source, destination, progress_bar("exporting"), overwrite=options.overwrite)
+    say(f"{len(source):,} images in {options.destination}")
     return 0
 
 
@@ -143,18 +146,20 @@ def _inspect(words: list[str]) -> int:
     options = tyro.cli(InspectOptions, args=words, prog="biggan data inspect")
     from biggan.data.inspection import inspection
     from biggan.data.opening import open_images
+    from biggan.foundation.files import write_picture
     from biggan.sampling.pictures import check_picture
 
-    if options.out:
-        check_picture(Path(options.out))
+    out = None if options.out is None else output_file(options.out, overwrite=options.overwrite)
+    if out is not None:
+        check_picture(out)
     # Whatever cannot be read is part of the answer.
     source = open_images(dataclasses.replace(options, skip_corrupt=True), (inspection.SIDE, inspection.SIDE))
     found = inspection.inspect(source, progress_bar("reading"))
-    print(json.dumps(found, indent=2) if options.json else inspection.text(found))
-    if options.out:
-        inspection.picture(source).save(options.out)
+    say(json.dumps(found, indent=2) if options.json else inspection.text(found))
+    if out is not None:
+        write_picture(out, inspection.picture(source))
         if not options.json:
-            print(options.out)
+            say(str(out))
     return 0
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from biggan.foundation.terminal import one_line, say
+
 if TYPE_CHECKING:
     from biggan.models.norm_records import StandingStatistics
 
@@ -36,7 +38,7 @@ def main(words: list[str]) -> int:
     networks = build_on_meta(info.architecture)
     counts = {"G": count_parameters(networks.generator), "D": count_parameters(networks.discriminator)}
     if options.json:
-        print(json.dumps({"file": str(path), "parameters": counts, **to_json(info)}, indent=2))
+        say(json.dumps({"file": str(path), "parameters": counts, **to_json(info)}, indent=2))
         return 0
     model = info.architecture
     height, width = model.resolution
@@ -44,21 +46,23 @@ def main(words: list[str]) -> int:
         info.weights, info.weights
     )
     lines = [
-        str(path),
+        one_line(str(path)),
         f"  {model.family}, {model.channels} x {height} x {width}, {_classes(info.class_names, model.classes)}",
         f"  weights: {kind}, after {info.images_seen:,} images ({info.iterations:,} iterations)",
         f"  parameters: G {counts['G']:,} (its D has {counts['D']:,}); z has {model.z_size} numbers",
         f"  batch-norm statistics: {_statistics(info.standing_statistics)}",
     ]
-    lines += [f"  {name}: {value}" for name, value in info.provenance.items()]
-    print("\n".join(lines))
+    lines += [f"  {one_line(name, 80)}: {one_line(str(value))}" for name, value in info.provenance.items()]
+    say("\n".join(lines))
     return 0
 
 
 def _classes(names: tuple[str, ...], classes: int) -> str:
     if not classes:
         return "unconditional"
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    shown = ", ".join(one_line(name, 80) for name in names[:8]) + (
+        f" and {len(names) - 8} more" if len(names) > 8 else ""
+    )
     return f"{classes} class{'es' * (classes != 1)}" + (f": {shown}" if names else "")
 
 

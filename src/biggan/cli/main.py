@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.files import FULL
+from biggan.foundation.terminal import complain, one_line, say
 
 COMMANDS = {
     "train": ("biggan.cli.train:main", "train a preset, or go on with a run"),
@@ -35,39 +38,78 @@ def usage() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status: 0, or 2 for a mistake in what was given."""
+    """Run the command line; return the exit status.
+
+    0: done. 1: a bug of this program, told with its traceback. 2: a mistake in what was given, or something that this
+    machine does not have. 130: interrupted; 141: nobody reads the output any more.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except SystemExit as exit_:  # the option parser's way of leaving, after a message of its own
+        return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 2
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        return _explain(error, words)
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
+        say(usage())
         return 0 if words else 2
     if words[0] == "--version":
         from biggan.version import __version__
 
-        print(__version__)
+        say(__version__)
         return 0
     if words[0] not in COMMANDS:
-        print(
-            f"error: unknown command '{words[0]}'; nearest: {', '.join(nearest(words[0], COMMANDS, 3))}",
-            file=sys.stderr,
+        raise UserError(
+            f"unknown command '{one_line(words[0], 80)}'; nearest: {', '.join(nearest(words[0], COMMANDS, 3))}"
         )
-        return 2
     module, _, function = COMMANDS[words[0]][0].partition(":")
-    try:
-        command: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
-        return command(words[1:])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    command: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    return command(words[1:])
+
+
+def _explain(error: Exception, words: list[str]) -> int:
+    """Tell what went wrong and return the exit status."""
+    reason = str(error) if isinstance(error, UserError) else _of_this_machine(error)
+    if reason is not None:
+        complain(f"error: {reason}")
         return 2
-    except SystemExit as exit_:  # the option parser's way of leaving, after a message of its own
-        return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 2
-    except (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 141
+    from biggan.version import __version__
+
+    complain("".join(traceback.format_exception(error)))
+    complain(
+        f"error: 'biggan {one_line(words[0], 80)}' met a case that it does not know "
+        f"({type(error).__name__}: {one_line(str(error), 200)}). This is a mistake in biggan-torch {__version__}: "
+        "please report it with the lines above."
+    )
+    return 1
+
+
+def _of_this_machine(error: Exception) -> str | None:
+    """Say what this machine lacks or forbids, with the way out; None if the error is of another kind."""
+    if isinstance(error, OSError):
+        place = one_line(f"{error.filename}: ") if error.filename else ""
+        if error.errno in FULL:
+            return f"{place}{error.strerror}; free some space, or write to another disk"
+        if isinstance(error, PermissionError):
+            return f"{place}{error.strerror or error}; choose a place where you may read and write"
+        return f"{place}{error.strerror or error}"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)):
+        return "this machine has not enough memory for that; take fewer images at a time (--batch) or in all"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return (
+            f"the GPU has not enough memory for that ({one_line(str(error), 200)}); take fewer images at a time "
+            "(--batch; in training --micro-batch), or --device cpu"
+        )
+    return None
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from biggan.foundation.terminal import one_line
 
-def progress_bar(title: str) -> Callable[[int, int], None]:
+
+def progress_bar(title: str, unit: str = "img") -> Callable[[int, int], None]:
     """Return a function of (done, total) that shows how far something is, on a terminal only."""
     bar: Any = None
 
@@ -15,7 +17,7 @@ def progress_bar(title: str) -> Callable[[int, int], None]:
         if bar is None:
             from tqdm import tqdm
 
-            bar = tqdm(total=total, initial=done, unit="img", desc=title, disable=None, leave=False)
+            bar = tqdm(total=total, initial=done, unit=unit, desc=one_line(title, 60), disable=None, leave=False)
         bar.update(done - bar.n)
         if done >= total:
             bar.close()

@@ -7,45 +7,63 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from biggan.foundation.errors import UserError
+from biggan.foundation.terminal import one_line
 
 if TYPE_CHECKING:
     from biggan.sampling.sampler import Sampler
 
-MOST_SEEDS = 10_000_000
+MOST_IMAGES = 10_000_000
+"""Most images of one command."""
 
 
 def parse_seeds(words: Sequence[str]) -> list[int]:
     """Return the seeds that words such as ``0-15``, ``3`` or ``1,4,9-11`` mean, in order.
 
     Raises:
-        UserError: not numbers, or a range that runs backwards.
+        UserError: not numbers, a range that runs backwards, or too many.
     """
     seeds: list[int] = []
     for part in (part for word in words for part in word.split(",") if part):
-        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,19})(?:\s*-\s*([0-9]{1,19}))?\s*", part)
         if match is None:
-            raise UserError(f"--seeds '{part}': write numbers and ranges, for example 0-15 or 1,4,9-11")
+            raise UserError(
+                f"--seeds '{one_line(part, 80)}': write numbers and ranges, for example 0-15 or 1,4,9-11 (up to 2^63)"
+            )
         first = int(match[1])
         last = int(match[2]) if match[2] else first
+        if last >= 2**63:
+            raise UserError(f"--seeds {part}: at most 2^63 - 1")
         if last < first:
             raise UserError(f"--seeds {part}: the range runs backwards; write {last}-{first}")
-        if last - first >= MOST_SEEDS:
-            raise UserError(f"--seeds {part}: more than {MOST_SEEDS:,} images at once")
+        check_amount(len(seeds) + last - first + 1, f"--seeds {one_line(part, 80)}")
         seeds += range(first, last + 1)
+    if not seeds:
+        raise UserError(f"--seeds '{one_line(' '.join(words), 80)}': name at least one seed, for example 0-15")
     return seeds
 
 
-def choose_seeds(words: Sequence[str], count: int | None, default: int = 16) -> list[int]:
+def choose_seeds(words: Sequence[str], count: int | None, default: int = 16, option: str = "--count") -> list[int]:
     """Return the seeds: those written, or 0 .. count - 1.
 
     Raises:
-        UserError: both were given, or the count is not positive.
+        UserError: both were given, or the count is not positive, or too large.
     """
     if words and count is not None:
-        raise UserError("give --seeds or --count, not both (--count N means seeds 0 to N-1)")
+        raise UserError(f"give --seeds or {option}, not both ({option} N means seeds 0 to N-1)")
     if count is not None and count < 1:
-        raise UserError(f"--count {count}: must be at least 1")
+        raise UserError(f"{option} {count}: must be at least 1")
+    check_amount(count or 0, f"{option} {count}")
     return parse_seeds(words) if words else list(range(default if count is None else count))
+
+
+def check_amount(images: int, what: str) -> None:
+    """Check that no more images are asked for than a command makes.
+
+    Raises:
+        UserError: more.
+    """
+    if images > MOST_IMAGES:
+        raise UserError(f"{what}: {images:,} images; at most {MOST_IMAGES:,} are made by one command")
 
 
 def choose_classes(sampler: Sampler, words: Sequence[str]) -> list[int]:
@@ -58,10 +76,6 @@ def choose_classes(sampler: Sampler, words: Sequence[str]) -> list[int]:
     for word in words:
         parts = [word] if word in sampler.class_names or "," not in word else word.split(",")
         chosen += [sampler.class_index(part.strip()) for part in parts if part.strip()]
+    if words and not chosen:
+        raise UserError("--classes: name at least one class, or leave the option out")
     return chosen
-
-
-def safe_name(name: str) -> str:
-    """Return ``name`` as a part of a file name: letters, digits, dots, dashes, underscores."""
-    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")
-    return safe[:80] or "class"

@@ -9,11 +9,12 @@ from typing import Literal
 import tyro
 
 from biggan.cli.selection import choose_classes, choose_seeds
-from biggan.foundation.errors import UserError
+from biggan.foundation.outputs import OverwriteOption, output_file
+from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
-class SheetOptions:
+class SheetOptions(OverwriteOption):
     """Draw a sheet: a class a row, a seed a column, every class, on as many pages as it takes."""
 
     file: tyro.conf.Positional[str]
@@ -35,25 +36,33 @@ class SheetOptions:
 def main(words: list[str]) -> int:
     """Draw."""
     options = tyro.cli(SheetOptions, args=words, prog="biggan sheet")
-    out = Path(options.out)
-    if out.is_dir():
-        raise UserError(f"--out {out}: this is a folder; name a picture, for example {out / 'sheet.png'}")
-    seeds = choose_seeds(options.seeds, options.columns, default=10)
+    out = output_file(options.out, overwrite=options.overwrite)
+    seeds = choose_seeds(options.seeds, options.columns, default=10, option="--columns")
+    from biggan.foundation.files import write_picture
+    from biggan.sampling.latents import check_truncation
+    from biggan.sampling.pictures import check_picture
     from biggan.sampling.sampler import load
-    from biggan.sampling.sheets import class_sheets
+    from biggan.sampling.sheets import check_pages, class_sheets
 
+    check_picture(out)
+    check_truncation(options.truncation, options.truncation_kind)
     sampler = load(options.file, options.device)
+    labels = choose_classes(sampler, options.classes) or list(range(max(sampler.info.architecture.classes, 1)))
+    count = check_pages(len(labels), len(seeds), sampler.info.architecture.resolution)
+    paths = [output_file(_page(out, number), overwrite=options.overwrite) for number in range(count)]
     pages = class_sheets(
         sampler.at_truncation(options.truncation, options.truncation_kind),
         sampler.class_names,
-        labels=choose_classes(sampler, options.classes) or None,
+        labels=labels,
         seeds=seeds,
         truncation=options.truncation,
         kind=options.truncation_kind,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for number, page in enumerate(pages):
-        path = out.with_stem(f"{out.stem}_{number}") if number else out
-        page.save(path)
-        print(path)
+    for path, page in zip(paths, pages, strict=True):
+        write_picture(path, page)
+        say(str(path))
     return 0
+
+
+def _page(out: Path, number: int) -> Path:
+    return out.with_stem(f"{out.stem}_{number}") if number else out

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from annotated_types import Ge, Le, MaxLen, MinLen
+
+from biggan.foundation.errors import UserError
 
 TruncationKind = Literal["resample", "scale", "clamp", "tfhub"]
 """How latents are truncated; sampling/latents.py says what each means."""
@@ -14,10 +16,20 @@ MOST_TRUNCATIONS = 1000
 MOST_BATCHES = 1_000_000
 """Most batches that statistics are averaged over; more change nothing that float32 could show."""
 
-Truncation = Annotated[float, Field(ge=0.001, le=1000.0, allow_inf_nan=False)]
+Truncation = Annotated[float, Ge(0.001), Le(1000.0)]
 """The bound T of latents."""
-_Batches = Annotated[int, Field(ge=1, le=MOST_BATCHES)]
-_BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
+_Batches = Annotated[int, Ge(1), Le(MOST_BATCHES)]
+_BatchSize = Annotated[int, Ge(1), Le(1_000_000)]
+
+
+def check_batches(batches: int, option: str) -> None:
+    """Check over how many batches statistics are to be averaged, before any work.
+
+    Raises:
+        UserError: none, or more than anybody needs.
+    """
+    if not 1 <= batches <= MOST_BATCHES:
+        raise UserError(f"{option} {batches}: 1 to {MOST_BATCHES:,} batches of 64 images; a hundred are usual")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +58,7 @@ class StandingStatistics:
 class TruncationBank:
     """For which truncations a file holds statistics, besides those that its weights carry."""
 
-    truncations: Annotated[tuple[Truncation, ...], Field(min_length=1, max_length=MOST_TRUNCATIONS)]
+    truncations: Annotated[tuple[Truncation, ...], MinLen(1), MaxLen(MOST_TRUNCATIONS)]
     """Rising."""
     kind: TruncationKind
     """How latents were truncated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_bytes
 from biggan.models.contract import Generator
 
@@ -27,7 +28,12 @@ def draw(generator: Generator, z: Tensor, condition: Tensor, chunk: int | None =
         z: float [N, z_size].
         condition: labels int64 [N], or embeddings float [N, n].
         chunk: images at a time; halved for the rest of the call when a GPU runs out of memory.
+
+    Raises:
+        UserError: no image at a time.
     """
+    if chunk is not None and chunk < 1:
+        raise UserError(f"--batch {chunk}: at least 1 image at a time")
     parameter = next(generator.parameters())
     size = chunk or default_chunk(generator)
     height, width = generator.architecture.resolution

@@ -18,7 +18,8 @@ TRUNCATION_KINDS = {
     "clamp": "cut values off at T",
     "tfhub": "T times a normal truncated at 2 (the TF-Hub modules' helper)",
 }
-SMALLEST_TRUNCATION = 0.001
+SMALLEST_TRUNCATION, LARGEST_TRUNCATION = 0.001, 1000.0
+LARGEST_SEED = 2**63 - 1
 _TRIES = 64  # candidates drawn at a time for values that were beyond
 
 
@@ -34,14 +35,26 @@ def latents(seeds: Sequence[int], size: int, truncation: float | None = None, ki
     Raises:
         UserError: an unknown kind, or T out of range.
     """
-    if kind not in TRUNCATION_KINDS:
-        raise unknown("--truncation-kind", kind, TRUNCATION_KINDS)
-    if truncation is not None and not truncation >= SMALLEST_TRUNCATION:
-        raise UserError(f"--truncation {truncation}: must be at least {SMALLEST_TRUNCATION}")
-    if any(seed < 0 for seed in seeds):
-        raise UserError(f"--seeds {min(seeds)}: seeds are not negative")
+    check_truncation(truncation, kind)
+    if len(seeds) and not (min(seeds) >= 0 and max(seeds) <= LARGEST_SEED):
+        wrong = min(seeds) if min(seeds) < 0 else max(seeds)
+        raise UserError(f"--seeds {wrong}: seeds are not negative, and at most {LARGEST_SEED}")
     rows = [_row(seed, size, truncation, kind) for seed in seeds]
     return torch.from_numpy(np.stack(rows) if rows else np.zeros((0, size), dtype=np.float32))
+
+
+def check_truncation(truncation: float | None, kind: str, option: str = "--truncation") -> None:
+    """Check a truncation before any work.
+
+    Raises:
+        UserError: an unknown kind, or T out of range.
+    """
+    if kind not in TRUNCATION_KINDS:
+        raise unknown(f"{option}-kind", kind, TRUNCATION_KINDS)
+    if truncation is not None and not SMALLEST_TRUNCATION <= truncation <= LARGEST_TRUNCATION:
+        raise UserError(
+            f"{option} {truncation}: must be at least {SMALLEST_TRUNCATION} and at most {LARGEST_TRUNCATION:g}"
+        )
 
 
 def _row(seed: int, size: int, truncation: float | None, kind: str) -> npt.NDArray[np.float32]:

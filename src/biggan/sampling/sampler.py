@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.terminal import one_line
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
 from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_with_bank
@@ -51,9 +53,11 @@ class Sampler:
             if name in self.class_names:
                 return self.class_names.index(name)
             prefix, _, number = name.partition(":")
-            if prefix != "id" or not number.isdigit():
-                close = ", ".join(nearest(name, self.class_names)) or "none, the classes have no names"
-                raise UserError(f"no class '{name}'; nearest: {close} (an index is written id:7; there are {classes})")
+            if prefix != "id" or not re.fullmatch("[0-9]{1,9}", number):
+                close = ", ".join(map(one_line, nearest(name, self.class_names))) or "none, the classes have no names"
+                raise UserError(
+                    f"no class '{one_line(name)}'; nearest: {close} (an index is written id:7; there are {classes})"
+                )
             name = int(number)
         if not 0 <= name < max(classes, 1):
             raise UserError(

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 import torch
 from PIL import Image
 
+from biggan.foundation.errors import UserError
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
-from biggan.sampling.pictures import sheet
+from biggan.sampling.pictures import check_sheet, sheet
 
 PAGE_PIXELS = 20_000_000
 """Most pixels of a page."""
+MOST_PAGES = 1000
+"""Most pages; a thousand classes of 128 px with ten seeds each take ten."""
 
 
 def class_sheets(
@@ -38,15 +41,38 @@ def class_sheets(
         truncation: T; None draws from the whole prior.
         kind: how to truncate.
         chunk: images drawn at a time.
+
+    Raises:
+        UserError: a row would be too wide.
     """
     seeds = list(seeds) if seeds is not None else list(range(columns))
     z = latents(seeds, generator.architecture.z_size, truncation, kind)
     chosen = list(labels) if labels is not None else list(range(max(generator.architecture.classes, 1)))
-    height, width = generator.architecture.resolution
-    rows = max(1, min(100, PAGE_PIXELS // (height * width * len(seeds))))
+    rows = rows_of_page(generator.architecture.resolution, len(seeds))
     for start in range(0, len(chosen), rows):
         part = chosen[start : start + rows]
         condition = torch.tensor(part).repeat_interleave(len(seeds))
         images = draw(generator, z.repeat(len(part), 1), condition, chunk)
         names = [class_names[label] for label in part] if class_names else []
         yield sheet(images, len(seeds), names)
+
+
+def rows_of_page(size: tuple[int, int], columns: int) -> int:
+    """Return how many classes a page shows, for images of ``size`` (height, width)."""
+    return max(1, min(100, PAGE_PIXELS // (size[0] * size[1] * max(columns, 1))))
+
+
+def check_pages(classes: int, columns: int, size: tuple[int, int]) -> int:
+    """Return how many pages show ``classes`` classes of images of ``size`` (height, width).
+
+    Raises:
+        UserError: too many, or a row would be too wide.
+    """
+    check_sheet(columns, columns, size)
+    pages = -(-classes // rows_of_page(size, columns))
+    if pages > MOST_PAGES:
+        raise UserError(
+            f"--classes: {classes:,} classes with --columns {columns} take {pages:,} pages, where {MOST_PAGES:,} are "
+            "possible; name the classes to show with --classes, or fewer --columns"
+        )
+    return pages

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from biggan.foundation.errors import UserError
+from biggan.foundation.outputs import output_file
 from biggan.layers.normalization import BatchNorm, batch_norms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Generator
-from biggan.models.norm_records import StandingStatistics, TruncationKind
+from biggan.models.norm_records import StandingStatistics, TruncationKind, check_batches
 from biggan.models.snapshot import write_snapshot
-from biggan.sampling.latents import latents
+from biggan.sampling.latents import check_truncation, latents
 from biggan.sampling.sampler import Sampler
 
 BATCH = 64
@@ -99,7 +100,7 @@ def with_standing_statistics(
         kind: how to truncate.
 
     Raises:
-        UserError: the generator has no batch norm.
+        UserError: the generator has no batch norm, or a number is out of range.
     """
     generator = copy.deepcopy(sampler.generator)
     estimate(generator, sampler.info.architecture, batches=batches, truncation=truncation, kind=kind).apply()
@@ -111,15 +112,24 @@ def with_standing_statistics(
 
 
 def write_with_standing_statistics(
-    sampler: Sampler, path: Path, *, batches: int, truncation: float | None = None, kind: TruncationKind = "resample"
-) -> None:
+    sampler: Sampler,
+    path: Path,
+    *,
+    batches: int,
+    truncation: float | None = None,
+    kind: TruncationKind = "resample",
+    overwrite: bool = False,
+) -> Sampler:
     """Write what :func:`with_standing_statistics` returns, which takes the same arguments, as a new snapshot.
 
     Raises:
-        UserError: the generator has no batch norm.
+        UserError: the generator has no batch norm, a number out of range, or ``path`` exists and ``overwrite`` is not
+            set.
     """
+    output_file(path, overwrite=overwrite)
     made = with_standing_statistics(sampler, batches=batches, truncation=truncation, kind=kind)
     write_snapshot(path, made.generator, made.info)
+    return made
 
 
 def estimate(
@@ -133,8 +143,10 @@ def estimate(
     """Run ``batches`` of 64 through ``generator`` (a copy: its spectral-norm vectors move) and return what gathered.
 
     Raises:
-        UserError: the generator has no batch norm.
+        UserError: the generator has no batch norm, or a number is out of range.
     """
+    check_batches(batches, "--standing-statistics")
+    check_truncation(truncation, kind)
     if not batch_norms(generator):
         raise UserError("standing statistics: this generator has no batch norm, so there is nothing to estimate")
     standing = StandingEstimate(generator)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from biggan.data.configuration import DataConfig
 from biggan.data.contract import ImageSource, UnreadableImageError
 from biggan.data.preparation.fitting import to_picture
+from biggan.foundation.captions import draw_caption
 
 SHOWN_CLASSES = 12
 IMBALANCE = 20
@@ -154,7 +155,7 @@ def picture(source: ImageSource, rows: int = 4, columns: int = 8) -> Image.Image
         shown = to_picture(array if array.shape[0] in (1, 3) else array[:1])
         sheet.paste(shown.resize((width * scale, height * scale), Image.Resampling.NEAREST), (left, top))
         name = source.class_names[source.labels[index]] if source.class_names else ""
-        draw.text((left, top + height * scale), name[: cell_width // 6], fill="black")
+        draw_caption(draw, (left, top + height * scale), name, cell_width // 6)
     return sheet
 
 

@@ -16,6 +16,7 @@ from biggan.data.contract import ImageSource, UnreadableImageError
 from biggan.data.inspection import card
 from biggan.data.preparation.fitting import to_picture
 from biggan.data.sources.image_files import LOOK_AT_ALL, SAMPLE
+from biggan.foundation.captions import draw_caption
 
 SIDE = 64
 """Pixels a side at which images are looked at."""
@@ -181,7 +182,7 @@ def _histogram(source: ImageSource, rows: int = 40) -> Image.Image:
     for row, label in enumerate(order):
         top = 4 + row * height
         length = round(width * counts[label] / max(int(counts.max()), 1))
-        draw.text((4, top), names[label][:26], fill="black")
+        draw_caption(draw, (4, top), names[label], 26)
         draw.rectangle((left, top + 1, left + length, top + height - 3), fill="steelblue")
         draw.text((left + length + 4, top), f"{counts[label]:,}", fill="black")
     return image

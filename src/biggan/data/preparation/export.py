@@ -12,37 +12,35 @@ from biggan.data.contract import ImageSource
 from biggan.data.preparation.fitting import to_picture
 from biggan.data.sources.stylegan import INDEX
 from biggan.foundation.errors import UserError
-from biggan.foundation.files import temporary_name
+from biggan.foundation.files import replacing
+from biggan.foundation.outputs import output_file
 
 _IN_FOLDER = 1000  # images of one folder inside the archive, as the tools do it
 
 
 def export_zip(
-    source: ImageSource, destination: Path, progress: Callable[[int, int], object] = lambda *_: None
+    source: ImageSource,
+    destination: Path,
+    progress: Callable[[int, int], object] = lambda *_: None,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write every image and its class index; the class names go along as ``class_names``, which the tools pass over.
 
     Raises:
-        UserError: the file exists, or the images are neither gray nor colour.
+        UserError: the file exists and ``overwrite`` is not set, or the images are neither gray nor colour.
     """
-    if destination.exists():
-        raise UserError(f"{destination} exists; it is never overwritten. Remove it, or choose another name")
+    output_file(destination, overwrite=overwrite, option="DESTINATION")
     if source.channels not in (1, 3):
         raise UserError(f"PNG files have 1 or 3 channels, these images have {source.channels}; pack them as HDF5")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(destination)
     labels: list[list[object]] = []
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for index in range(len(source)):
-                name = f"{index // _IN_FOLDER:05}/img{index:08}.png"
-                buffer = io.BytesIO()
-                to_picture(source.read(index)).save(buffer, "PNG")
-                archive.writestr(name, buffer.getvalue())
-                labels.append([name, int(source.labels[index])])
-                progress(index + 1, len(source))
-            content = {"labels": labels if source.class_names else None, "class_names": list(source.class_names)}
-            archive.writestr(INDEX, json.dumps(content))
-        temporary.replace(destination)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(destination) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for index in range(len(source)):
+            name = f"{index // _IN_FOLDER:05}/img{index:08}.png"
+            buffer = io.BytesIO()
+            to_picture(source.read(index)).save(buffer, "PNG")
+            archive.writestr(name, buffer.getvalue())
+            labels.append([name, int(source.labels[index])])
+            progress(index + 1, len(source))
+        content = {"labels": labels if source.class_names else None, "class_names": list(source.class_names)}
+        archive.writestr(INDEX, json.dumps(content))

@@ -27,6 +27,7 @@ from biggan.data.preparation.packing_workers import RECORD_BYTES, chunk_size, pr
 from biggan.data.sources.hdf5 import CONTENT_HASH, HASH_BYTES, content_hash
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import sync_directory, write_json
+from biggan.foundation.outputs import output_file
 from biggan.foundation.records import read_plain
 
 FORMAT = "biggan-packed-1"
@@ -70,24 +71,26 @@ def pack(
     *,
     workers: int,
     skip_corrupt: bool = False,
+    overwrite: bool = False,
     progress: Callable[[int, int], object] = lambda *_: None,
 ) -> Packed:
     """Write every image of ``source`` into one HDF5 file, or go on with that.
 
     Args:
         source: what to pack; its images come prepared.
-        destination: the file to be; must not exist.
+        destination: the file to be.
         settings: whatever decides how images are prepared, as JSON; another process goes on only under the same.
         workers: processes that decode.
         skip_corrupt: leave corrupt images out instead of refusing to finish.
+        overwrite: whether a file that lies there may be replaced, at the end.
         progress: called with the number of images done and of all.
 
     Raises:
-        UserError: the file exists, the disk is too small, another process is writing it, or images are corrupt (they
-            are listed in a file beside; what was done is kept, so that the same command with --skip-corrupt finishes).
+        UserError: the file exists and may not be replaced, the disk is too small, another process is writing it, or
+            images are corrupt (they are listed in a file beside; what was done is kept, so that the same command with
+            --skip-corrupt finishes).
     """
-    if destination.exists():
-        raise UserError(f"{destination} exists; it is never overwritten. Remove it, or choose another name")
+    output_file(destination, overwrite=overwrite, option="DESTINATION")
     destination.parent.mkdir(parents=True, exist_ok=True)
     settings = {
         **settings,
