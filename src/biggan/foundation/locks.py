@@ -122,8 +122,8 @@ def take(path: Path, what: str, *, patience: float = 0.0) -> Lock:
         elif time.monotonic() >= deadline:
             found = _read(path)
             raise HeldError(
-                f"{what} is in use by {found or 'another process'}. Wait for it or stop it. If there is no such process "
-                f"any more, its lock {path} is taken over {STALE_AFTER / 60:.0f} minutes after its last sign of life."
+                f"{what} is in use by {found or 'another process'}. Wait for it or stop it; if it does not exist any "
+                f"more, its lock {path} is taken over {STALE_AFTER / 60:.0f} minutes after its last sign of life."
             )
         else:
             time.sleep(_LOOK_EVERY)
