@@ -26,7 +26,8 @@ from biggan.foundation.compatibility import (
     RUNNING_INSTANCE_NORM,
 )
 from biggan.foundation.errors import UserError
-from biggan.models.architecture import FAMILIES, Architecture, SpectralNorm
+from biggan.models.architecture import Architecture, SpectralNorm
+from biggan.models.family import FAMILIES
 
 DEFAULTS = Facts(
     norm_eps=1e-5,

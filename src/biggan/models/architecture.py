@@ -7,17 +7,18 @@ Letters used below: H, W image height and width; (h0, w0) the bottom grid; k the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from biggan.foundation.compatibility import expand
 from biggan.foundation.errors import UserError, nearest
-from biggan.foundation.registry import Registry
-from biggan.models.sizes import bottom_grid
+from biggan.models.family import FAMILIES
+from biggan.models.sizes import LARGEST_SIDE, bottom_grid
+from biggan.models.stages import Stage, discriminator_stages, generator_stages
 
 Initialization = Literal["orthogonal", "normal", "xavier"]
 Normalization = Literal["batch", "instance", "group", "layer", "none"]
+MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,11 @@ class SpectralNorm:
     """Smallest norm that a vector is divided by."""
 
     def __post_init__(self) -> None:
-        for name in ("singular_values", "iterations"):
-            if getattr(self, name) < 1:
-                raise UserError(f"spectral norm {name} must be at least 1, not {getattr(self, name)}")
+        _refuse_beyond(
+            "model.generator-spectral-norm or discriminator-spectral-norm",
+            self,
+            {"singular_values": (1, 1024), "iterations": (1, 1000), "eps": (0, 1)},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +114,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "compatibility", expand(self.compatibility, "network"))
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise UserError(f"--model.{name.replace('_', '-')} {getattr(self, name)}: at least {least}")
+        _refuse_beyond("model", self, _BOUNDS)
 
     def validate(self) -> None:
         """Check that the parts fit together. Apart from construction, so that options can be set one after another.
@@ -186,129 +187,40 @@ class Architecture:
         return self.doublings + 1 if FAMILIES[self.family].chunked and self.hierarchical_latent else 1
 
     def generator_stages(self) -> tuple[Stage, ...]:
-        """Return the stages of G, bottom first.
-
-        Raises:
-            UserError: an attention stage that does not occur, or channels that do not fit.
-        """
-        widths = self.generator_channels or tuple(
-            self.generator_width * multiplier
-            for multiplier in FAMILIES[self.family].generator_multipliers(self.doublings)
-        )
-        if len(widths) != self.doublings + 1:
-            raise UserError(
-                f"--model.generator-channels: {len(widths)} given, but {self.resolution[0]}x{self.resolution[1]} on "
-                f"a {self.grid[0]}x{self.grid[1]} grid needs {self.doublings + 1}"
-            )
-        stages = [
-            Stage(
-                in_channels=widths[i],
-                out_channels=widths[i + 1],
-                resample=True,
-                height=self.grid[0] << (i + 1),
-                width=self.grid[1] << (i + 1),
-            )
-            for i in range(self.doublings)
-        ]
-        return _with_attention(stages, self.generator_attention, "generator")
+        """Return the stages of G, bottom first; see :func:`biggan.models.stages.generator_stages`."""
+        return generator_stages(self)
 
     def discriminator_stages(self) -> tuple[Stage, ...]:
-        """Return the stages of D, image first.
-
-        Raises:
-            UserError: an attention stage that does not occur, or channels that do not fit.
-        """
-        family = FAMILIES[self.family]
-        multipliers, pattern = family.discriminator_plan(self.doublings)
-        widths = self.discriminator_channels or tuple(self.discriminator_width * m for m in multipliers)
-        downsampling = self.discriminator_downsampling or pattern
-        if family.discriminator_stem:
-            inputs, outputs = widths[:-1], widths[1:]
-        else:
-            inputs, outputs = (self.channels, *widths[:-1]), widths
-        if len(outputs) != len(downsampling):
-            raise UserError(
-                f"--model.discriminator-channels names {len(outputs)} stages, "
-                f"--model.discriminator-downsampling {len(downsampling)}"
-            )
-        stages, halvings = [], 0
-        for width_in, width_out, wanted in zip(inputs, outputs, downsampling, strict=True):
-            possible = all(side % (2 << halvings) == 0 for side in self.resolution)
-            if wanted and not possible and self.discriminator_downsampling:
-                raise UserError(
-                    f"--model.discriminator-downsampling halves {sum(downsampling)} times; "
-                    f"{self.resolution[0]}x{self.resolution[1]} can be halved {halvings} times"
-                )
-            halve = wanted and possible
-            halvings += halve
-            stages.append(
-                Stage(
-                    in_channels=width_in,
-                    out_channels=width_out,
-                    resample=halve,
-                    height=self.resolution[0] >> halvings,
-                    width=self.resolution[1] >> halvings,
-                )
-            )
-        return _with_attention(stages, self.discriminator_attention, "discriminator")
+        """Return the stages of D, image first; see :func:`biggan.models.stages.discriminator_stages`."""
+        return discriminator_stages(self)
 
 
-_LEAST = {
-    "channels": 1,
-    "classes": 0,
-    "latent_size": 1,
-    "generator_width": 1,
-    "discriminator_width": 1,
-    "generator_depth": 1,
-    "discriminator_depth": 1,
-    "shared_embedding": 0,
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "resolution": (1, LARGEST_SIDE),
+    "channels": (1, 64),
+    "classes": (0, MOST_CLASSES),
+    "latent_size": (1, 2**16),
+    "generator_width": (1, 2**13),
+    "discriminator_width": (1, 2**13),
+    "generator_depth": (1, 256),
+    "discriminator_depth": (1, 256),
+    "shared_embedding": (0, 2**16),
+    "norm_eps": (0, 1),
+    "norm_momentum": (0, 1),
+    "bottom": (1, LARGEST_SIDE),
+    "generator_channels": (1, 2**20),
+    "discriminator_channels": (1, 2**20),
 }
+"""Smallest and largest of each number. A file may claim any: what is built from it must cost no more than it holds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One resolution step of a network; ``height`` and ``width`` are those of its output."""
-
-    in_channels: int
-    out_channels: int
-    resample: bool
-    height: int
-    width: int
-    attention: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """What distinguishes one family of architectures: tables, customs, and the classes that build it."""
-
-    name: str
-    generator_multipliers: Callable[[int], tuple[int, ...]]
-    """k -> widths into the first stage and out of each of the k stages."""
-    discriminator_plan: Callable[[int], tuple[tuple[int, ...], tuple[bool, ...]]]
-    """k -> (widths as in ``Architecture.discriminator_channels``, which stages halve)."""
-    generator: str
-    """``"module:Class"`` of the generator, a subclass of ``biggan.models.contract.Generator``."""
-    discriminator: str
-    """``"module:Class"`` of the discriminator."""
-    customs: dict[str, Any] = field(default_factory=dict)
-    """Values of ``Architecture`` that are customary in this family where they differ from its defaults."""
-    discriminator_stem: bool = False
-    """D begins with a convolution of its own."""
-    chunked: bool = True
-    """A hierarchical latent is cut into one chunk a slot."""
-    check: Callable[[Architecture], None] = lambda _: None
-    """Raises ``UserError`` for combinations that the family does not have."""
-
-
-FAMILIES: Registry[Family] = Registry(
-    "architecture",
-    {
-        "biggan": "biggan.models.biggan:FAMILY",
-        "biggan-deep": "biggan.models.biggan_deep:FAMILY",
-        "sagan": "biggan.models.sagan:FAMILY",
-        "sngan": "biggan.models.sngan:FAMILY",
-    },
-)
+def _refuse_beyond(where: str, record: Any, bounds: dict[str, tuple[float, float]]) -> None:
+    for name, (least, most) in bounds.items():
+        value = getattr(record, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and not least <= number <= most:
+                option = f"--{where}.{name.replace('_', '-')}"
+                raise UserError(f"{option} {number}: must be {least} to {most}")
 
 
 def architecture(family: str, **values: Any) -> Architecture:
@@ -326,23 +238,3 @@ def architecture(family: str, **values: Any) -> Architecture:
         if name not in known:
             raise UserError(f"unknown architecture option '{name}'; nearest: {', '.join(nearest(name, known))}")
     return Architecture(family=family, **{**FAMILIES[family].customs, **values})
-
-
-def _with_attention(stages: list[Stage], wanted: tuple[str, ...], network: str) -> tuple[Stage, ...]:
-    """Switch attention on after the stages that ``wanted`` names."""
-    chosen: set[int] = set()
-    for word in wanted:
-        hits = {i for i, stage in enumerate(stages) if word in _stage_names(i, stage)}
-        if not hits:
-            sizes = dict.fromkeys(f"{s.height}x{s.width}" for s in stages)
-            raise UserError(
-                f"--model.{network}-attention {word}: no stage of this {network} has that output; "
-                f"its stages give {', '.join(sizes)} (or name one as stage:0 to stage:{len(stages) - 1})"
-            )
-        chosen |= hits
-    return tuple(dataclasses.replace(stage, attention=i in chosen) for i, stage in enumerate(stages))
-
-
-def _stage_names(index: int, stage: Stage) -> set[str]:
-    """Return the words that mean this stage; a plain number is the longer side of its output."""
-    return {f"stage:{index}", f"{stage.height}x{stage.width}", str(max(stage.height, stage.width))}

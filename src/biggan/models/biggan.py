@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from biggan.models.architecture import Family
+from biggan.models.family import Family
 
 # k -> G's widths into the first stage and out of each. k = 5, 6, 7 (128, 256, 512 px on a 4x4 grid) are the
 # paper's; k = 4 (64 px) and k = 3 (32 px) those of the authors' PyTorch version; the ends continue the pattern.

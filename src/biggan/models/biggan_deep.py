@@ -6,8 +6,8 @@ embedding, conditions every normalisation.
 
 from __future__ import annotations
 
-from biggan.models.architecture import Family
 from biggan.models.biggan import generator_multipliers
+from biggan.models.family import Family
 
 # k -> D's widths out of the stem, then out of each stage; from k = 4 every stage halves.
 _DISCRIMINATOR = {

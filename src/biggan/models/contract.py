@@ -20,7 +20,8 @@ from biggan.foundation.seeding import derive_seed
 from biggan.layers.initialization import initialize
 from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
 from biggan.layers.spectral_norm import ClassTable, LayerFactory, PowerIteration
-from biggan.models.architecture import FAMILIES, Architecture, SpectralNorm
+from biggan.models.architecture import Architecture, SpectralNorm
+from biggan.models.family import FAMILIES
 
 
 class Generator(nn.Module, ABC):

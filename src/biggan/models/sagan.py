@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from biggan.models.architecture import Family
+from biggan.models.family import Family
 from biggan.models.sngan import check, discriminator_plan, generator_multipliers
 
 FAMILY = Family(

@@ -19,7 +19,7 @@ from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.records import DIGITS, Count, Name, read_bounded
 from biggan.foundation.tensor_files import read_header, read_tensors, write_tensors
-from biggan.models.architecture import Architecture
+from biggan.models.architecture import MOST_CLASSES, Architecture
 from biggan.models.contract import Generator, build_generator
 from biggan.models.norm_records import StandingStatistics, TruncationBank
 
@@ -30,7 +30,6 @@ CHECKPOINTS = "checkpoints"
 IN_CHECKPOINT = "snapshot.safetensors"
 LAST = "LAST"
 _BANK = "bank/"
-MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,12 @@ def read_info(path: Path) -> SnapshotInfo:
             f"{path} is of snapshot format {header.get('format')}, this version reads {FORMAT}; update biggan-torch"
         )
     del header["format"]
-    return from_json(SnapshotInfo, header, f"{path}: header")
+    info = from_json(SnapshotInfo, header, f"{path}: header")
+    try:
+        info.architecture.validate()
+    except UserError as error:
+        raise CorruptFileError(f"{path}: header: architecture: {error}") from error
+    return info
 
 
 def read_snapshot(path: Path) -> tuple[Generator, SnapshotInfo]:

@@ -7,7 +7,8 @@ family is known in PyTorch: 32 px has constant widths (256 in G, 128 in D are cu
 from __future__ import annotations
 
 from biggan.foundation.errors import UserError
-from biggan.models.architecture import Architecture, Family, SpectralNorm
+from biggan.models.architecture import Architecture, SpectralNorm
+from biggan.models.family import Family
 
 _GENERATOR = {
     1: (1, 1),

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from biggan.foundation.errors import UserError
 from biggan.layers.normalization import AffineNorm, BatchNorm, ConditionalNorm
 from biggan.layers.spectral_norm import spectrally_normalized
-from biggan.models.architecture import FAMILIES as REGISTERED
 from biggan.models.architecture import Architecture, SpectralNorm, architecture
 from biggan.models.contract import build, build_generator, build_on_meta, count_parameters
+from biggan.models.family import FAMILIES as REGISTERED
 from biggan.models.sizes import bottom_grid, nearest_sizes, parse_resolution
 from tests.conftest import FAMILIES, tiny
 
