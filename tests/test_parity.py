@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from biggan.convert.biggan_pytorch import DEFAULTS, facts_from_options, import_states
-from biggan.convert.facts import Facts, read_options
+from biggan.convert.facts import Facts
+from biggan.convert.stored_options import read_options
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.models.contract import build, build_on_meta
 from tests.conftest import DATA

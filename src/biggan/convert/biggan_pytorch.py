@@ -65,16 +65,31 @@ def facts_from_options(options: Mapping[str, Any]) -> Facts:
     style = str(options.get("norm_style", "bn"))
     if style not in _NORMALIZATIONS:
         raise UserError(f"norm_style '{style}' does not work in BigGAN-PyTorch; it is one of bn, in, nonorm")
+    bottom = _count(options, "bottom_width")
     return Facts(
-        norm_eps=options.get("BN_eps"),
-        generator_spectral_eps=options.get("SN_eps"),
-        discriminator_spectral_eps=options.get("SN_eps"),
-        generator_power_iterations=options.get("num_G_SV_itrs"),
-        discriminator_power_iterations=options.get("num_D_SV_itrs"),
+        norm_eps=_eps(options, "BN_eps"),
+        generator_spectral_eps=_eps(options, "SN_eps"),
+        discriminator_spectral_eps=_eps(options, "SN_eps"),
+        generator_power_iterations=_count(options, "num_G_SV_itrs"),
+        discriminator_power_iterations=_count(options, "num_D_SV_itrs"),
         normalization=_NORMALIZATIONS[style] if "norm_style" in options else None,
         activation="relu" if "G_nl" in options or "D_nl" in options else None,
-        bottom=(options["bottom_width"],) * 2 if "bottom_width" in options else None,
+        bottom=None if bottom is None else (bottom, bottom),
     )
+
+
+def _eps(options: Mapping[str, Any], name: str) -> float | None:
+    value = options.get(name)
+    if value is None or (type(value) in (int, float) and 0 <= value < 1):
+        return value
+    raise UserError(f"option {name} is {value!a:.40}; a number from 0 to 1 is expected")
+
+
+def _count(options: Mapping[str, Any], name: str) -> int | None:
+    value = options.get(name)
+    if value is None or (type(value) is int and 1 <= value <= 64):
+        return value
+    raise UserError(f"option {name} is {value!a:.40}; a whole number from 1 to 64 is expected")
 
 
 def import_states(

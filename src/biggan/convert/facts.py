@@ -1,14 +1,10 @@
-"""What keys and shapes cannot tell about foreign weights, and how it is learnt from stored options."""
+"""What keys and shapes cannot tell about foreign weights."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from biggan.foundation.errors import CorruptFileError, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,44 +61,3 @@ def _show(value: Any) -> str:
         mantissa, _, exponent = f"{value:.0e}".partition("e")
         return f"{mantissa}e{int(exponent)}" if float(f"{value:.0e}") == value else str(value)
     return str(value)
-
-
-def read_options(path: Path) -> dict[str, Any]:
-    """Return the options stored in a pickled training state, plain values only; no code is run.
-
-    The reference's ``state_dict.pth`` holds activation modules and NumPy numbers beside numbers and strings. Those
-    few harmless types are allowed by name; a file that asks for anything else is refused. Only values of plain type
-    are returned, the activations as their class name and whether they work in place.
-
-    Raises:
-        UserError: the file asks for a type that is not allowed, or holds no options.
-    """
-    import numpy as np
-    import torch
-    from torch import nn
-
-    scalar = np.float64(0).__reduce__()[0]  # the function by which NumPy numbers are restored; its home has moved
-    allowed: list[Any] = [nn.ReLU, np.dtype, np.ndarray]
-    allowed += [(scalar, f"numpy.{home}.multiarray.scalar") for home in ("core", "_core")]
-    allowed += [getattr(np.dtypes, f"{kind}DType") for kind in ("Float64", "Float32", "Int64", "Int32")]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    except Exception as error:
-        raise CorruptFileError(f"{path} is damaged or asks for types that are not opened here: {error}") from error
-    options = stored.get("config", stored) if isinstance(stored, Mapping) else None
-    if not isinstance(options, Mapping):
-        raise UserError(f"{path} holds no options")
-    return {str(name): plain for name, value in options.items() if (plain := _plain(value)) is not None}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool | int | float | str):
-        return value
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return value.item()
-    if type(value).__name__ == "ReLU":
-        return "inplace_relu" if value.inplace else "relu"
-    return None

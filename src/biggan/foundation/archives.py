@@ -39,11 +39,11 @@ def read_exactly(file: IO[bytes], length: int, where: str) -> bytearray:
 
 
 @contextlib.contextmanager
-def open_zip(path: Path, where: str, *, most_members: int, most: int) -> Iterator[zipfile.ZipFile]:
+def open_zip(place: Path | IO[bytes], where: str, *, most_members: int, most: int) -> Iterator[zipfile.ZipFile]:
     """Open a zip archive whose index is of reasonable size and whose members fit into it.
 
     Args:
-        path: the file.
+        place: the file, or its content, which is left open.
         where: how to call it in messages.
         most_members: how many members it may have.
         most: bytes of all members together, unpacked.
@@ -52,8 +52,9 @@ def open_zip(path: Path, where: str, *, most_members: int, most: int) -> Iterato
         CorruptFileError: no whole zip archive; members overlap, or are larger than anything they can be packed from.
         UserError: more members or bytes than may be.
     """
-    with path.open("rb") as file, contextlib.ExitStack() as stack:
-        size = os.fstat(file.fileno()).st_size
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(place.open("rb")) if isinstance(place, Path) else place
+        size = file.seek(0, os.SEEK_END)
         entries, index = _index_of(file, size, where)
         if entries > most_members or index > most_members * _USUAL_ENTRY + _LONGEST_ENTRY:
             raise UserError(f"{where}: an archive of {entries:,} members; {most_members:,} at most are read")

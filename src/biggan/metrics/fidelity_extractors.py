@@ -1,9 +1,13 @@
-"""The networks of torch-fidelity (the extra ``metrics``): its TF-ported Inception, DINOv2, CLIP, VGG16."""
+"""The networks of torch-fidelity (the extra ``metrics``): its TF-ported Inception, DINOv2, CLIP, VGG16.
+
+torch-fidelity builds them; the weights are read here, because it opens files in a way that runs what is in them.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import io
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,15 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from biggan.foundation.downloads import download
-from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import digest
+from biggan.foundation.errors import UserError
 from biggan.foundation.images import three_channels
-from biggan.foundation.tensor_files import looks_like
 from biggan.metrics.features import ExtractorOptions, Features
+from biggan.metrics.weights import Weights, read_weights, require_shapes
 
-_INCEPTION_URL = (
-    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
-)
+_CLIP_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 _SIDE = 299
 
 
@@ -31,19 +32,38 @@ class _Fidelity:
     rows_name: str
     logits_name: str | None = None
     resize: str
+    url: str | None
+    """Where the weights are published; None where only torch-fidelity can fetch them."""
+    published: str | None = None
+    """Their SHA-256, where they are a TorchScript archive."""
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {}
+    """Of tensors that tell this network from others, and decide how large it is built."""
     takes_floats = False
 
     def __init__(self, options: ExtractorOptions) -> None:
         weights = self._weights(options)
-        self.weights_hash = digest(weights) if weights else f"torch-fidelity's download of {self.theirs}"
+        self.weights_hash = weights.sha256 if weights else f"torch-fidelity's download of {self.theirs}"
         names = [self.rows_name, *([self.logits_name] if self.logits_name else [])]
-        self.network = _build(self.theirs, names, weights).to(options.device)
+        self.network = self._network(names, weights).to(options.device).eval().requires_grad_(False)
         self.device = options.device
         self.protocol = f"{self.name}-{self.resize}-uint8"
         self.key = f"{self.protocol}-{self.weights_hash}"
 
-    def _weights(self, options: ExtractorOptions) -> Path | None:
-        return None if options.weights is None else checked_weights(options.weights)
+    def _weights(self, options: ExtractorOptions) -> Weights | None:
+        assert self.url is not None
+        path = options.weights or download(self.url, sha256=self.published, most=2**30)
+        weights = read_weights(path, published=self.published)
+        require_shapes(weights, self.shapes, self.name)
+        return weights
+
+    def _network(self, names: list[str], weights: Weights | None) -> Any:
+        """Build the network; torch-fidelity takes its weights from a file, which here is memory that we wrote."""
+        content = None
+        if weights is not None:
+            content = io.BytesIO()
+            torch.save(weights.tensors, content)
+            content.seek(0)
+        return _built(self.theirs, weights, lambda kind: kind(self.theirs, names, content, verbose=False))
 
     def __call__(self, images: Tensor) -> Features:
         """Return features of images uint8 [B, C, H, W]."""
@@ -61,12 +81,8 @@ class Inception(_Fidelity):
     name, theirs = "inception", "inception-v3-compat"
     rows_name, logits_name = "2048", "logits_unbiased"
     resize = "bilinear299"
-
-    def _weights(self, options: ExtractorOptions) -> Path | None:
-        if options.weights is not None:
-            return checked_weights(options.weights)
-        # Not by torch-fidelity itself, which neither verifies what came nor opens it as plain tensors.
-        return checked_weights(download(_INCEPTION_URL))
+    url = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+    shapes: ClassVar = {"Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3), "fc.weight": (1008, 2048)}
 
 
 class InceptionPillowBicubic(Inception):
@@ -84,11 +100,12 @@ class InceptionPillowBicubic(Inception):
 
 
 class DinoV2(_Fidelity):
-    """DINOv2 ViT-L/14 (Oquab et al. 2023), as for FD-DINOv2 (Stein et al. 2023); fetched by torch.hub."""
+    """DINOv2 ViT-L/14 (Oquab et al. 2023), as for FD-DINOv2 (Stein et al. 2023); torch.hub fetches its code as well."""
 
     name, theirs, rows_name, resize = "dinov2", "dinov2-vit-l-14", "dinov2", "bilinear224"
+    url = None
 
-    def _weights(self, options: ExtractorOptions) -> Path | None:
+    def _weights(self, options: ExtractorOptions) -> Weights | None:
         if options.weights is not None:
             raise UserError("--features.weights: torch-fidelity fetches DINOv2 itself and takes no file; leave it out")
         return None
@@ -98,69 +115,59 @@ class Clip(_Fidelity):
     """CLIP ViT-B/32 (Radford et al. 2021)."""
 
     name, theirs, rows_name, resize = "clip", "clip-vit-b-32", "clip", "bilinear224"
+    url = f"https://openaipublic.azureedge.net/clip/models/{_CLIP_SHA256}/ViT-B-32.pt"
+    published = _CLIP_SHA256
+    shapes: ClassVar = {
+        "visual.conv1.weight": (768, 3, 32, 32),
+        "visual.class_embedding": (768,),
+        "visual.positional_embedding": (50, 768),
+        "visual.proj": (768, 512),
+        "text_projection": (512, 512),
+        **{f"visual.transformer.resblocks.{layer}.attn.in_proj_weight": (3 * 768, 768) for layer in range(12)},
+    }
 
-    def _weights(self, options: ExtractorOptions) -> Path | None:
-        # A TorchScript archive, which torch.jit reads without running pickled code.
-        if options.weights is not None and not options.weights.is_file():
-            raise UserError(f"--features.weights {options.weights}: there is no such file")
-        return options.weights
+    def _network(self, names: list[str], weights: Weights | None) -> Any:
+        """Build the network around tensors: torch-fidelity itself would run the archive that they came in."""
+        assert weights is not None
+        tensors = weights.tensors
+
+        def build(kind: Any) -> Any:
+            from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+            from torch_fidelity.feature_extractor_clip import build_model
+
+            class Restored(kind):  # type: ignore[misc]  # a base that is known only when the extra is installed
+                def __init__(self) -> None:
+                    FeatureExtractorBase.__init__(self, Clip.theirs, names)
+                    self.feature_extractor_internal_dtype = torch.float32
+                    self.model = build_model(dict(tensors), torch.float32)
+                    self.resolution = self.model.visual.input_resolution
+
+            return Restored()
+
+        return _built(self.theirs, weights, build)
 
 
 class Vgg16(_Fidelity):
     """VGG16 (Simonyan and Zisserman 2014), the features of precision and recall (Kynkäänniemi et al. 2019)."""
 
     name, theirs, rows_name, resize = "vgg16", "vgg16", "fc2_relu", "bilinear224"
+    url = "https://download.pytorch.org/models/vgg16-397923af.pth"
+    shapes: ClassVar = {"features.0.weight": (64, 3, 3, 3), "classifier.6.weight": (1000, 4096)}
 
 
-def checked_weights(path: Path) -> Path:
-    """Return ``path`` if it holds a set of tensors and nothing else, and agrees with the hash in its name.
-
-    Raises:
-        UserError: no such file, a web page or anything else, or another hash than its name says.
-    """
-    if not path.is_file():
-        raise UserError(f"--features.weights {path}: there is no such file")
-    stem, _, announced = path.stem.rpartition("-")
-    is_hash = bool(stem) and len(announced) == 8 and all(c in "0123456789abcdef" for c in announced)
-    if is_hash and not digest(path).startswith(announced):
-        raise CorruptFileError(
-            f"--features.weights {path}: its SHA-256 begins with {digest(path)[:8]}, not with {announced} as its name "
-            "says; fetch it again"
-        )
-    read_tensors_only(path)
-    return path
-
-
-def read_tensors_only(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a PyTorch file that holds nothing else.
-
-    Raises:
-        CorruptFileError: it holds something else, or is no such file.
-    """
+def _built(name: str, weights: Weights | None, build: Callable[[Any], Any]) -> Any:
+    """Return what ``build`` makes of torch-fidelity's class ``name``."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a foreign file raises depends on what it is
-        raise CorruptFileError(
-            f"--features.weights {path}: not a PyTorch file of tensors and nothing else{looks_like(path)}"
-        ) from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise CorruptFileError(f"--features.weights {path}: not a set of named tensors")
-    return found
-
-
-def _build(name: str, outputs: list[str], weights: Path | None) -> Any:
-    try:
-        from torch_fidelity.utils import create_feature_extractor
+        from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
     except ImportError as error:
         raise UserError(
             "these features come from torch-fidelity: pip install 'biggan-torch[metrics]', or use --features classifier"
         ) from error
-    path = None if weights is None else str(weights)
     try:
-        return create_feature_extractor(name, outputs, cuda=False, feature_extractor_weights_path=path, verbose=False)
-    except Exception as error:
+        return build(FEATURE_EXTRACTORS_REGISTRY[name])
+    except Exception as error:  # whatever a foreign library makes of weights that do not fit, or of a missing network
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        what = f"--features.weights {path}: does not fit" if path else "could not be fetched"
+        what = f"{weights.where}: does not fit" if weights else "could not be fetched"
         raise UserError(
             f"{name}: {what} ({reason}). Give the right file with --features.weights, or use --features classifier, "
             "which needs none."

@@ -7,11 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from biggan.foundation.downloads import download
-from biggan.foundation.errors import CorruptFileError
-from biggan.foundation.files import digest
 from biggan.foundation.images import three_channels
 from biggan.metrics.features import ExtractorOptions, Features
-from biggan.metrics.fidelity_extractors import checked_weights, read_tensors_only
+from biggan.metrics.weights import load_into, read_weights
 
 _URL = "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth"
 _SIDE = 299
@@ -26,17 +24,12 @@ class TorchvisionInception:
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import inception_v3
 
-        path = checked_weights(options.weights or download(_URL))
+        weights = read_weights(options.weights or download(_URL, most=2**30))
         self.network = inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
-        try:
-            self.network.load_state_dict(read_tensors_only(path))
-        except RuntimeError as error:
-            raise CorruptFileError(
-                f"--features.weights {path}: not the weights of torchvision's Inception ({str(error).splitlines()[0]})"
-            ) from error
+        load_into(self.network, weights, "torchvision's Inception")
         self.network.eval().requires_grad_(False).to(options.device)
         self.device = options.device
-        self.weights_hash = digest(path)
+        self.weights_hash = weights.sha256
         self.protocol = "torchvisioninception-bilinearaligned299-float"
         self.key = f"{self.protocol}-{self.weights_hash}"
         self._mean = torch.tensor([0.485, 0.456, 0.406], device=options.device).view(1, 3, 1, 1)

@@ -80,7 +80,7 @@ class CifarKind(SourceKind):
         name, split = _split(path)
         if name in _EDITIONS:
             edition = _EDITIONS[name]
-            place = download(f"{SITE}/{edition.archive}", md5=edition.md5)
+            place = download(f"{SITE}/{edition.archive}", md5=edition.md5, most=2**28)
         else:
             place, found = Path(name), _edition_of(Path(name))
             assert found is not None

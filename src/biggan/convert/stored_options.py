@@ -1,0 +1,54 @@
+"""The options that BigGAN-PyTorch stores with a training state, read without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.torch_files import CLASS, read_torch_file
+
+_LARGEST = 2**30
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Return the options stored in a pickled training state, plain values only; no code is run.
+
+    The reference's ``state_dict.pth`` holds activation modules and NumPy numbers beside numbers and strings. Those
+    few harmless types are known by name; a file that asks for anything else is refused. Only values of plain type
+    are returned, the activations as their class name and whether they work in place.
+
+    Raises:
+        UserError: no such file, or it holds no options.
+        CorruptFileError: damaged, or it asks for a type that is not known.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if len(data) > _LARGEST:
+        raise UserError(f"{path}: larger than any file of options; give state_dict.pth, not the weights")
+    try:
+        stored = read_torch_file(data, str(path)).value
+    except UserError as error:
+        raise CorruptFileError(f"{path} is damaged or asks for types that are not opened here: {error}") from error
+    options = stored.get("config", stored) if isinstance(stored, Mapping) else None
+    if not isinstance(options, Mapping):
+        raise UserError(f"{path} holds no options")
+    return {str(name): plain for name, value in options.items() if (plain := _plain(value)) is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return value.item()
+    if isinstance(value, Mapping) and CLASS in value:
+        return "inplace_relu" if value.get("inplace") is True else "relu"
+    return None
