@@ -10,6 +10,8 @@ import tyro
 
 from biggan.cli.evaluate import main as evaluate
 from biggan.cli.train import parse
+from biggan.foundation.files import refuse_link, write_picture
+from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +38,18 @@ def main(words: list[str]) -> int:
     from biggan.sampling.sheets import class_sheets
     from biggan.training.setup import train
 
+    run = Path(options.run_dir)
+    pictures = {name: run / f"{name}.png" for name in ("class_sheet", "grid")}
+    pictures |= {name: run / f"{name}.gif" for name in ("interpolation", "training")}
+    for path in pictures.values():
+        refuse_link(path)
     outcome = train(config, "digits")
     if outcome.signal:
         return 128 + outcome.signal
-    run = Path(options.run_dir)
     sampler = load(run, "cpu")
-    pictures = {name: run / f"{name}.png" for name in ("class_sheet", "grid")}
-    pictures |= {name: run / f"{name}.gif" for name in ("interpolation", "training")}
     page = next(class_sheets(sampler.generator, sampler.class_names, 12))
-    enlarge(page, 640).save(pictures["class_sheet"])
-    enlarge(sheet(sampler.sample(seeds=range(100)), 10), 480).save(pictures["grid"])
+    write_picture(pictures["class_sheet"], enlarge(page, 640))
+    write_picture(pictures["grid"], enlarge(sheet(sampler.sample(seeds=range(100)), 10), 480))
     import torch
 
     z = latents(range(10), sampler.info.architecture.z_size)
@@ -55,11 +59,11 @@ def main(words: list[str]) -> int:
     write_gif(pictures["interpolation"], (enlarge(to_picture(frame), 256) for frame in frames), 60)
     training_film(run, pictures["training"])
     verdict = DigitsJudge().judge(sampler.generator)
-    print("\npictures:")
+    say("\npictures:")
     for name, path in pictures.items():
-        print(f"  {name.replace('_', ' '):14} {path}")
-    print(f"\njudge: {verdict}")
-    print(f"bar: 97 % and 0.75: {'passed' if verdict.passed else 'NOT reached'}")
-    print("\nevaluation against the real digits, by features of a classifier of their own:")
+        say(f"  {name.replace('_', ' '):14} {path}")
+    say(f"\njudge: {verdict}")
+    say(f"bar: 97 % and 0.75: {'passed' if verdict.passed else 'NOT reached'}")
+    say("\nevaluation against the real digits, by features of a classifier of their own:")
     evaluate([options.run_dir, "--count", "2000", "--device", "cpu"])
     return 0 if verdict.passed else 1

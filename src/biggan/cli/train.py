@@ -9,6 +9,7 @@ import tyro
 
 from biggan.foundation import launch
 from biggan.foundation.errors import UserError
+from biggan.foundation.terminal import say
 from biggan.presets.registry import PRESETS, get_preset
 from biggan.training.configuration import TrainingConfig
 from biggan.training.run_directory import RunDirectory
@@ -17,7 +18,7 @@ from biggan.training.run_directory import RunDirectory
 def main(words: list[str]) -> int:
     """Train, or print what would be trained."""
     if not words or words[0] in ("-h", "--help"):
-        print(_overview())
+        say(_overview())
         if words:
             tyro.cli(TrainingConfig, args=["--help"], prog="biggan train PRESET")
         return 2
@@ -48,7 +49,8 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
             # A check is asked for once, not for ever, unless what it found was left out: then it must be again.
             data = stored.config.data
             data = dataclasses.replace(data, check=data.check and data.skip_corrupt)
-            base = dataclasses.replace(stored.config, dry_run=False, data=data)
+            # Code is never taken from a run directory: a step of one's own must be given again.
+            base = dataclasses.replace(stored.config, dry_run=False, data=data, step=None)
     config = tyro.cli(
         TrainingConfig, default=base, args=words, prog=f"biggan train {name}", description=preset.description
     )
@@ -68,24 +70,27 @@ def _run_dir(words: list[str]) -> str | None:
 def _dry_run(config: TrainingConfig) -> int:
     from biggan.data.opening import open_source
     from biggan.data.order.epochs import make_order
-    from biggan.training.continuing import refuse_another_run
-    from biggan.training.resolving import resolve, summary
-    from biggan.training.setup import check_names
+    from biggan.training.continuing import refuse_another_run, refuse_forgotten_step
+    from biggan.training.own_step import load_own_step
+    from biggan.training.resolving import check_names, resolve, summary
 
-    check_names(config)
-
+    stored = RunDirectory(Path(str(config.run_dir))).stored_run()
+    refuse_forgotten_step(stored, config)
+    check_names(config, None)
+    if config.step:
+        load_own_step(config.step)
     source = open_source(config.data, config.resolution or config.model.resolution) if config.data.path else None
+    check_names(config, source)
     ranks = launch.announced_world_size()
     resolved = resolve(config, source, ranks)
-    stored = RunDirectory(Path(str(config.run_dir))).stored_run()
     if stored is not None:
         refuse_another_run(stored.config, dataclasses.replace(resolved, run_dir=stored.config.run_dir))
     if source is not None:
         make_order(source, config.data, config.seed)
     if launch.announced_rank() == 0:
-        print(summary(resolved, ranks))
+        say(summary(resolved, ranks))
         if source is None:
-            print("data: none given; classes and channels are the preset's")
+            say("data: none given; classes and channels are the preset's")
     return 0
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.records import DIGITS, Count, Name, read_bounded
+from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
+from biggan.foundation.records import Count, Name, read_bounded
 from biggan.foundation.tensor_files import read_header, read_tensors, write_tensors
 from biggan.models.architecture import MOST_CLASSES, Architecture
 from biggan.models.contract import Generator, build_generator
@@ -25,8 +26,6 @@ from biggan.models.norm_records import StandingStatistics, TruncationBank
 
 FORMAT = 1
 SUFFIX = ".safetensors"
-SNAPSHOTS = "snapshots"
-CHECKPOINTS = "checkpoints"
 IN_CHECKPOINT = "snapshot.safetensors"
 LAST = "LAST"
 _BANK = "bank/"
@@ -147,18 +146,14 @@ def find_snapshot(path: Path) -> Path:
         raise UserError(f"{path} does not exist")
     if (path / IN_CHECKPOINT).is_file():
         return path / IN_CHECKPOINT
-    candidates = {_number(file.stem): file for file in (path / SNAPSHOTS).glob(f"*{SUFFIX}")}
+    candidates = {clock_of(file.stem): file for file in (path / SNAPSHOTS).glob(f"*{SUFFIX}")}
     last = path / CHECKPOINTS / LAST
     if last.is_file():
         name = read_bounded(last, 100).decode("ascii", "replace").strip()
-        number = _number(name)
+        number = clock_of(name)
         if number not in candidates and (path / CHECKPOINTS / str(number) / IN_CHECKPOINT).is_file():
             candidates[number] = path / CHECKPOINTS / str(number) / IN_CHECKPOINT
-    candidates.pop(-1, None)
-    if not candidates:
+    numbered = {number: file for number, file in candidates.items() if number is not None}
+    if not numbered:
         raise UserError(f"{path} is neither a run with a snapshot or checkpoint, nor a checkpoint, nor a snapshot")
-    return candidates[max(candidates)]
-
-
-def _number(name: str) -> int:
-    return int(name) if name.isascii() and name.isdecimal() and len(name) <= DIGITS else -1
+    return numbered[max(numbered)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from biggan.foundation.errors import UserError
+from biggan.foundation.names import clock_of
 from biggan.sampling.pictures import enlarge, write_gif
 
 FIXED = "fixed.png"
@@ -20,7 +21,8 @@ def training_film(run_dir: Path, path: Path, smallest: int = 200) -> int:
     Raises:
         UserError: the run has drawn none yet.
     """
-    found = {int(folder.name): folder / FIXED for folder in (run_dir / SAMPLES).glob("*") if folder.name.isdigit()}
+    folders = {clock_of(folder.name): folder for folder in (run_dir / SAMPLES).glob("*")}
+    found = {images: folder / FIXED for images, folder in folders.items() if images is not None}
     frames = [_captioned(found[images], images, smallest) for images in sorted(found) if found[images].is_file()]
     if not frames:
         raise UserError(f"{run_dir / SAMPLES}: no sheets to make a film of yet")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
 from biggan.data.contract import ImageSource
+from biggan.data.opening import open_source
 from biggan.data.order.epochs import class_frequencies, make_order, real_frequencies
 from biggan.data.order.loader import default_workers, make_loader
 from biggan.data.order.transforms import Transforms
@@ -16,8 +19,17 @@ from biggan.models.contract import build
 from biggan.training.configuration import TrainingConfig
 from biggan.training.draws import FakeDraws, Share, StepDraws
 from biggan.training.ema import MovingAverage
+from biggan.training.engine import Engine
+from biggan.training.hooks.agenda import Agenda
+from biggan.training.hooks.evaluation import Evaluation
+from biggan.training.hooks.intervals import AtIntervals
+from biggan.training.hooks.judging import Judging
+from biggan.training.hooks.samples import Samples
+from biggan.training.hooks.saving import Checkpoints, Snapshots
+from biggan.training.hooks.statistics import Statistics
 from biggan.training.optimizers import make_adam
 from biggan.training.own_step import OwnStep
+from biggan.training.planning import BatchPlan
 from biggan.training.state import TrainState
 
 
@@ -83,4 +95,41 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
         discriminator_steps=config.discriminator_steps,
         device=device,
         transforms=Transforms(config.data, config.model.resolution, config.seed),
+    )
+
+
+def make_engine(config: TrainingConfig, plans: dict[str, BatchPlan], device: torch.device) -> Engine:
+    """Return how updates are carried out."""
+    return Engine(
+        device=device,
+        accumulation={name: part.accumulation for name, part in plans.items()},
+        regularizers=make_regularizers(config),
+        narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
+    )
+
+
+def make_agenda(config: TrainingConfig, saved_at: int | None) -> Agenda:
+    """Return what happens between iterations; ``saved_at`` is the clock of the checkpoint that was loaded."""
+    log = config.log
+    views: dict[str, AtIntervals] = {
+        "samples": Samples(
+            log.samples_every, columns=log.sheet_columns, rows=log.interpolation_rows, chunk=log.sample_batch
+        ),
+        "snapshot": Snapshots(config.checkpoint.snapshot_every),
+    }
+    scoring = []
+    if log.judge != "none":
+        views["judge"] = Judging(log.samples_every, log.judge)
+        scoring.append("judge")
+    if config.evaluation.every is not None:
+        data = dataclasses.replace(config.data, random_crop=False, skip_corrupt=True)
+        views["evaluation"] = Evaluation(
+            config.evaluation, lambda: open_source(data, config.model.resolution), data.handling
+        )
+        scoring.append("evaluation")
+    return Agenda(
+        statistics=Statistics(log.every, tensorboard=log.tensorboard),
+        checkpoints=Checkpoints(config.checkpoint.every, saved_at=saved_at),
+        views=views,
+        scoring=frozenset(scoring),
     )

@@ -4,93 +4,133 @@ A checkpoint is a directory ``checkpoints/<images>``: ``state.safetensors`` (net
 ``snapshot.safetensors`` (the public generator, which holds the moving average) and ``state.json`` (clock,
 configuration, digests of the two). It is written under another name, synced, renamed; then the pointer ``LAST``
 moves; then old ones go. A kill at any moment leaves either the old pointer with its checkpoint or the new one with
-its.
+its. What is found out about its weights later (values by which the best are kept, what has been done at its clock) is
+noted by replacing ``state.json`` as a whole.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import (
     digest,
+    full_disk_is_an_error,
     remove_unfinished,
+    require_space,
     sync_directory,
     write_atomically,
-    write_json,
 )
-from biggan.foundation.records import read_plain
+from biggan.foundation.names import CHECKPOINTS, clock_of
+from biggan.foundation.records import read_bounded
 from biggan.foundation.tensor_files import read_tensors, write_tensors
-from biggan.models.snapshot import CHECKPOINTS, IN_CHECKPOINT, LAST, SnapshotInfo, write_snapshot
+from biggan.foundation.terminal import say
+from biggan.models.snapshot import IN_CHECKPOINT, LAST, SnapshotInfo, write_snapshot
+from biggan.training.checkpoint_record import CheckpointRecord, read_checkpoint_record, write_checkpoint_record
 from biggan.training.configuration import CheckpointConfig
 from biggan.training.state import TrainState
 
-FORMAT = 1
 STATE_TENSORS = "state.safetensors"
 STATE_JSON = "state.json"
 _WRITING, _LEAVING, _DAMAGED = ".writing-", ".leaving-", ".damaged"
+_MOST_IN_LAST = 64
+_BESIDE_TENSORS = 2**20
+"""Bytes that headers and records take at most, in the estimate of what a checkpoint needs."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """A complete checkpoint on disk."""
 
     path: Path
-    meta: dict[str, Any]
+    record: CheckpointRecord
 
     @property
     def images_seen(self) -> int:
         """The clock."""
-        return int(self.meta["images_seen"])
+        return self.record.images_seen
 
 
 class CheckpointStore:
     """The checkpoints of one run directory."""
 
-    def __init__(self, run_dir: Path, config: CheckpointConfig, log: Callable[[str], None] = print) -> None:
+    def __init__(self, run_dir: Path, config: CheckpointConfig, tell: Callable[[str], None] = say) -> None:
         self.root = run_dir / CHECKPOINTS
-        self.config, self.log = config, log
+        self.config, self.tell = config, tell
         self._damaged: list[int] = []
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def save(self, state: TrainState, info: SnapshotInfo, configuration: dict[str, Any]) -> Path:
-        """Write a checkpoint of ``state``, move ``LAST`` to it, and remove what need not be kept."""
-        self.root.mkdir(parents=True, exist_ok=True)
+    def save(
+        self,
+        state: TrainState,
+        info: SnapshotInfo,
+        configuration: dict[str, Any],
+        pending: tuple[str, ...] = (),
+    ) -> Path:
+        """Write a checkpoint of ``state``, move ``LAST`` to it, and remove what need not be kept.
+
+        Args:
+            state: all of it.
+            info: describes the snapshot inside.
+            configuration: of the run, for the record.
+            pending: what is still to be done at this clock.
+
+        Raises:
+            NoSpaceError: the disk is full; what was there before is as it was.
+        """
+        tensors = {name: tensor for name, tensor in state.tensors().items() if not name.startswith("ema/")}
+        generator = state.average.network or state.generator
+        needed = sum(t.numel() * t.element_size() for t in (*tensors.values(), *generator.state_dict().values()))
+        require_space(self.root, needed + _BESIDE_TENSORS, f"a checkpoint at {state.images_seen:,} images")
         final = self.root / str(state.images_seen)
         temporary = self.root / f"{_WRITING}{state.images_seen}-{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        tensors = {name: tensor for name, tensor in state.tensors().items() if not name.startswith("ema/")}
-        write_tensors(temporary / STATE_TENSORS, tensors)
-        write_snapshot(temporary / IN_CHECKPOINT, state.average.network or state.generator, info)
-        meta = {
-            "format": FORMAT,
-            "images_seen": state.images_seen,
-            "iterations": state.iterations,
-            "best": [list(entry) for entry in state.best],
-            "weights": info.weights,
-            "configuration": configuration,
-            "digests": {name: digest(temporary / name) for name in (STATE_TENSORS, IN_CHECKPOINT)},
-        }
-        write_json(temporary / STATE_JSON, {**meta, "self": _self_digest(meta)})
-        sync_directory(temporary)
-        if final.exists():  # an unpublished or damaged one of the same clock
-            self._remove(final)
-        temporary.replace(final)
-        sync_directory(self.root)
-        write_atomically(self.root / LAST, f"{final.name}\n")
-        self._rotate(state)
+        with full_disk_is_an_error(final):
+            self.root.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+            try:
+                temporary.mkdir()
+                write_tensors(temporary / STATE_TENSORS, tensors)
+                write_snapshot(temporary / IN_CHECKPOINT, generator, info)
+                record = CheckpointRecord(
+                    images_seen=state.images_seen,
+                    iterations=state.iterations,
+                    best=tuple(state.best),
+                    weights=info.weights,
+                    configuration=configuration,
+                    pending=pending,
+                    digests={name: digest(temporary / name) for name in (STATE_TENSORS, IN_CHECKPOINT)},
+                )
+                write_checkpoint_record(temporary / STATE_JSON, record)
+                sync_directory(temporary)
+                if final.exists():  # an unpublished or damaged one of the same clock
+                    self._remove(final)
+                temporary.replace(final)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            sync_directory(self.root)
+            write_atomically(self.root / LAST, f"{final.name}\n")
+        self.rotate(state)
         return final
 
-    def _rotate(self, state: TrainState) -> None:
+    def note(self, state: TrainState, pending: tuple[str, ...]) -> None:
+        """Write into the checkpoint of this clock what became known after it was saved, and keep the best.
+
+        Does nothing if this clock has none.
+        """
+        path = self.root / str(state.images_seen) / STATE_JSON
+        if not path.is_file():
+            return
+        record = read_checkpoint_record(path)
+        write_checkpoint_record(path, dataclasses.replace(record, best=tuple(state.best), pending=pending))
+        self.rotate(state)
+
+    def rotate(self, state: TrainState) -> None:
         """Remove all but the last, the best, and the first of each long interval; later clocks are another story."""
         numbers = sorted(number for number in self.numbers() if number <= state.images_seen)
         keep = set(numbers[-self.config.keep_last :])
@@ -117,6 +157,7 @@ class CheckpointStore:
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written or half-removed, here and in the rest of the run."""
+        self.root.mkdir(parents=True, exist_ok=True)
         for path in self.root.glob(".*"):
             if path.is_dir() and path.name.startswith((_WRITING, _LEAVING)):
                 shutil.rmtree(path, ignore_errors=True)
@@ -130,15 +171,19 @@ class CheckpointStore:
 
     def numbers(self) -> list[int]:
         """Return the clocks of the checkpoints, in any state, in no order."""
-        return [int(path.name) for path in self.root.glob("*") if path.is_dir() and path.name.isdigit()]
+        found = (clock_of(path.name) for path in self.root.glob("*") if path.is_dir())
+        return [number for number in found if number is not None]
 
     def last(self) -> int | None:
         """Return the clock that ``LAST`` points to, or the newest there is where it is lost."""
-        pointer = self.root / LAST
-        text = pointer.read_text().strip() if pointer.is_file() else ""
-        numbers = self.numbers()
-        if text.isdigit() and int(text) in numbers:
-            return int(text)
+        pointer, numbers = self.root / LAST, self.numbers()
+        if pointer.is_file():
+            try:
+                number = clock_of(read_bounded(pointer, _MOST_IN_LAST).decode("ascii", "replace").strip())
+            except CorruptFileError:
+                number = None
+            if number in numbers:
+                return number
         return max(numbers, default=None)
 
     def newest(self) -> Checkpoint | None:
@@ -150,12 +195,13 @@ class CheckpointStore:
         last = self.last()
         if last is None:
             return None
+        self._damaged.clear()
         candidates = sorted((number for number in self.numbers() if number <= last), reverse=True)
         for number in candidates:
             try:
                 return read_checkpoint(self.root / str(number))
             except UserError as error:
-                self.log(f"checkpoint {number} is damaged and not used: {error}")
+                self.tell(f"checkpoint {number} is damaged and not used: {error}")
                 self._damaged.append(number)
         raise UserError(
             f"{self.root}: all {len(candidates)} checkpoints are damaged (see above); nothing was removed. "
@@ -169,23 +215,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         UserError: incomplete or damaged.
     """
-    if not (path / STATE_JSON).is_file():
-        raise CorruptFileError(f"{path / STATE_JSON} is missing")
-    meta = read_plain(path / STATE_JSON)
-    if not isinstance(meta, dict) or meta.pop("self", None) != _self_digest(meta):
-        raise CorruptFileError(f"{path / STATE_JSON} was changed or damaged")
-    if meta["format"] != FORMAT:
-        raise UserError(f"{path} is of checkpoint format {meta['format']}, this version reads {FORMAT}")
-    for name, expected in meta["digests"].items():
+    record = read_checkpoint_record(path / STATE_JSON)
+    if clock_of(path.name) not in (None, record.images_seen):
+        raise CorruptFileError(f"{path / STATE_JSON} belongs to a checkpoint at {record.images_seen} images")
+    for name in (STATE_TENSORS, IN_CHECKPOINT):
         if not (path / name).is_file():
             raise CorruptFileError(f"{path / name} is missing")
-        if digest(path / name) != expected:
+        if digest(path / name) != record.digests.get(name):
             raise CorruptFileError(f"{path / name} is damaged (its digest differs)")
-    return Checkpoint(path, meta)
+    return Checkpoint(path, record)
 
 
 def restore(checkpoint: Checkpoint, state: TrainState) -> None:
-    """Overwrite ``state`` with a checkpoint.
+    """Overwrite ``state`` with a checkpoint; every tensor is checked before any is used.
 
     Raises:
         UserError: its tensors do not fit the networks.
@@ -197,12 +239,8 @@ def restore(checkpoint: Checkpoint, state: TrainState) -> None:
         tensors.update({f"ema/{name}": tensor for name, tensor in snapshot.items()})
     try:
         state.load_tensors(tensors)
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise CorruptFileError(f"{checkpoint.path} does not fit the networks: {error}") from error
     state.images_seen = checkpoint.images_seen
-    state.iterations = int(checkpoint.meta["iterations"])
-    state.best = [(str(name), float(value), int(images)) for name, value, images in checkpoint.meta["best"]]
-
-
-def _self_digest(meta: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+    state.iterations = checkpoint.record.iterations
+    state.best = list(checkpoint.record.best)

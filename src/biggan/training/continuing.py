@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from biggan.data.contract import ImageSource
 from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
+from biggan.foundation.terminal import one_line
 from biggan.training.configuration import TrainingConfig
 from biggan.training.run_directory import StoredRun
 
@@ -23,9 +25,38 @@ _OPTIONS = {
 }
 
 
-def compare(
-    stored: StoredRun | None, preset: str, config: TrainingConfig, source: ImageSource, key: str, ranks: int
-) -> list[str]:
+def refuse_another_preset(started: StoredRun | None, preset: str, run_dir: Path, *, saved: bool) -> None:
+    """Check that what lies in the directory, be it only the logs of a start, comes from the same preset.
+
+    Raises:
+        UserError: from another one.
+    """
+    if started is None or started.preset == preset:
+        return
+    found = "this run was started" if saved else "it holds the logs of a run that was never saved, started"
+    way = "continue with that" if saved else "remove it"
+    raise UserError(
+        f"--run-dir {run_dir}: {found} from the preset '{one_line(started.preset)}', not '{preset}'; {way}, or choose "
+        "another --run-dir"
+    )
+
+
+def refuse_forgotten_step(stored: StoredRun | None, config: TrainingConfig) -> None:
+    """Check that a run with a step of the user's own goes on with one that was given now.
+
+    What a stored configuration names is never imported: the folder may come from anywhere.
+
+    Raises:
+        UserError: it was not given again.
+    """
+    if stored is not None and stored.config.step is not None and config.step is None:
+        raise UserError(
+            f"--step: this run was started with a step of its own, {one_line(stored.config.step)}. Code is never taken "
+            "from a run directory; if you trust that file, give it again: --step FILE.py:function"
+        )
+
+
+def compare(stored: StoredRun | None, config: TrainingConfig, source: ImageSource, key: str, ranks: int) -> list[str]:
     """Return a sentence for each change since the run in the directory was last started.
 
     Raises:
@@ -33,26 +64,25 @@ def compare(
     """
     if stored is None:
         return []
-    if stored.preset != preset:
-        raise UserError(
-            f"--run-dir {config.run_dir}: this run was started from the preset '{stored.preset}', not '{preset}'; "
-            "continue with that, or choose another --run-dir"
-        )
     remarks = refuse_another_run(stored.config, config)
-    if stored.class_names != source.class_names:
-        changed = next(pair for pair in zip(stored.class_names, source.class_names, strict=False) if pair[0] != pair[1])
+    if stored.data.class_names != source.class_names:
+        changed = next(
+            pair for pair in zip(stored.data.class_names, source.class_names, strict=False) if pair[0] != pair[1]
+        )
         raise UserError(
-            f"--data {config.data.path}: class '{changed[1]}' stands where this run has '{changed[0]}'; its generator "
-            "would confuse them. Restore the classes, or choose another --run-dir."
+            f"--data {config.data.path}: class '{one_line(changed[1])}' stands where this run has "
+            f"'{one_line(changed[0])}'; its generator would confuse them. Restore the classes, or choose "
+            "another --run-dir."
         )
-    if stored.images != len(source):
+    if stored.data.images != len(source):
         remarks.append(
-            f"the data changed: {stored.images:,} -> {len(source):,} images; their order from here on is another one"
+            f"the data changed: {stored.data.images:,} -> {len(source):,} images; "
+            "their order from here on is another one"
         )
-    elif stored.data_key not in ("", key):
+    elif stored.data.key not in ("", key):
         remarks.append("the data changed: as many images as before, but not the same files or labels")
-    if stored.ranks != ranks:
-        remarks.append(f"changed on resume: ranks {stored.ranks} -> {ranks}")
+    if stored.used.ranks != ranks:
+        remarks.append(f"changed on resume: ranks {stored.used.ranks} -> {ranks}")
     return remarks
 
 

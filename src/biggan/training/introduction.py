@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from biggan.data.contract import ImageSource
 from biggan.data.inspection import card
-from biggan.foundation import distributed
+from biggan.foundation.files import write_picture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.training.configuration import TrainingConfig
 from biggan.training.planning import BatchPlan
@@ -19,25 +19,14 @@ def introduce(
     *,
     new: bool,
 ) -> None:
-    """Say what was understood, before any of it is acted on."""
-    if not distributed.is_primary():
-        return
+    """Say what was understood; on the first process."""
     described = card.describe(source, config.data)
-    say(directory, card.text(described))
+    directory.tell(card.text(described))
     if new or not (directory.path / CARD).exists():
-        card.picture(source).save(directory.path / CARD)
+        write_picture(directory.path / CARD, card.picture(source))
     networks = build_on_meta(config.model)
-    say(
-        directory,
+    directory.tell(
         f"{config.model.family}: G {count_parameters(networks.generator):,}, "
         f"D {count_parameters(networks.discriminator):,} parameters; D batch {plans['discriminator']}, "
         f"G batch {plans['generator']}; {config.precision}; run directory {directory.path}",
     )
-
-
-def say(directory: RunDirectory, *messages: str) -> None:
-    """Print and log, on the first process."""
-    if distributed.is_primary():
-        for message in messages:
-            print(message, flush=True)
-            directory.log(message)

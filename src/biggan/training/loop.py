@@ -3,99 +3,82 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
-from biggan.training.hooks.saving import Checkpoints
+from biggan.training.hooks.agenda import Agenda
 from biggan.training.hooks.statistics import Statistics
-from biggan.training.run import Hook, Run, due
+from biggan.training.run import Run
+from biggan.training.step import StepInputs
+from biggan.training.stopping import Stopped
 
-_ASK_RANKS_EVERY = 10  # iterations between asking whether another rank was told to stop; on a GPU asking waits for it
-
-
-class StopRequest:
-    """Turns SIGTERM and Ctrl-C into a wish that the loop grants between iterations; a second Ctrl-C insists."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[StopRequest]:
-        """Listen for a while; does nothing outside the main thread, where signals cannot be caught."""
-        try:
-            previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:
-            yield self
-            return
-        try:
-            yield self
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        if self.signal == signal.SIGINT == number:
-            raise KeyboardInterrupt
-        self.signal = number
+_FAILED = 1000  # above every signal's number
 
 
-def train_loop(run: Run, hooks: Sequence[Hook], statistics: Statistics, checkpoints: Checkpoints) -> int | None:
-    """Train until the duration is reached or a signal arrives.
-
-    Returns:
-        The signal that ended training early, or None at the duration.
+def train_loop(run: Run, agenda: Agenda) -> None:
+    """Train until the duration is reached, or a signal arrives at any process.
 
     Raises:
+        Stopped: a signal arrived; everything is saved.
+        UserError: a batch could not be read on some process; everything is saved.
         NonFiniteError: a loss or gradient was not finite.
     """
     state, duration = run.state, run.config.duration
     state.generator.train()
     state.discriminator.train()
     check_each_step = run.device.type == "cpu"
-    with _progress(run) as bar, StopRequest().listening() as request:
+    with _progress(run) as bar:
         while state.images_seen < duration:
             began = time.monotonic()
-            try:
-                inputs, problems = run.draws.next(state.images_seen)
-            except UserError as error:
-                checkpoints.act(run)
-                raise UserError(
-                    f"{error}\nSaved at {state.images_seen:,} images; repair the data, and the same command continues."
-                ) from error
+            inputs = _read(run, agenda)
             waited = time.monotonic() - began
-            for problem in problems:
-                run.tell(problem)
             losses = run.step(state, inputs, run.objective, run.engine)
             before, state.images_seen = state.images_seen, inputs.images_seen
             state.iterations += 1
-            statistics.note(losses, inputs.images_seen - before, waited)
+            agenda.statistics.note(losses, inputs.images_seen - before, waited)
             if check_each_step:
                 run.engine.guard.check()
-            for hook in hooks:
-                # At the end all of them act, in an order of its own.
-                if state.images_seen < duration and due(hook.every, before, state.images_seen):
-                    hook.act(run)
-            _show(bar, run, statistics, inputs.images_seen - before)
-            if state.images_seen < duration and _asked_to_stop(run, request, check_each_step):
-                checkpoints.act(run)
-                name = signal.Signals(request.signal or signal.SIGTERM).name
-                run.tell(
-                    f"{name}: saved at {state.images_seen:,} images and stopped; the same command continues from here"
-                )
-                return int(request.signal or signal.SIGTERM)
-    return None
+            if state.images_seen < duration:  # at the end everything is due, see Agenda.close
+                agenda.between(run, before)
+            _show(bar, run, agenda.statistics, inputs.images_seen - before)
 
 
-def _asked_to_stop(run: Run, request: StopRequest, each_step: bool) -> bool:
-    if distributed.world_size() > 1 and not each_step and run.state.iterations % _ASK_RANKS_EVERY:
-        return False
-    return bool(distributed.largest(int(request.signal is not None)))
+def _read(run: Run, agenda: Agenda) -> StepInputs:
+    """Return what the next iteration consumes, once all processes have theirs and none was told to stop.
+
+    One small number travels over the CPU for this; without it a process that cannot read would leave the others waiting
+    for its gradients.
+    """
+    failure: Exception | None = None
+    inputs: StepInputs | None = None
+    problems: tuple[str, ...] = ()
+    try:
+        inputs, problems = run.draws.next(run.state.images_seen)
+    except Exception as error:  # told to all; raised again below
+        failure = error
+    for problem in problems:
+        run.tell(problem)
+    word = distributed.largest(_FAILED if failure is not None else run.request.signal or 0)
+    if word == 0 and inputs is not None:
+        return inputs
+    agenda.checkpoints.save(run, ())
+    if word < _FAILED:
+        raise Stopped(word)
+
+    def confess() -> None:
+        if failure is not None:
+            kind = "" if isinstance(failure, UserError) else f"{type(failure).__name__}: "
+            raise UserError(
+                f"{kind}{failure}\nSaved at {run.state.images_seen:,} images; repair the data, and the same command "
+                "continues."
+            ) from failure
+
+    distributed.together(confess, "reading a batch")
+    raise AssertionError("some process failed")
 
 
 @contextlib.contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from biggan.foundation import distributed
 from biggan.foundation.config import to_json
+from biggan.foundation.locks import Lock
 from biggan.models.contract import Generator
 from biggan.models.snapshot import SnapshotInfo
 from biggan.training.checkpoint import CheckpointStore
@@ -20,6 +20,7 @@ from biggan.training.engine import Engine
 from biggan.training.run_directory import RunDirectory
 from biggan.training.state import TrainState
 from biggan.training.step import Losses, Objective, StepInputs
+from biggan.training.stopping import StopRequest
 
 StepFunction = Callable[[TrainState, StepInputs, Objective, Engine], Losses]
 
@@ -38,7 +39,9 @@ class Run:
     class_names: tuple[str, ...]
     provenance: dict[str, Any]
     step: StepFunction
-    bar: tqdm[Any] | None = field(default=None, repr=False)
+    request: StopRequest
+    lock: Lock | None
+    """On the directory; the first process holds it."""
 
     @property
     def device(self) -> torch.device:
@@ -69,20 +72,14 @@ class Run:
     def tell(self, message: str) -> None:
         """Print, on the first process, above the progress bar, and write to the log."""
         if distributed.is_primary():
-            tqdm.write(message)
-            self.directory.log(message)
+            self.directory.tell(message)
 
+    def owned_store(self) -> CheckpointStore:
+        """Return the store to write to it, on the first process.
 
-class Hook(Protocol):
-    """Acts on a run at intervals of images, and at its end."""
-
-    every: int | None
-    """Interval in images; None acts at the end only."""
-
-    def act(self, run: Run) -> None:
-        """Do it. Called on every process, networks at rest."""
-
-
-def due(every: int | None, before: int, after: int) -> bool:
-    """Tell whether a multiple of ``every`` lies in (before, after]."""
-    return every is not None and after // every > before // every
+        Raises:
+            HeldError: another process has taken the directory over.
+        """
+        if self.lock is not None:
+            self.lock.check()
+        return self.store

@@ -1,6 +1,7 @@
-"""From a configuration to a run: the only place that reads the whole configuration.
+"""From a configuration to a run, in the order of what it costs to find that something is wrong.
 
-Everything that can be wrong is found here, in order of what it costs to find.
+The parts: ``resolving`` writes out what data and ranks decide, ``owning`` takes the directory, ``continuing`` says
+whether the run in it may go on, ``introduction`` tells what was understood, ``assembly`` builds what trains.
 """
 
 from __future__ import annotations
@@ -12,33 +13,32 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from biggan.data.contract import ImageSource
 from biggan.data.opening import open_source
 from biggan.data.order.epochs import make_order
 from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed, launch
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError
+from biggan.foundation.locks import Lock
+from biggan.foundation.terminal import complain
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.metrics.definitions import METRICS
-from biggan.training.assembly import make_draws, make_regularizers, make_state
-from biggan.training.checkpoint import CheckpointStore, restore
+from biggan.training.assembly import make_agenda, make_draws, make_engine, make_state
+from biggan.training.checkpoint import Checkpoint, CheckpointStore, restore
 from biggan.training.configuration import TrainingConfig
-from biggan.training.continuing import compare
-from biggan.training.engine import Engine
-from biggan.training.hooks.evaluation import Evaluation
-from biggan.training.hooks.judging import Judging
-from biggan.training.hooks.samples import Samples
-from biggan.training.hooks.saving import Checkpoints, Snapshots
-from biggan.training.hooks.statistics import Statistics
-from biggan.training.introduction import introduce, say
+from biggan.training.continuing import compare, refuse_another_preset, refuse_forgotten_step
+from biggan.training.introduction import introduce
 from biggan.training.loop import train_loop
 from biggan.training.own_step import OwnStep, load_own_step
+from biggan.training.owning import owned
 from biggan.training.planning import plan
 from biggan.training.record import facts, provenance
-from biggan.training.resolving import resolve
+from biggan.training.resolving import check_names, resolve
 from biggan.training.run import Run
 from biggan.training.run_directory import RunDirectory
+from biggan.training.state import TrainState
 from biggan.training.step import Objective, score_separately, score_together, train_step
+from biggan.training.stopping import Stopped, StopRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,136 +47,176 @@ class Outcome:
 
     run_dir: Path
     images_seen: int
+    """The clock; 0 if it was stopped before it was known."""
     signal: int | None = None
     """The signal that ended it early."""
     already_finished: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a run takes place."""
+
+    directory: RunDirectory
+    store: CheckpointStore
+    lock: Lock | None
+    request: StopRequest
+    device: torch.device
+
+
 def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
     """Train, or go on with training, until the configured duration.
+
+    SIGTERM and Ctrl-C end set-up at once, and training between two iterations, saved; see :class:`Outcome`.
 
     Args:
         config: the run; ``run_dir`` decides whether it is a new one.
         preset: name of the preset it came from, for the record.
 
     Raises:
-        UserError: anything wrong with the options, the data or the run directory.
+        UserError: anything wrong with the options, the data or the run directory, which another process may hold.
     """
-    device = choose_device(config.device, launch.local_rank())
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    distributed.start(device)
-    try:
-        return _train(config, preset, device)
-    finally:
-        distributed.stop()
-
-
-def check_names(config: TrainingConfig) -> OwnStep:
-    """Return the step to take; whatever is named and does not exist is an error now.
-
-    Raises:
-        UserError: an unknown loss or metric, or a step that cannot be loaded.
-    """
-    ADVERSARIAL_LOSSES[config.loss]
-    for metric in config.evaluation.metrics if config.evaluation.every else ():
-        METRICS[metric]
-    return load_own_step(config.step) if config.step else OwnStep(train_step, None)
-
-
-def _train(config: TrainingConfig, preset: str, device: torch.device) -> Outcome:
+    request = StopRequest()
     directory = RunDirectory(Path(config.run_dir or Path("runs") / preset))
-    stored = directory.stored_run()
-    own = check_names(config)
-    store = CheckpointStore(directory.path, config.checkpoint, directory.log)
-    newest = store.newest()
-    finished = newest is not None and newest.images_seen >= config.duration
+    with request.listening():
+        try:
+            with request.at_once():  # nothing is lost by stopping, until there is a state
+                device = choose_device(config.device, launch.local_rank())
+                if device.type == "cuda":
+                    torch.cuda.set_device(device)
+                distributed.start(device)
+                check_names(config, None)
+                own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
+                with owned(directory) as lock:
+                    store = CheckpointStore(directory.path, config.checkpoint, directory.tell)
+                    place = _Place(directory=directory, store=store, lock=lock, request=request, device=device)
+                    return _train(config, preset, own, place)
+        except Stopped as stop:
+            if distributed.is_primary():
+                complain(f"{stop}: stopped before there was anything to save; the same command begins again")
+            return Outcome(run_dir=directory.path, images_seen=0, signal=stop.number)
+        finally:
+            distributed.stop()
+
+
+def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> Outcome:
+    directory, store = place.directory, place.store
+    started = distributed.on_primary(directory.started, "reading the run directory")
+    newest = distributed.on_primary(store.newest, "reading the newest checkpoint")
+    refuse_another_preset(started, preset, directory.path, saved=newest is not None)
+    stored = None if newest is None else started
+    refuse_forgotten_step(stored, config)
     try:
-        source = open_source(config.data, config.resolution or config.model.resolution)
+        source = _open(config, check=config.data.check and not _is_finished(newest, config))
     except UserError as error:
-        if not finished or newest is None:
+        if newest is None or newest.images_seen < config.duration:
             raise
-        say(directory, f"{directory.path} is finished: {newest.images_seen:,} images; its data are gone ({error})")
-        return Outcome(run_dir=directory.path, images_seen=newest.images_seen, already_finished=True)
+        return _finished(place, config, newest, f"its data cannot be opened ({error})")
+    check_names(config, source)
     ranks = distributed.world_size()
     config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
-    if config.data.check and not finished:
-        source = check_all(
-            source, config.data, lambda results: tqdm(results, total=len(source), unit="img", desc="checking")
-        )
-    key = source.key()
-    remarks = compare(stored, preset, config, source, key, ranks)
+    key = _agreed_key(source)
+    remarks = compare(stored, config, source, key, ranks)
     plans = plan(config, ranks)
     make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
-    if newest is not None and newest.images_seen >= config.duration:
-        say(
-            directory,
-            f"{directory.path} is finished: {newest.images_seen:,} of {config.duration:,} images. A larger "
-            f"--duration continues it.",
-        )
-        return Outcome(run_dir=directory.path, images_seen=newest.images_seen, already_finished=True)
-    if distributed.is_primary():
-        derived = facts(config, source, key, plans, ranks)
-        directory.write_config(preset, config, derived)
-        store.root.mkdir(parents=True, exist_ok=True)
+    if newest is not None and _is_finished(newest, config):
+        return _finished(place, config, newest, "a larger --duration continues it")
+
+    def begin() -> None:
+        directory.write_config(preset, config, facts(config, source, key, plans, ranks))
         store.sweep()
-    distributed.barrier()
-    say(directory, *remarks)
-    introduce(directory, config, source, plans, new=newest is None)
-    state = make_state(config, device, own)
-    if newest is not None:
-        restore(newest, state)
-        say(directory, f"continuing at {state.images_seen:,} images ({newest.path})")
+        clock, pending = (newest.images_seen, newest.record.pending) if newest else (0, ())
+        directory.rewind(clock, again="evaluation" in pending)
+        directory.tell(*remarks)
+        introduce(directory, config, source, plans, new=newest is None)
+        if newest is not None:
+            directory.tell(f"continuing at {newest.images_seen:,} images ({newest.path})")
+
+    distributed.on_primary(begin, "writing the run directory")
+    state = distributed.together(lambda: _make_state(config, own, place.device, newest), "building the networks")
     for network in state.networks.values():
         distributed.broadcast(network.state_dict().values())
-    engine = Engine(
-        device=device,
-        accumulation={name: part.accumulation for name, part in plans.items()},
-        regularizers=make_regularizers(config),
-        narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
-    )
     run = Run(
         config=config,
         directory=directory,
         state=state,
-        engine=engine,
+        engine=make_engine(config, plans, place.device),
         objective=Objective(
             loss=ADVERSARIAL_LOSSES[config.loss](),
             score=score_separately if config.split_discriminator_pass else score_together,
         ),
-        draws=make_draws(config, source, state, device),
+        draws=distributed.together(lambda: make_draws(config, source, state, place.device), "preparing to read"),
         store=store,
         class_names=source.class_names,
         provenance=provenance(config, preset, source),
         step=own.step,
+        request=place.request,
+        lock=place.lock,
     )
-    return _run(run)
+    return _carry_out(run, newest)
 
 
-def _run(run: Run) -> Outcome:
-    config = run.config
-    statistics = Statistics(config.log.every, tensorboard=config.log.tensorboard)
-    samples = Samples(
-        config.log.samples_every,
-        columns=config.log.sheet_columns,
-        rows=config.log.interpolation_rows,
-        chunk=config.log.sample_batch,
-    )
-    checkpoints = Checkpoints(config.checkpoint.every)
-    judging = [] if config.log.judge == "none" else [Judging(config.log.samples_every, config.log.judge)]
-    snapshots = Snapshots(config.checkpoint.snapshot_every)
-    # The checkpoint comes last: one that reached the duration proves that sheets and snapshot were written, and
-    # every checkpoint knows its own value.
-    data = dataclasses.replace(config.data, random_crop=False, skip_corrupt=True)
-    evaluation = Evaluation(
-        config.evaluation,
-        lambda: open_source(data, config.model.resolution),
-        data.handling,
-    )
-    hooks = [statistics, samples, *judging, evaluation, snapshots, checkpoints]
-    signal = train_loop(run, hooks, statistics, checkpoints)
-    if signal is None:
-        for hook in hooks:
-            hook.act(run)
+def _carry_out(run: Run, newest: Checkpoint | None) -> Outcome:
+    """Make up for what was left to do, train, close."""
+    agenda = make_agenda(run.config, None if newest is None else newest.images_seen)
+    signal = None
+    try:
+        with run.request.patient():
+            if newest is not None and newest.record.pending:
+                run.tell(f"left to do at {newest.images_seen:,} images: {', '.join(newest.record.pending)}")
+                agenda.work_off(run, newest.record.pending, closing=newest.images_seen >= run.config.duration)
+            if run.state.images_seen < run.config.duration:
+                train_loop(run, agenda)
+                agenda.close(run)
         run.tell(f"finished: {run.state.images_seen:,} images, {run.directory.path}")
+    except Stopped as stop:  # raised only where everything is saved
+        signal = stop.number
+        run.tell(f"{stop}: saved at {run.state.images_seen:,} images and stopped; the same command continues from here")
     return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, signal=signal)
+
+
+def _open(config: TrainingConfig, *, check: bool) -> ImageSource:
+    """Open the images, and look at every one if that was asked for, on all processes."""
+    size = config.resolution or config.model.resolution
+    source = distributed.together(lambda: open_source(config.data, size), "opening the data")
+    if not check:
+        return source
+
+    def look() -> ImageSource:
+        return check_all(
+            source, config.data, lambda results: tqdm(results, total=len(source), unit="img", desc="checking")
+        )
+
+    return distributed.together(look, "checking the data")
+
+
+def _agreed_key(source: ImageSource) -> str:
+    """Return the hash of images and labels, which must be the same for all processes.
+
+    Raises:
+        UserError: some process sees other data.
+    """
+    key = distributed.together(source.key, "hashing the data")
+    for rank, other in enumerate(distributed.gather_objects(key)):
+        if other != distributed.broadcast_object(key):
+            raise UserError(f"--data: rank {rank} sees other images or labels than rank 0; give all the same files")
+    return key
+
+
+def _make_state(config: TrainingConfig, own: OwnStep, device: torch.device, newest: Checkpoint | None) -> TrainState:
+    state = make_state(config, device, own)
+    if newest is not None:
+        restore(newest, state)
+    return state
+
+
+def _is_finished(newest: Checkpoint | None, config: TrainingConfig) -> bool:
+    return newest is not None and newest.images_seen >= config.duration and not newest.record.pending
+
+
+def _finished(place: _Place, config: TrainingConfig, newest: Checkpoint, remark: str) -> Outcome:
+    left = f"; not done at the end: {', '.join(newest.record.pending)}" if newest.record.pending else ""
+    if distributed.is_primary():
+        clock = f"{newest.images_seen:,} of {config.duration:,} images"
+        place.directory.tell(f"{place.directory.path} is finished: {clock}{left}; {remark}")
+    return Outcome(run_dir=place.directory.path, images_seen=newest.images_seen, already_finished=True)

@@ -69,42 +69,73 @@ class TrainState:
         return moments
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Overwrite the state with what :meth:`tensors` returned.
+        """Overwrite the state with what :meth:`tensors` returned. Nothing is changed unless every tensor fits.
 
         Raises:
-            KeyError: a tensor is missing.
-            ValueError: a tensor is left over or has another shape.
+            ValueError: a tensor is missing, left over, or of another shape or type; it is named.
         """
-        remaining = dict(tensors)
-        for name, network in self.networks.items():
-            own = network.state_dict()
-            _check_shapes(name, own, {key: remaining[f"{name}/{key}"] for key in own})
-            network.load_state_dict({key: remaining.pop(f"{name}/{key}") for key in own})
-            self._load_moments(name, remaining)
-        if self.average.network is not None:
-            own = self.average.network.state_dict()
-            self.average.network.load_state_dict({key: remaining.pop(f"ema/{key}") for key in own})
-        if remaining:
-            raise ValueError(f"{len(remaining)} tensors belong to nothing here, first: {min(remaining)}")
+        moments = {name: self._moments_in(name, tensors) for name in self.networks}
+        modules = dict(self.networks) | ({"ema": self.average.network} if self.average.network is not None else {})
+        expected: dict[str, torch.Tensor] = {}
+        for name, module in modules.items():
+            expected.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
+        for name, of_network in moments.items():
+            expected.update(_expected_moments(name, self.networks[name], self.optimizers[name], of_network))
+        _check(expected, tensors)
+        for name, module in modules.items():
+            module.load_state_dict({key: tensors[f"{name}/{key}"] for key in module.state_dict()})
+        for name, of_network in moments.items():
+            for key, parameter in self.networks[name].named_parameters():
+                if key in of_network:
+                    self.optimizers[name].state[parameter] = {
+                        kind: _lies_as(parameter, tensors[f"optimizer/{name}/{key}/{kind}"]) for kind in of_network[key]
+                    }
 
-    def _load_moments(self, name: str, remaining: dict[str, torch.Tensor]) -> None:
-        optimizer = self.optimizers[name]
-        for key, parameter in self.networks[name].named_parameters():
-            prefix = f"optimizer/{name}/{key}/"
-            moments = {
-                other[len(prefix) :]: remaining.pop(other) for other in list(remaining) if other.startswith(prefix)
-            }
-            if moments:
-                # The fused optimizer walks over raw memory: moments must lie there as their parameter does.
-                optimizer.state[parameter] = {
-                    kind: torch.empty_like(parameter, requires_grad=False).copy_(value)
-                    if value.shape == parameter.shape
-                    else value.to(parameter.device)
-                    for kind, value in moments.items()
-                }
+    def _moments_in(self, name: str, tensors: dict[str, torch.Tensor]) -> dict[str, set[str]]:
+        """Return which kinds of moments ``tensors`` holds of each parameter of a network that has any."""
+        found: dict[str, set[str]] = {}
+        prefix = f"optimizer/{name}/"
+        for full in tensors:
+            if full.startswith(prefix):
+                key, _, kind = full[len(prefix) :].rpartition("/")
+                found.setdefault(key, set()).add(kind)
+        return found
 
 
-def _check_shapes(name: str, own: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> None:
-    for key, value in own.items():
-        if given[key].shape != value.shape:
-            raise ValueError(f"{name}/{key} is {tuple(given[key].shape)}, here {tuple(value.shape)}")
+def _expected_moments(
+    name: str, network: nn.Module, optimizer: Adam, found: dict[str, set[str]]
+) -> dict[str, torch.Tensor]:
+    """Return, on no device, what the moments of those parameters must be like that have any."""
+    parameters = dict(network.named_parameters())
+    groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
+    expected = {}
+    for key in found:
+        parameter = parameters.get(key)
+        if parameter is None or id(parameter) not in groups:
+            continue  # left over, which is found out by its name
+        kinds = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if groups[id(parameter)]["amsgrad"] else [])]
+        like = torch.empty(parameter.shape, dtype=parameter.dtype, device="meta")
+        expected.update({f"optimizer/{name}/{key}/{kind}": like for kind in kinds})
+        expected[f"optimizer/{name}/{key}/step"] = torch.empty((), dtype=torch.float32, device="meta")
+    return expected
+
+
+def _check(expected: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> None:
+    """Compare names, shapes and types. The fused optimizer walks over raw memory and believes what it is given."""
+    missing, extra = sorted(expected.keys() - given.keys()), sorted(given.keys() - expected.keys())
+    if missing:
+        raise ValueError(f"{len(missing)} tensors are missing, first: {missing[0]}")
+    if extra:
+        raise ValueError(f"{len(extra)} tensors belong to nothing here, first: {extra[0]}")
+    for name, value in expected.items():
+        if given[name].shape != value.shape or given[name].dtype != value.dtype:
+            raise ValueError(
+                f"{name} is {given[name].dtype} {tuple(given[name].shape)}, here {value.dtype} {tuple(value.shape)}"
+            )
+
+
+def _lies_as(parameter: nn.Parameter, value: torch.Tensor) -> torch.Tensor:
+    """Return a moment on the device of its parameter and, the fused optimizer wants it so, in its layout in memory."""
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter, requires_grad=False).copy_(value)
+    return value.to(parameter.device)

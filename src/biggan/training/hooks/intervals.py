@@ -29,10 +29,14 @@ class AtIntervals(ABC):
         self._acted_at = -1
 
     def act(self, run: Run) -> None:
-        """Act, unless it has been done at this clock."""
+        """Act, unless it has been done at this clock. Called on every process, networks at rest."""
         if run.state.images_seen != self._acted_at:
             self._acted_at = run.state.images_seen
             self._act(run)
+
+    def due(self, before: int, after: int) -> bool:
+        """Tell whether a multiple of the interval lies in (before, after]; without one it acts at the end only."""
+        return self.every is not None and after // self.every > before // self.every
 
     @abstractmethod
     def _act(self, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from biggan.foundation import distributed
@@ -20,20 +21,20 @@ class Judging(AtIntervals):
 
     def _act(self, run: Run) -> None:
         """Judge, and report the value."""
-        if distributed.is_primary():
-            self._judge = self._judge or JUDGES[self.name]()
-            with evaluating(run.sampled) as generator:
-                verdict = self._judge.judge(generator)
-            run.tell(f"{run.state.images_seen:,} images: {verdict}")
-            value = verdict.value
-        else:
-            value = 0.0
-        value = float(distributed.broadcast_object(value))  # type: ignore[arg-type]
-        report(run, self.name, value)
+        report(run, self.name, distributed.on_primary(lambda: self._judge_it(run), "judging"))
+
+    def _judge_it(self, run: Run) -> float:
+        self._judge = self._judge or JUDGES[self.name]()
+        with evaluating(run.sampled) as generator:
+            verdict = self._judge.judge(generator)
+        run.tell(f"{run.state.images_seen:,} images: {verdict}")
+        return float(verdict.value)
 
 
 def report(run: Run, name: str, value: float) -> None:
-    """Note a value, larger is better, by which checkpoints of this clock are kept or not."""
+    """Note a value, larger is better, by which checkpoints of this clock are kept or not; none if it is not finite."""
+    if not math.isfinite(value):
+        return
     clock = run.state.images_seen
     run.state.best = [
         *(entry for entry in run.state.best if (entry[0], entry[2]) != (name, clock)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from PIL import Image
 
 from biggan.foundation import distributed
+from biggan.foundation.files import write_picture
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
 from biggan.sampling.interpolation import interpolation_sheet
@@ -30,17 +29,18 @@ class Samples(AtIntervals):
 
     def _act(self, run: Run) -> None:
         """Draw and write, on the first process."""
-        if not distributed.is_primary():
-            return
+        distributed.on_primary(lambda: self._write(run), "drawing samples")
+
+    def _write(self, run: Run) -> None:
         folder = run.directory.path / SAMPLES / str(run.state.images_seen)
         with evaluating(run.sampled) as generator:
-            save(self._fixed(generator), folder / FIXED)
+            write_picture(folder / FIXED, self._fixed(generator))
             pages = class_sheets(generator, run.class_names, self.columns, chunk=self.chunk)
             for number, page in enumerate(pages):
-                save(page, folder / (f"classes_{number}.png" if number else "classes.png"))
+                write_picture(folder / (f"classes_{number}.png" if number else "classes.png"), page)
             for kind in ("zy", "z", "y"):
                 images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
-                save(sheet(images, 10), folder / f"interpolation_{kind}.png")
+                write_picture(folder / f"interpolation_{kind}.png", sheet(images, 10))
 
     def _fixed(self, generator: Generator) -> Image.Image:
         """The same latents and labels at every interval: how the model changes."""
@@ -49,9 +49,3 @@ class Samples(AtIntervals):
         z = latents(range(count), generator.architecture.z_size)
         labels = torch.arange(count) % classes
         return sheet(draw(generator, z, labels, self.chunk), 10 if count == 80 else 6)
-
-
-def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)

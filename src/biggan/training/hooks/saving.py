@@ -9,7 +9,8 @@ from torch import Tensor
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
-from biggan.models.snapshot import SNAPSHOTS, SUFFIX, write_snapshot
+from biggan.foundation.names import SNAPSHOTS
+from biggan.models.snapshot import SUFFIX, write_snapshot
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.run import Run
 
@@ -17,13 +18,40 @@ from biggan.training.run import Run
 class Checkpoints(AtIntervals):
     """Saves everything; first makes sure that it is finite and the same on all ranks."""
 
+    def __init__(self, every: int | None, *, saved_at: int | None = None) -> None:
+        """Prepare.
+
+        Args:
+            every: the interval.
+            saved_at: the clock of the checkpoint from which the run goes on.
+        """
+        super().__init__(every)
+        self._pending: tuple[str, ...] = ()
+        self._saved_at = saved_at
+        if saved_at is not None:
+            self._acted_at = saved_at
+
+    def saved_at(self, clock: int) -> bool:
+        """Tell whether there is a checkpoint of ``clock``."""
+        return self._saved_at == clock
+
+    def save(self, run: Run, pending: tuple[str, ...]) -> None:
+        """Save, unless it has been done at this clock; ``pending`` is what is still to be done at it."""
+        self._pending = pending
+        self.act(run)
+
+    def note(self, run: Run, pending: tuple[str, ...]) -> None:
+        """Write into the checkpoint of this clock what is left to do, and the values by which the best are kept."""
+        distributed.on_primary(lambda: run.owned_store().note(run.state, pending), "noting what has been done")
+
     def _act(self, run: Run) -> None:
-        """Save."""
         run.engine.guard.check()
         check_ranks_agree(run.state.tensors())
-        if distributed.is_primary():
-            run.store.save(run.state, run.info(), run.configuration())
-        distributed.barrier()
+        distributed.on_primary(
+            lambda: str(run.owned_store().save(run.state, run.info(), run.configuration(), self._pending)),
+            "saving a checkpoint",
+        )
+        self._saved_at = run.state.images_seen
 
 
 class Snapshots(AtIntervals):
@@ -32,9 +60,8 @@ class Snapshots(AtIntervals):
     def _act(self, run: Run) -> None:
         """Write ``snapshots/<images>.safetensors``."""
         run.engine.guard.check()
-        if distributed.is_primary():
-            path = run.directory.path / SNAPSHOTS / f"{run.state.images_seen}{SUFFIX}"
-            write_snapshot(path, run.sampled, run.info())
+        path = run.directory.path / SNAPSHOTS / f"{run.state.images_seen}{SUFFIX}"
+        distributed.on_primary(lambda: write_snapshot(path, run.sampled, run.info()), "writing a snapshot")
 
 
 def check_ranks_agree(tensors: dict[str, Tensor]) -> None:
@@ -45,18 +72,25 @@ def check_ranks_agree(tensors: dict[str, Tensor]) -> None:
     """
     if distributed.world_size() == 1:
         return
-    own = {
-        name: hashlib.sha256(
-            tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-        ).hexdigest()
-        for name, tensor in tensors.items()
-    }
+
+    def digests() -> dict[str, str]:
+        return {name: _digest(tensor) for name, tensor in tensors.items()}
+
+    own = distributed.together(digests, "reading the state back")
     everyone = distributed.gather_objects(own)
     for rank, other in enumerate(everyone):
         assert isinstance(other, dict)
-        wrong = [name for name, value in own.items() if other.get(name) != value]
+        # All ranks compare with the first, so that all come to the same end.
+        first = everyone[0]
+        assert isinstance(first, dict)
+        wrong = [name for name, value in first.items() if other.get(name) != value]
         if wrong:
             raise UserError(
-                f"rank {rank} and rank {distributed.rank()} have drifted apart at {wrong[0]} ({len(wrong)} tensors "
+                f"rank {rank} and rank 0 have drifted apart at {wrong[0]} ({len(wrong)} tensors "
                 "differ); a step of your own must do the same on every rank. No checkpoint was written."
             )
+
+
+def _digest(tensor: Tensor) -> str:
+    content = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(content.tobytes()).hexdigest()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from biggan.foundation import distributed
-from biggan.foundation.files import append_json_line
+from biggan.foundation.terminal import say
 from biggan.layers.spectral_norm import singular_values
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.run import Run
@@ -59,10 +59,14 @@ class Statistics(AtIntervals):
         }
         if distributed.is_primary():
             record = {"images_seen": run.state.images_seen, "iterations": run.state.iterations, **numbers}
-            append_json_line(run.directory.path / STATS, {**record, "singular_values": values})
+            run.directory.note(STATS, {**record, "singular_values": values})
             if not sys.stderr.isatty():
-                _print_progress(run, numbers)
-            self._to_tensorboard(run, numbers, values)
+                say(_progress(run, numbers))
+            try:
+                self._to_tensorboard(run, numbers, values)
+            except Exception as error:  # a full disk, or whatever else is the matter with a picture of the numbers
+                self._tensorboard = False
+                run.tell(f"no TensorBoard files from here on: {type(error).__name__}: {error}")
         self._losses, self._images, self._waited = {}, 0, 0.0
         self._started = time.monotonic()
 
@@ -83,12 +87,11 @@ class Statistics(AtIntervals):
         self._writer.flush()
 
 
-def _print_progress(run: Run, numbers: dict[str, float]) -> None:
+def _progress(run: Run, numbers: dict[str, float]) -> str:
     """Say how far it is, where there is no terminal for a progress bar."""
     left = max(run.config.duration - run.state.images_seen, 0) / max(numbers["images_per_second"], 1e-9)
     losses = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items() if "loss" in name)
-    print(
+    return (
         f"{run.state.images_seen:,} of {run.config.duration:,} images, {numbers['images_per_second']:.0f} a second, "
-        f"{left / 60:.0f} min left, {losses}, data wait {numbers['data_wait']:.1%}",
-        flush=True,
+        f"{left / 60:.0f} min left, {losses}, data wait {numbers['data_wait']:.1%}"
     )

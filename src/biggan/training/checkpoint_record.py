@@ -1,0 +1,64 @@
+"""``state.json`` of a checkpoint: what it is, and what became known about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from biggan.foundation.config import to_json
+from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.files import write_json
+from biggan.foundation.records import Count, Name, read_record
+
+FORMAT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRecord:
+    """Everything about a checkpoint but its tensors."""
+
+    images_seen: Count
+    iterations: Count
+    best: tuple[tuple[Name, float, Count], ...]
+    """(name, value, images seen) of the values by which checkpoints are kept; larger is better."""
+    weights: Literal["ema", "generator"]
+    """What the snapshot inside holds."""
+    configuration: dict[str, Any]
+    """Of the run when this was saved, for the record; nothing reads it."""
+    pending: tuple[Name, ...]
+    """What was due at this clock and has not been done: samples, snapshot, judge, evaluation."""
+    digests: dict[str, str]
+    """SHA-256 of the files beside."""
+    format: Count = FORMAT
+    digest: Name = ""
+    """SHA-256 of all that stands above."""
+
+
+def write_checkpoint_record(path: Path, record: CheckpointRecord) -> None:
+    """Write ``state.json``, atomically, with its own digest."""
+    write_json(path, to_json(dataclasses.replace(record, digest=_own_digest(record))))
+
+
+def read_checkpoint_record(path: Path) -> CheckpointRecord:
+    """Read ``state.json`` and verify its digest.
+
+    Raises:
+        UserError: missing, of another format, changed or damaged.
+    """
+    if not path.is_file():
+        raise CorruptFileError(f"{path} is missing")
+    record = read_record(CheckpointRecord, path)
+    if record.digest != _own_digest(record):
+        raise CorruptFileError(f"{path} was changed or damaged")
+    if record.format != FORMAT:
+        raise UserError(f"{path} is of checkpoint format {record.format}, this version reads {FORMAT}")
+    return record
+
+
+def _own_digest(record: CheckpointRecord) -> str:
+    content = json.dumps(to_json(dataclasses.replace(record, digest="")), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
