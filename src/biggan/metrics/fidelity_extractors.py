@@ -32,6 +32,7 @@ class _Fidelity:
     logits_name: str | None = None
     resize: str
     takes_floats = False
+    classifies = False
 
     def __init__(self, options: ExtractorOptions) -> None:
         weights = self._weights(options)
@@ -60,6 +61,7 @@ class Inception(_Fidelity):
 
     name, theirs = "inception", "inception-v3-compat"
     rows_name, logits_name = "2048", "logits_unbiased"
+    classifies = True
     resize = "bilinear299"
 
     def _weights(self, options: ExtractorOptions) -> Path | None:
