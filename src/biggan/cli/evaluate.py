@@ -166,7 +166,8 @@ def _reference(words: list[str]) -> int:
     def act(device: Any) -> int:
         import numpy as np
 
-        from biggan.evaluation.evaluate import features_name, make_extractor
+        from biggan.evaluation.checking import features_name
+        from biggan.evaluation.evaluate import make_extractor
         from biggan.evaluation.reference import reference_of, write_reference
         from biggan.metrics.collected import MOMENTS, ROWS
 

@@ -34,6 +34,8 @@ class SourceNotes:
     """Colour mode -> how many."""
     examined: int = 0
     """How many images the two above were read off."""
+    photographs: bool = True
+    """Whether a network that was trained on photographs can judge them."""
 
 
 class ImageSource(ABC):

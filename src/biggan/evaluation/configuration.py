@@ -9,6 +9,8 @@ from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
 
 DEFAULT_METRICS = ("fid", "is", "kid", "precision_recall", "prdc")
+PIPELINES = {"biggan-pytorch": "inception-torchvision", "mmgeneration": "inception-pillow-bicubic"}
+"""Other implementations, and the features of theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from biggan.data.contract import ImageSource
-from biggan.evaluation.configuration import EvaluationConfig
+from biggan.evaluation.checking import check_evaluation, features_name
+from biggan.evaluation.configuration import PIPELINES, EvaluationConfig
 from biggan.evaluation.memorisation import memorisation_sheet
 from biggan.evaluation.reference import Reference, given_reference, reference_of
 from biggan.evaluation.streams import GeneratedStream, ImageStream, Progress, RealStream, collect, evaluated_generator
@@ -26,7 +27,6 @@ from biggan.sampling.sampler import Sampler
 Record = dict[str, Any]
 METRICS_FILE = "metrics.jsonl"
 MEMORISATION_PICTURE = "memorisation.png"
-_PROTOCOLS = {"biggan-pytorch": "inception-torchvision", "mmgeneration": "inception-pillow-bicubic"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +122,11 @@ def evaluate(
     metrics = {name: METRICS[name] for name in config.metrics}
     if source is None and reference_file is None:
         raise UserError("give the real images with --data, or statistics of them with --reference")
+    check_evaluation(config, source)
     name = features_name(config, source)
     pipelines = [(name, config.weights, False)]
     if config.protocol != "standard":
-        pipelines.append((_PROTOCOLS[config.protocol], config.protocol_weights, config.protocol == "biggan-pytorch"))
+        pipelines.append((PIPELINES[config.protocol], config.protocol_weights, config.protocol == "biggan-pytorch"))
     records: list[Record] = []
     for number, (features, weights, equal_splits) in enumerate(pipelines):
         # The second pipeline adds the two numbers that others published.
@@ -225,14 +226,6 @@ def best_value(records: list[Record], name: str | None) -> tuple[str, float] | N
         names = ", ".join(r["metric"] for r in records if r["metric"] in directions)
         raise UserError(f"--evaluation.best-by {name}: not among what was measured: {names or 'nothing'}")
     return None
-
-
-def features_name(config: EvaluationConfig, source: ImageSource | None) -> str:
-    """Return the features to use: what was asked for, or what the data need."""
-    if config.features != "auto":
-        EXTRACTORS[config.features]  # an unknown one is an error now
-        return config.features
-    return "classifier" if source is not None and "handwritten digits" in source.notes().kind else "inception"
 
 
 def _device_name(device: torch.device) -> str:

@@ -113,6 +113,7 @@ class ClassifierFeatures:
 
     name = "classifier"
     takes_floats = False
+    classifies = True
 
     def __init__(self, options: ExtractorOptions) -> None:
         data: Any = options.data

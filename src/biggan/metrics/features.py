@@ -52,6 +52,7 @@ class Extractor(Protocol):
         protocol: the part of a number's protocol that it decides.
         weights_hash: of the weights, or how they came about.
         takes_floats: whether it wants images as they leave the generator, float in [-1, 1], not rounded to bytes.
+        classifies: whether it gives logits.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Extractor(Protocol):
     protocol: str
     weights_hash: str
     takes_floats: bool
+    classifies: bool
 
     def __call__(self, images: Tensor) -> Features:
         """Return features of images uint8 [B, C, H, W]; gray ones are taken as three equal channels.

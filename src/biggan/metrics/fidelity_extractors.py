@@ -39,6 +39,7 @@ class _Fidelity:
     shapes: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Of tensors that tell this network from others, and decide how large it is built."""
     takes_floats = False
+    classifies = False
 
     def __init__(self, options: ExtractorOptions) -> None:
         weights = self._weights(options)
@@ -80,6 +81,7 @@ class Inception(_Fidelity):
 
     name, theirs = "inception", "inception-v3-compat"
     rows_name, logits_name = "2048", "logits_unbiased"
+    classifies = True
     resize = "bilinear299"
     url = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
     shapes: ClassVar = {"Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3), "fc.weight": (1008, 2048)}

@@ -25,6 +25,7 @@ class RandomFeatures:
 
     name = "random"
     takes_floats = False
+    classifies = False
 
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import vgg16

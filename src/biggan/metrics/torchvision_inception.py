@@ -20,6 +20,7 @@ class TorchvisionInception:
 
     name = "inception-torchvision"
     takes_floats = True
+    classifies = True
 
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import inception_v3

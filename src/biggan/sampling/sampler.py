@@ -14,10 +14,12 @@ from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.terminal import one_line
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
+from biggan.models.norm_records import TruncationKind
 from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_with_bank
 from biggan.sampling.bank import Bank, checked_bank
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
+from biggan.sampling.statistics import NormStatistics, norm_statistics
 
 
 class Sampler:
@@ -113,18 +115,14 @@ class Sampler:
             self._at = truncation, self.bank.at(self.generator, truncation)
         return self._at[1]
 
-    def statistics(self, truncation: float | None, kind: str = "resample") -> str:
-        """Say which statistics of batch norm a truncation is drawn with."""
-        standing = self.info.standing_statistics
-        if truncation is None or not batch_norms(self.generator):
-            return "the generator's own statistics"
-        if self.bank is not None and self.bank.record.kind == kind:
-            return f"standing statistics of truncation {truncation:g}, from the file's bank"
-        if standing is not None and standing.fits(truncation, kind):
-            return f"standing statistics of truncation {truncation:g}"
-        return (
-            f"running statistics of untruncated training, which fit truncation {truncation:g} badly: 'biggan "
-            "calibrate' stores fitting ones, --standing-statistics estimates them"
+    def statistics(self, truncation: float | None, kind: TruncationKind = "resample") -> NormStatistics:
+        """Return which statistics of batch norm a truncation is drawn with; ``str`` of it is a sentence."""
+        return norm_statistics(
+            batch_norm=bool(batch_norms(self.generator)),
+            standing=self.info.standing_statistics,
+            bank=None if self.bank is None else self.bank.record,
+            truncation=truncation,
+            kind=kind,
         )
 
 

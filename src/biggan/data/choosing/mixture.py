@@ -101,6 +101,7 @@ class Mixture(ImageSource):
             sizes=sizes,
             modes=modes,
             examined=sum(notes.examined for notes in all_notes),
+            photographs=all(notes.photographs for notes in all_notes),
         )
 
     def key(self) -> str:

@@ -71,6 +71,7 @@ class Digits(ImageSource):
             sizes={(SIDE, SIDE): len(self)},
             modes={"gray, 17 levels": len(self)},
             examined=len(self),
+            photographs=False,
         )
 
 
