@@ -10,6 +10,7 @@ import tyro
 
 from biggan.cli.evaluate import main as evaluate
 from biggan.cli.train import parse
+from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +56,11 @@ def main(words: list[str]) -> int:
     write_gif(pictures["interpolation"], (enlarge(to_picture(frame), 256) for frame in frames), 60)
     training_film(run, pictures["training"])
     verdict = DigitsJudge().judge(sampler.generator)
-    print("\npictures:")
+    say("\npictures:")
     for name, path in pictures.items():
-        print(f"  {name.replace('_', ' '):14} {path}")
-    print(f"\njudge: {verdict}")
-    print(f"bar: 97 % and 0.75: {'passed' if verdict.passed else 'NOT reached'}")
-    print("\nevaluation against the real digits, by features of a classifier of their own:")
+        say(f"  {name.replace('_', ' '):14} {path}")
+    say(f"\njudge: {verdict}")
+    say(f"bar: 97 % and 0.75: {'passed' if verdict.passed else 'NOT reached'}")
+    say("\nevaluation against the real digits, by features of a classifier of their own:")
     evaluate([options.run_dir, "--count", "2000", "--device", "cpu"])
     return 0 if verdict.passed else 1

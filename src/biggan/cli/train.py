@@ -9,6 +9,7 @@ import tyro
 
 from biggan.foundation import launch
 from biggan.foundation.errors import UserError
+from biggan.foundation.terminal import say
 from biggan.presets.registry import PRESETS, get_preset
 from biggan.training.configuration import TrainingConfig
 from biggan.training.run_directory import RunDirectory
@@ -17,7 +18,7 @@ from biggan.training.run_directory import RunDirectory
 def main(words: list[str]) -> int:
     """Train, or print what would be trained."""
     if not words or words[0] in ("-h", "--help"):
-        print(_overview())
+        say(_overview())
         if words:
             tyro.cli(TrainingConfig, args=["--help"], prog="biggan train PRESET")
         return 2
@@ -83,9 +84,9 @@ def _dry_run(config: TrainingConfig) -> int:
     if source is not None:
         make_order(source, config.data, config.seed)
     if launch.announced_rank() == 0:
-        print(summary(resolved, ranks))
+        say(summary(resolved, ranks))
         if source is None:
-            print("data: none given; classes and channels are the preset's")
+            say("data: none given; classes and channels are the preset's")
     return 0
 
 

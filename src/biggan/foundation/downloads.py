@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import temporary_name
+from biggan.foundation.terminal import one_line
 
 _BLOCK = 2**20
 _PATIENCE = 60  # seconds without a byte
@@ -69,7 +70,9 @@ def _fetch(url: str, path: Path, expected: dict[str, str | None]) -> None:
         with urllib.request.urlopen(request, timeout=_PATIENCE) as answer, path.open("wb") as file:
             length = int(answer.headers.get("Content-Length") or 0)
             received = 0
-            with tqdm(total=length or None, unit="B", unit_scale=True, desc=path.name[1:40], disable=None) as bar:
+            with tqdm(
+                total=length or None, unit="B", unit_scale=True, desc=one_line(path.name[1:40]), disable=None
+            ) as bar:
                 while block := answer.read(_BLOCK):
                     file.write(block)
                     received += len(block)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from biggan.data.contract import ImageSource
 from biggan.data.inspection import card
-from biggan.foundation import distributed
+from biggan.foundation import distributed, terminal
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.training.configuration import TrainingConfig
 from biggan.training.planning import BatchPlan
@@ -39,5 +39,5 @@ def say(directory: RunDirectory, *messages: str) -> None:
     """Print and log, on the first process."""
     if distributed.is_primary():
         for message in messages:
-            print(message, flush=True)
+            terminal.say(message)
             directory.log(message)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from biggan.foundation import distributed
 from biggan.foundation.config import to_json
+from biggan.foundation.terminal import say
 from biggan.models.contract import Generator
 from biggan.models.snapshot import SnapshotInfo
 from biggan.training.checkpoint import CheckpointStore
@@ -69,7 +70,7 @@ class Run:
     def tell(self, message: str) -> None:
         """Print, on the first process, above the progress bar, and write to the log."""
         if distributed.is_primary():
-            tqdm.write(message)
+            say(message)
             self.directory.log(message)
 
 

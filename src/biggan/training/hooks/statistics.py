@@ -11,6 +11,7 @@ from torch import Tensor
 
 from biggan.foundation import distributed
 from biggan.foundation.files import append_json_line
+from biggan.foundation.terminal import say
 from biggan.layers.spectral_norm import singular_values
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.run import Run
@@ -87,8 +88,7 @@ def _print_progress(run: Run, numbers: dict[str, float]) -> None:
     """Say how far it is, where there is no terminal for a progress bar."""
     left = max(run.config.duration - run.state.images_seen, 0) / max(numbers["images_per_second"], 1e-9)
     losses = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items() if "loss" in name)
-    print(
+    say(
         f"{run.state.images_seen:,} of {run.config.duration:,} images, {numbers['images_per_second']:.0f} a second, "
         f"{left / 60:.0f} min left, {losses}, data wait {numbers['data_wait']:.1%}",
-        flush=True,
     )
