@@ -16,6 +16,7 @@ from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
 from biggan.foundation.sizes import Resolution
+from biggan.foundation.terminal import say
 
 if TYPE_CHECKING:
     from biggan.data.contract import ImageSource
@@ -123,7 +124,7 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
     )
     if distributed.is_primary():
         _write(records, _folder(options, sampler))
-        print("\n".join(json.dumps(record) for record in records) if options.json else table(records))
+        say("\n".join(json.dumps(record) for record in records) if options.json else table(records))
     return 0
 
 
@@ -152,9 +153,9 @@ def _truncation(words: list[str]) -> int:
         )
         if distributed.is_primary():
             _write(records, _folder(options, sampler))
-            print(table(records))
+            say(table(records))
             for name in ("truncation.csv", "truncation.png", "truncation_sheet.png"):
-                print(out / name)
+                say(str(out / name))
         return 0
 
     return _with_ranks(options.device, act)
@@ -183,7 +184,7 @@ def _reference(words: list[str]) -> int:
             batch=options.batch,
             progress=progress_bar("real images"),
         )
-        print(f"{found.collected.count:,} images, {extractor.protocol}{', from the cache' if found.from_cache else ''}")
+        say(f"{found.collected.count:,} images, {extractor.protocol}{', from the cache' if found.from_cache else ''}")
         if options.out:
             gaussian = found.collected.gaussian
             assert gaussian is not None
@@ -191,7 +192,7 @@ def _reference(words: list[str]) -> int:
                 np.savez(options.out, mu=gaussian.mean.numpy(), sigma=gaussian.covariance.numpy())
             else:
                 write_reference(Path(options.out), found.collected, {"features": extractor.protocol})
-            print(options.out)
+            say(options.out)
         return 0
 
     return _with_ranks(options.device, act)

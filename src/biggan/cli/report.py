@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class CompareOptions:
 def main(words: list[str]) -> int:
     """Find the sub-command."""
     if not words or words[0] in ("-h", "--help"):
-        print("usage: biggan report compare RUN [OPTIONS]\n\nbiggan report compare --help tells the options.")
+        say("usage: biggan report compare RUN [OPTIONS]\n\nbiggan report compare --help tells the options.")
         return 0 if words else 2
     if words[0] != "compare":
         raise UserError(f"unknown command 'report {words[0]}'; nearest: {', '.join(nearest(words[0], ['compare']))}")
@@ -37,12 +38,12 @@ def main(words: list[str]) -> int:
     records = read_metrics(run)
     latest = {record["protocol"]: record for record in records}
     for protocol, record in latest.items():
-        print(f"{record['images_seen']:>12,} images  {record['value']:12.4f}  {protocol}")
+        say(f"{record['images_seen']:>12,} images  {record['value']:12.4f}  {protocol}")
     found, refused = compare(records, log)
-    print(f"\nthe log: {options.log or PUBLISHED_SOURCE}")
+    say(f"\nthe log: {options.log or PUBLISHED_SOURCE}")
     for line in [*map(str, found), *(f"not compared: {reason}" for reason in refused)]:
-        print(line)
+        say(line)
     out = Path(options.out) if options.out else run / "compare.png"
     plot(records, log, out)
-    print(out)
+    say(str(out))
     return 0
