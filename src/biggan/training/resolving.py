@@ -6,13 +6,11 @@ import dataclasses
 import json
 
 from biggan.data.contract import ImageSource
-from biggan.evaluation.evaluate import features_name
+from biggan.evaluation.checking import check_evaluation
 from biggan.foundation.compatibility import expand
 from biggan.foundation.config import to_json
 from biggan.foundation.durations import format_images
-from biggan.foundation.errors import UserError
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.metrics.definitions import METRICS, title
 from biggan.metrics.judges import JUDGES
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.training.configuration import TrainingConfig
@@ -32,21 +30,9 @@ def check_names(config: TrainingConfig, source: ImageSource | None) -> None:
     ADVERSARIAL_LOSSES[config.loss]
     if config.log.judge != "none":
         JUDGES[config.log.judge]
-    if config.evaluation.every is not None:
-        _check_evaluation(config, source)
-
-
-def _check_evaluation(config: TrainingConfig, source: ImageSource | None) -> None:
     evaluation = config.evaluation
-    metrics = [METRICS[name] for name in evaluation.metrics]
-    features = features_name(evaluation, source)
-    if evaluation.best_by is not None and (source is not None or evaluation.features != "auto"):
-        names = [title(value, features) for metric in metrics for value in metric.larger_is_better]
-        if evaluation.best_by not in names:
-            raise UserError(
-                f"--evaluation.best-by {evaluation.best_by}: not among what is measured and has a direction: "
-                f"{', '.join(names) or 'nothing'}"
-            )
+    if evaluation.every is not None and (source is not None or evaluation.features != "auto"):
+        check_evaluation(evaluation, source)
 
 
 def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> TrainingConfig:
