@@ -54,7 +54,6 @@ class StopRequest:
         try:
             self.check()
             yield
-            self.check()
         finally:
             self._at_once = before
 
