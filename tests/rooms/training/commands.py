@@ -17,7 +17,7 @@ from typing import Any
 
 SMALL = (
     "--model.generator-width 4 --model.discriminator-width 4 --device cpu --log.no-tensorboard --log.sheet-columns 1 "
-    "--log.interpolation-rows 1 --log.judge none"
+    "--log.interpolation-rows 1"
 ).split()
 _ROOMS = ("training", "foundation", "evaluation", "sampling", "cli")
 
@@ -37,9 +37,11 @@ Attack = Callable[[], None]
 """Called in the process before the command; must be importable, with its arguments bound by functools.partial."""
 
 
-def start(words: Sequence[str], log: Path, attack: Attack | None = None, **environment: str) -> Any:
-    """Start ``biggan WORDS`` in a process of its own; what it prints goes to ``log``."""
-    process = _context.Process(target=_command, args=(list(words), str(log), attack, environment))
+def start(
+    words: Sequence[str], log: Path, attack: Attack | None = None, *, folder: Path | None = None, **environment: str
+) -> Any:
+    """Start ``biggan WORDS`` in a process of its own, in ``folder``; what it prints goes to ``log``."""
+    process = _context.Process(target=_command, args=(list(words), str(log), attack, folder, environment))
     process.start()
     return process
 
@@ -56,9 +58,11 @@ def finish(process: Any, log: Path, seconds: float = 120) -> Done:
     return Done(int(process.exitcode), printed)
 
 
-def run(words: Sequence[str], log: Path, attack: Attack | None = None, **environment: str) -> Done:
+def run(
+    words: Sequence[str], log: Path, attack: Attack | None = None, *, folder: Path | None = None, **environment: str
+) -> Done:
     """Run ``biggan WORDS`` to its end."""
-    return finish(start(words, log, attack, **environment), log)
+    return finish(start(words, log, attack, folder=folder, **environment), log)
 
 
 def run_ranks(words: Sequence[str], folder: Path, attacks: dict[int, Attack], ranks: int = 2) -> list[Done]:
@@ -85,8 +89,11 @@ def run_ranks(words: Sequence[str], folder: Path, attacks: dict[int, Attack], ra
     return [finish(process, log, 90) for process, log in zip(processes, logs, strict=True)]
 
 
-def _command(words: list[str], log: str, attack: Attack | None, environment: dict[str, str]) -> None:
+def _command(
+    words: list[str], log: str, attack: Attack | None, folder: Path | None, environment: dict[str, str]
+) -> None:
     os.environ.update(environment)
+    os.chdir(folder or ".")
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
