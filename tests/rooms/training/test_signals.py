@@ -65,7 +65,8 @@ def disturb(tmp_path: Path, looks: list[str], number: int, where: str, occurrenc
     at = f"{signal.Signals(number).name} at call {occurrence} of {where}:\n{done.printed}"
     # Before set-up listens, the system's own way of ending is as good as any: nothing has begun.
     assert done.status in (0, 128 + number, -number), at
-    assert "Traceback" not in done.printed, at
+    # Python swallows what is raised while it closes a generator, and says so; the wish is granted later.
+    assert "Traceback" not in done.printed or "Exception ignored in" in done.printed, at
     if done.status == -number:
         assert not run.exists(), at
     again = command(run, tmp_path / "second.txt", looks)
