@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test nightly lint format benchmark clean
+.PHONY: demo test machines narrowest nightly lint format benchmark clean
 
 demo: $(STAMP)
 	$(BIN)/biggan demo
@@ -14,6 +14,14 @@ test: $(STAMP)
 
 nightly: $(STAMP)
 	$(BIN)/python -m pytest -m "nightly or not nightly"
+
+# The whole suite on every kind of machine that this CPU can play: hours, for the night.
+machines: $(STAMP)
+	$(BIN)/python -m tests.machines
+
+# What depends on the instruction set, on the narrowest; `make test` has run it on all that there is.
+narrowest: $(STAMP)
+	$(BIN)/python -m tests.machines --narrowest -m "machine and not nightly"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -37,7 +37,7 @@ from biggan.training.step import (
     train_step,
 )
 from tests.parity.case import Case
-from tests.parity.comparison import BUFFER_32, Comparison, recorded_noise, tolerance
+from tests.parity.comparison import BUFFER_32, Comparison, recorded_noise, sequence_tolerance, tolerance
 
 CPU = torch.device("cpu")
 
@@ -223,7 +223,7 @@ def compare_gradients(
     noted: dict[str, Any] = case.settings["gradients"][network]
     narrow = word == "float32"
     noise = noted.get("max_relative_l2_error_f32_vs_f64_where_norm_above_1e-4_of_global")
-    relative = tolerance(noise, "gradient") if narrow else 1e-9
+    relative = sequence_tolerance(tolerance(noise, "gradient"), "gradient") if narrow else 1e-9
     score_noise = recorded_noise(case, "D", words=("train",))
     absolute = tolerance(score_noise, "D") if narrow else 1e-9
     for name in noted[f"losses_{word}"]:
@@ -389,7 +389,7 @@ def compare_losses(
     }
     word = "losses_float32" if narrow else "losses_float64"
     for name in case.settings[word][iteration]:
-        limit = tolerance(None, "D" if narrow else "float64")
+        limit = sequence_tolerance(tolerance(None, "D"), "losses") if narrow else tolerance(None, "float64")
         comparison.number((word, iteration, name), ours[name], limit, wide=not narrow)
 
 
@@ -432,7 +432,8 @@ def compare_states(case: Case, comparison: Comparison, pair: Pair, state: TrainS
         noise = recorded_noise(case, network, words=("float32_threads",) if narrow else ("float64_threads",))
         if narrow:
             noise = max(noise or 0.0, recorded_noise(case, network, words=("f32_vs_f64",)) or 0.0)
-        limit = tolerance(noise, f"{short} after training" if narrow else "float64")
+        row = f"{short} after training"
+        limit = sequence_tolerance(tolerance(noise, row), row) if narrow else tolerance(noise, "float64")
 
         def compare(name: str, key: str, short: str = short, ours: Any = ours, limit: float = limit) -> None:
             comparison.array(name, pair.theirs(short, ours, key), limit)
@@ -456,7 +457,8 @@ def compare_states(case: Case, comparison: Comparison, pair: Pair, state: TrainS
         ) -> None:
             parameter, _, kind = rest.rpartition("/")
             moment = state.optimizers[name].state[own[pair.names[network][parameter]]][kind]
-            comparison.array(key, moment, tolerance(None, "gradient"), relative=True)
+            limit = sequence_tolerance(tolerance(None, "gradient"), f"{network} moments")
+            comparison.array(key, moment, limit, relative=True)
 
         comparison.each(f"optim32/{network}/", compare_moment)
 

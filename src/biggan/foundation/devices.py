@@ -1,6 +1,9 @@
-"""Where to compute."""
+"""Where to compute, and how exactly."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 
@@ -28,3 +31,25 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     if name == "mps" and not mps:
         raise UserError("--device mps: PyTorch sees no Metal device; use --device cpu")
     return torch.device(name)
+
+
+def set_tf32(allowed: bool) -> None:
+    """Decide for this process whether float32 products and convolutions on CUDA may be rounded to TF32 (10 bits).
+
+    PyTorch's own default is mixed: convolutions may, products may not. The flags of PyTorch 2.8 are used: later
+    versions derive their newer ones from them, and then both can be read; setting the newer ones breaks readers of
+    these.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+@contextlib.contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Decide as :func:`set_tf32` does for a while, and restore what was before."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    set_tf32(allowed)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

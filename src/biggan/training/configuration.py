@@ -153,8 +153,9 @@ class TrainingConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
     evaluation: TrainingEvaluation = field(default_factory=TrainingEvaluation)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """float32 is exact, as the references were recorded; tf32 lets CUDA round the factors of products to 10 bits;
+    bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
     channels_last: bool = True
     """Keep images and filters with the channels innermost in memory, which is faster on CPUs and with bfloat16."""
     compatibility: tuple[str, ...] = ()

@@ -6,7 +6,9 @@ its slice of positions, so ranks, micro-batches and workers change nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +51,34 @@ class FakeDraws:
         return torch.from_numpy(z), torch.from_numpy(labels.astype(np.int64))
 
 
+@dataclass(frozen=True)
+class HostImages:
+    """Real images of consecutive positions before they are on the device, with what will be done to them there.
+
+    Has what a tensor has for :meth:`biggan.training.engine.Update.micro_batches`: length, :meth:`split`, :meth:`to`.
+    """
+
+    stored: Tensor
+    """uint8 [B, C, H', W'], in pinned memory if the device is a GPU."""
+    first: int
+    """Position of the first in the data order."""
+    transforms: Callable[[Tensor, int], Tensor]
+
+    def __len__(self) -> int:
+        """Return how many images."""
+        return len(self.stored)
+
+    def split(self, sizes: list[int]) -> tuple[HostImages, ...]:
+        """Return consecutive parts of ``sizes``."""
+        firsts = itertools.accumulate(sizes, initial=self.first)
+        parts = zip(torch.split(self.stored, sizes), firsts, strict=False)
+        return tuple(HostImages(images, first, self.transforms) for images, first in parts)
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Tensor:
+        """Move, transform and return them: uint8 [B, C, H, W] on ``device``."""
+        return self.transforms(self.stored.to(device, non_blocking=non_blocking), self.first)
+
+
 class StepDraws:
     """Gathers the inputs of whole iterations."""
 
@@ -80,7 +110,7 @@ class StepDraws:
             real = next(self.loader)
             problems += real.problems
             z, labels = self.fakes.draw("discriminator", clock + step * self.discriminator.total, self.discriminator)
-            images = self.transforms(self._move(real.images), real.first)
+            images = HostImages(real.images, real.first, self.transforms)
             batches.append(DiscriminatorBatch(images, *map(self._move, (real.labels, z, labels))))
         z, labels = self.fakes.draw("generator", clock, self.generator)
         inputs = StepInputs(

@@ -31,6 +31,19 @@ class Regularizer(Protocol):
         """Add to the gradients of ``network``."""
 
 
+class Rows(Protocol):
+    """Rows of a batch, wherever they lie: a tensor, or images that become one when they are moved."""
+
+    def __len__(self) -> int:
+        """Return how many."""
+
+    def split(self, sizes: list[int]) -> Sequence[Rows]:
+        """Return consecutive parts of ``sizes``."""
+
+    def to(self, device: torch.device, *, non_blocking: bool) -> Tensor:
+        """Return them as a tensor on ``device``."""
+
+
 def split_evenly(total: int, parts: int) -> list[int]:
     """Return ``parts`` sizes that sum to ``total`` and differ by at most one, larger ones first."""
     size, rest = divmod(total, parts)
@@ -120,7 +133,8 @@ class Engine:
         for other, network in state.networks.items():
             network.requires_grad_(other == name)
         state.optimizers[name].zero_grad(set_to_none=False)
-        update = Update(parts=self.accumulation.get(name, self.accumulation.get("discriminator", 1)))
+        parts = self.accumulation.get(name, self.accumulation.get("discriminator", 1))
+        update = Update(parts=parts, device=self.device)
         yield update
         self._finish(state, name, update)
 
@@ -139,7 +153,7 @@ class Engine:
         optimizer.step()
 
     def _synchronize(self, state: TrainState, gradients: list[Tensor], loss: Tensor, update: Update) -> None:
-        """Sum gradients over ranks; average the running statistics, which moved by local moments."""
+        """Sum gradients over ranks; average the running statistics, which moved by local moments, by images seen."""
         if distributed.world_size() == 1:
             return
         statistics = [
@@ -148,46 +162,69 @@ class Engine:
             for key, buffer in network.named_buffers()
             if key.rpartition(".")[2] in RUNNING_STATISTICS
         ]
-        share = update.samples / update.total if update.total else 0.0
+        # A step that counted no images moves statistics all the same: then ranks weigh alike.
+        weight = torch.tensor(float(update.samples or 1), device=self.device)
         with torch.no_grad():
             for buffer in statistics:
-                buffer.mul_(share)
-        distributed.sum_in_place([*gradients, *statistics, loss])
+                buffer.mul_(weight)
+            distributed.sum_in_place([*gradients, *statistics, loss, weight])
+            for buffer in statistics:
+                buffer.div_(weight)
 
 
 class Update:
-    """The gradient of one phase while it is collected."""
+    """The gradient of one phase while it is collected.
 
-    def __init__(self, parts: int) -> None:
-        self.parts = parts
+    :meth:`micro_batches` may be called any number of times, for parts of a batch or for batches of several kinds; the
+    gradients of all add up, and what is counted belongs to the update as a whole.
+    """
+
+    def __init__(self, parts: int, device: torch.device) -> None:
+        self.parts, self.device = parts, device
         self.loss: Tensor | None = None
         self.samples = 0
-        self.total = 0
-        self._weight = 0.0
+        """Rows that this rank has seen in this update."""
+        self._weight: float | None = None
 
-    def micro_batches(self, tensors: Sequence[Tensor], total: int | None = None) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the rows of ``tensors`` in micro-batches whose sizes differ by at most one.
+    def micro_batches(self, tensors: Sequence[Rows], total: int | None = None) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the rows of ``tensors`` in micro-batches whose sizes differ by at most one, on the device.
+
+        What lies elsewhere is moved a micro-batch at a time, so that the device never holds a whole batch of images.
 
         Args:
             tensors: this rank's share of the batch, [B, ...] each.
-            total: size of the batch over all ranks; this rank's by default.
+            total: size of the batch over all ranks; with one rank that of ``tensors`` by default.
 
         Raises:
-            UserError: fewer rows than micro-batches.
+            UserError: fewer rows than micro-batches, or no ``total`` where there are several ranks.
         """
         rows = len(tensors[0])
-        self.total = total or rows
+        if total is None and distributed.world_size() > 1:
+            raise UserError(
+                f"micro_batches of {rows} rows: on {distributed.world_size()} ranks say how many all of them have, for "
+                "example micro_batches(batch, inputs.batch)"
+            )
         if rows < self.parts:
             raise UserError(f"a rank's share of {rows} images cannot be cut into {self.parts} micro-batches")
         sizes = split_evenly(rows, self.parts)
-        for parts in zip(*(torch.split(tensor, sizes) for tensor in tensors), strict=True):
+        for parts in zip(*(tensor.split(sizes) for tensor in tensors), strict=True):
             size = len(parts[0])
             self.samples += size
-            self._weight = size / self.total
-            yield parts
+            self._weight = size / (total or rows)
+            yield tuple(part.to(self.device, non_blocking=True) for part in parts)
+        self._weight = None
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of ``loss``, a mean over the current micro-batch, weighted by that one's share."""
+        """Add the gradient of ``loss``, a mean over the current micro-batch, weighted by that one's share.
+
+        Raises:
+            UserError: there is no current micro-batch.
+        """
+        if self._weight is None:
+            raise UserError(
+                "update.backward outside of a loop over update.micro_batches: the loss would have no weight. Shares of "
+                "micro-batches sum to one, so what does not depend on images may be added to each one's loss."
+            )
         weighted = loss * self._weight
         weighted.backward()  # type: ignore[no-untyped-call]
         detached = weighted.detach()

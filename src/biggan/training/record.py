@@ -23,6 +23,8 @@ def facts(
     return {
         "used": {
             "ranks": ranks,
+            "precision": config.precision,
+            "tf32": config.precision == "tf32",
             **{name: dataclasses.asdict(part) for name, part in plans.items()},
             "images_per_iteration": config.batch * config.discriminator_steps,
         },
@@ -44,6 +46,8 @@ def provenance(config: TrainingConfig, preset: str, source: ImageSource) -> dict
         "data": source.notes().kind,
         "images": len(source),
         "batch": config.batch,
+        "precision": config.precision,
+        "tf32": config.precision == "tf32",
         "compatibility": list(config.compatibility),
         "versions": _versions(),
     }

@@ -18,7 +18,7 @@ from biggan.data.opening import open_source
 from biggan.data.order.epochs import make_order
 from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed, launch
-from biggan.foundation.devices import choose_device
+from biggan.foundation.devices import choose_device, set_tf32
 from biggan.foundation.errors import UserError
 from biggan.foundation.locks import Lock
 from biggan.foundation.terminal import complain
@@ -84,6 +84,7 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
                 device = choose_device(config.device, launch.local_rank())
                 if device.type == "cuda":
                     torch.cuda.set_device(device)
+                set_tf32(config.precision == "tf32")
                 distributed.start(device)
                 check_names(config, None)
                 own = load_own_step(config.step) if config.step else OwnStep(train_step, None)

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from biggan.foundation.images import to_float
 from biggan.losses.adversarial import AdversarialLoss
-from biggan.training.engine import Engine
+from biggan.training.engine import Engine, Rows
 from biggan.training.state import TrainState
 
 
 class DiscriminatorBatch(NamedTuple):
     """This rank's share of what one D step sees."""
 
-    images: Tensor
-    """uint8 [B, C, H, W]."""
+    images: Rows
+    """uint8 [B, C, H, W]; real ones are moved to the device by ``micro_batches``, or by ``images.to(device)``."""
     labels: Tensor
     """int64 [B]."""
     latents: Tensor
