@@ -66,7 +66,8 @@ def write_packed(folder: Path, count: int) -> tuple[Path, Path]:
     labels = np.arange(count) * 10 // count
     np.save(folder / "images.npy", images)
     np.save(folder / "images_labels.npy", labels)
-    pack(open_source(DataConfig(path=str(folder / "images.npy")), (SIDE, SIDE)), folder / "ours.hdf5", {}, workers=0)
+    config = DataConfig(path=str(folder / "images.npy"))
+    pack(open_source(config, (SIDE, SIDE)), folder / "ours.hdf5", config, workers=0)
     (folder / "images.npy").unlink()
     with h5py.File(folder / "theirs.hdf5", "w") as file:
         file.create_dataset(
@@ -191,7 +192,7 @@ def preparation(options: argparse.Namespace, folder: Path) -> dict[str, float]:
             assert sum(pool.map(bare, parts)) == len(paths)
 
     def prepare() -> None:
-        pack(source, folder / "packed.hdf5", {}, workers=workers)
+        pack(source, folder / "packed.hdf5", DataConfig(path=str(root)), workers=workers)
         (folder / "packed.hdf5").unlink()
 
     found = rates({"prepare": prepare, "bare": everything_bare}, len(paths), 3)

@@ -6,15 +6,18 @@ import csv
 import io
 import json
 import pickle
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 NAMES = ("ape", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibex", "jay")
 SIDE = 32
@@ -201,3 +204,94 @@ WRITERS: dict[str, tuple[str, Callable[[Images, Path], str]]] = {
 """How it is called -> (name in the registry of sources, writer)."""
 NAMELESS = ("npy", "compressed npz, NHWC")
 """Kinds that have no place for class names."""
+
+
+def as_pictures(images: Images, root: Path) -> str:
+    """Write one picture in every format and many of their forms."""
+    folder = root / "pictures"
+    folder.mkdir()
+    colour = Image.fromarray(np.ascontiguousarray(images.pixels[0].transpose(1, 2, 0)))
+    smooth = colour.resize((4, 4)).resize((48, 40), Image.Resampling.BICUBIC)
+    gray, palette, clear = smooth.convert("L"), smooth.convert("P"), smooth.convert("RGBA")
+    deep = Image.fromarray(np.arange(40 * 48, dtype=np.uint16).reshape(40, 48) * 30)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    text = PngInfo()
+    text.add_text("key", "value", zip=True)
+    text.add_itxt("other", "value", zip=True)
+    forms: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "plain.jpg": (smooth, {"quality": 90}),
+        "progressive.jpg": (smooth, {"progressive": True, "exif": exif, "icc_profile": profile}),
+        "cmyk.jpg": (smooth.convert("CMYK"), {"icc_profile": profile}),
+        "gray.jpg": (gray, {}),
+        "rich.png": (smooth, {"exif": exif, "icc_profile": profile, "pnginfo": text}),
+        "palette.png": (palette, {"transparency": 3}),
+        "clear.png": (clear, {}),
+        "deep.png": (deep, {}),
+        "bilevel.png": (smooth.convert("1"), {}),
+        "moving.png": (smooth, {"save_all": True, "append_images": [clear]}),
+        "lossy.webp": (smooth, {"exif": exif, "icc_profile": profile}),
+        "lossless.webp": (clear, {"lossless": True}),
+        "moving.webp": (smooth, {"save_all": True, "append_images": [clear]}),
+        "moving.gif": (palette, {"save_all": True, "append_images": [gray.convert("P")], "transparency": 2}),
+        "plain.bmp": (smooth, {}),
+        "palette.bmp": (palette, {}),
+        "plain.tif": (smooth, {"exif": exif, "icc_profile": profile}),
+        "lzw.tif": (clear, {"compression": "tiff_lzw"}),
+        "deflate.tif": (deep, {"compression": "tiff_adobe_deflate"}),
+        "jpeg.tif": (smooth, {"compression": "jpeg"}),
+        "group4.tif": (smooth.convert("1"), {"compression": "group4"}),
+        "cmyk.tif": (smooth.convert("CMYK"), {"compression": "packbits"}),
+        "plain.ppm": (smooth, {}),
+        "gray.pgm": (gray, {}),
+        "bilevel.pbm": (smooth.convert("1"), {}),
+        "plain.tga": (clear, {"compression": "tga_rle"}),
+        "palette.tga": (palette, {}),
+        "plain.jp2": (smooth, {}),
+        "plain.avif": (smooth, {"exif": exif, "speed": 10}),
+    }
+    for name, (image, options) in forms.items():
+        image.save(folder / name, **options)
+    png_16_bit(folder / "deep_colour.png", np.asarray(smooth).astype(np.uint16) * 257)
+    return str(folder)
+
+
+def png_16_bit(path: Path, pixels: np.ndarray[Any, Any]) -> Path:
+    """Write a 16-bit colour PNG by hand: Pillow cannot."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width, channels = pixels.shape
+    head = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+    return path
+
+
+def as_compressed_hdf5(images: Images, root: Path) -> str:
+    """Write chunked and compressed, with strings of a fixed length, as others do."""
+    with h5py.File(root / "x.h5", "w", libver="latest") as file:
+        file.create_dataset("imgs", data=images.pixels, chunks=(3, 3, SIDE, SIDE), compression="gzip", shuffle=True)
+        file.create_dataset("labels", data=images.labels.astype(np.int16), compression="lzf", fletcher32=True)
+        file["class_names"] = np.array([name.encode() for name in images.names])
+    return str(root / "x.h5")
+
+
+def as_cifar_folder(images: Images, root: Path) -> str:
+    """Write the archive of pickles, unpacked."""
+    with tarfile.open(as_cifar_python(images, root)) as archive:
+        archive.extractall(root / "unpacked", filter="data")
+    return str(root / "unpacked" / "cifar-10-batches-py")
+
+
+HOSTILE: dict[str, Callable[[Images, Path], str]] = {
+    **{title: writer for title, (_, writer) in WRITERS.items()},
+    "pictures": as_pictures,
+    "compressed HDF5": as_compressed_hdf5,
+    "CIFAR folder": as_cifar_folder,
+}
+"""What is damaged on purpose: every kind, and forms of files that those do not hold."""

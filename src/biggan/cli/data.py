@@ -103,11 +103,10 @@ def _prepare(words: list[str]) -> int:
     enlarged = sum(n for size, n in notes.sizes.items() if enlargement(size, how) > options.max_enlargement)
     if enlarged:
         say(f"warning: {enlarged} of {notes.examined} images are enlarged more than {options.max_enlargement:g} times")
-    settings = {name: getattr(options, name) for name in ("crop", "filter", "background")}
     packed = pack(
         source,
         destination,
-        settings,
+        options,
         workers=_workers(options),
         skip_corrupt=options.skip_corrupt,
         overwrite=options.overwrite,

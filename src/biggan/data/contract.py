@@ -11,15 +11,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from biggan.data.bounds import is_there
 from biggan.data.configuration import ReadingConfig
-from biggan.foundation.errors import UserError
+from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.registry import Registry
 
 ImageArray = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
+_LONGEST_NAME = 1024  # characters of a class name
 
 
-class UnreadableImageError(UserError):
+class UnreadableImageError(CorruptFileError):
     """One image that cannot be used; the message names it and says why."""
 
 
@@ -154,25 +156,41 @@ def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> I
     """Return the source at ``path``, as it is: no classes selected, nothing mixed in.
 
     Raises:
-        UserError: nothing there, or nothing that any kind of source recognises.
+        UserError: nothing there, nothing that any kind of source recognises, or names that are no text.
     """
+    if not path.strip():
+        raise UserError(
+            "--data '': say where your images are, for example --data flowers/ (or --data . for this folder)"
+        )
     for name in SOURCES:
         if SOURCES[name].matches(path):
             source = SOURCES[name].open(path, resolution, config)
             if not len(source):
                 said = "".join(f"\n{remark}" for remark in source.remarks)
                 raise UserError(f"--data {path}: no images found{said}")
+            _refuse_odd_names(path, source.class_names)
             return source
     if path.startswith(("http://", "https://")):
         from biggan.foundation.downloads import download
 
         return open_one(str(download(path)), resolution, config)
-    if not Path(path).exists():
+    if not is_there(path):
         raise UserError(f"--data {path}: there is nothing at this path (looked from {Path.cwd()})")
     raise UserError(
         f"--data {path}: not a kind of data that is known. Give the folder of the images, not one of them; a table of "
         "labels (.csv, .json), .zip, .hdf5, .npz, .npy or .tar"
     )
+
+
+def _refuse_odd_names(path: str, names: tuple[str, ...]) -> None:
+    """Check that class names can be shown, and stand in a line and in a snapshot.
+
+    Raises:
+        UserError: one is empty, too long, or holds what commands a terminal.
+    """
+    odd = next((name for name in names if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME), None)
+    if odd is not None:
+        raise UserError(f"--data {path}: class {odd[:80]!r} has a name that is no readable text; rename it")
 
 
 def encoded_names(names: Iterable[str]) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from biggan.data.bounds import MOST_DECODED
 from biggan.data.choosing.curation import curate
 from biggan.data.choosing.mixture import Mixture
 from biggan.data.configuration import DataConfig, ReadingConfig
 from biggan.data.contract import ImageSource, open_one
 from biggan.data.order.transforms import prepared_size
 from biggan.foundation.errors import UserError
+from biggan.foundation.files import format_bytes
 
 
 def open_source(config: DataConfig, resolution: tuple[int, int]) -> ImageSource:
@@ -31,10 +33,26 @@ def open_images(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
     """
     if config.path is None:
         raise UserError("this preset has no data of its own: say where your images are with --data PATH")
+    _refuse_large(size)
     source = open_one(config.path, size, config)
     if config.mix:
         source = _mix(source, config, size)
     return curate(source, config)
+
+
+def _refuse_large(size: tuple[int, int]) -> None:
+    """Check that an image of this size is one.
+
+    Raises:
+        UserError: a batch of one would be larger than what any image file may hold.
+    """
+    height, width = size
+    needed = 3 * height * width
+    if needed > MOST_DECODED:
+        raise UserError(
+            f"--resolution {height}x{width}: one image would take {format_bytes(needed)}, and at most "
+            f"{format_bytes(MOST_DECODED)} are possible"
+        )
 
 
 def _mix(first: ImageSource, config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
@@ -73,6 +91,8 @@ def weighted(entry: str) -> tuple[str, float | None]:
         value = float(weight)
     except ValueError:
         return entry, None  # a path with = in it
+    if not path:
+        raise UserError(f"--data.mix {entry}: no path before the weight")
     if not 0 < value < float("inf"):
         raise UserError(f"--data.mix {entry}: the weight must be positive")
     return path, value

@@ -31,7 +31,7 @@ def training_film(run_dir: Path, path: Path, smallest: int = 200) -> int:
 
 
 def _captioned(sheet: Path, images: int, smallest: int) -> Image.Image:
-    with Image.open(sheet) as picture:
+    with Image.open(sheet, formats=("PNG",)) as picture:
         shown = enlarge(picture, smallest)
     frame = Image.new(shown.mode, (shown.width, shown.height + _CAPTION), "white")
     frame.paste(shown, (0, _CAPTION))

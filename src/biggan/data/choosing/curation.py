@@ -13,10 +13,12 @@ from biggan.data.choosing.selection import Selection
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, Indices
 from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.records import read_bounded
 from biggan.foundation.seeding import uniforms
 
-_INDEX = re.compile(r"id:(\d+)")
+_INDEX = re.compile(r"id:([0-9]{1,18})")
 _SHOWN = 5
+_LONGEST_LIST = 2**24  # bytes
 
 
 def curate(source: ImageSource, config: ReadingConfig) -> ImageSource:
@@ -95,8 +97,8 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
         UserError: no such file, or an entry that is not a pair.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bounded(path, _LONGEST_LIST).decode()
+    except ValueError as error:  # a UserError is one
         raise UserError(f"--data.merge {path}: cannot be read ({error})") from error
     pairs = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from biggan.data.contract import ImageArray, ImageSource, UnreadableImageError
-from biggan.data.sources.hdf5 import HASH_BYTES, image_hash
+from biggan.data.sources.hdf5 import first_image_hash, image_hash
+from biggan.data.sources.hdf5_files import HASH_BYTES
 
 _MOST_IMAGES, _MOST_BYTES = 32, 4 * 2**20  # that a worker prepares at a time
 RECORD_BYTES = 2 * HASH_BYTES
-"""Of the image as it lay there, and of its pixels."""
+"""Of the image as it lay there (SHA-256, so that whoever has the file can look it up), and of its pixels."""
 
 
 def chunk_size(source: ImageSource) -> int:
@@ -120,5 +121,5 @@ def _prepare(source: ImageSource, start: int, pixels: ImageArray) -> Chunk:
             corrupt.append((index, str(error)))
             continue
         pixels[len(hashes)] = image
-        hashes.append(image_hash(encoded) + image_hash(image.tobytes()))
+        hashes.append(first_image_hash(encoded) + image_hash(np.ascontiguousarray(image)))
     return Chunk(b"".join(hashes), corrupt)

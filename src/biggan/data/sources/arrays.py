@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from biggan.data.bounds import MOST_DECODED, foreign, is_file
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import (
     ImageArray,
@@ -22,12 +20,15 @@ from biggan.data.contract import (
     encoded_names,
     file_key,
 )
+from biggan.data.preparation.decoding import scaled_to_bytes
 from biggan.data.preparation.fitting import fit_array, preparation
+from biggan.data.sources.array_files import Archive, mapped_array, whole_array
 from biggan.data.sources.label_file import refuse_sparse
-from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.errors import UserError
 
 _IMAGES = ("x", "images", "imgs", "x_train", "data", "arr_0")
 _LABELS = ("y", "labels", "y_train", "arr_1")
+_SHOWN = 20
 _LARGE = 2 * 2**30  # bytes of a compressed array, beyond which a remark says what it costs
 
 
@@ -37,21 +38,18 @@ class ArraysKind(SourceKind):
     @staticmethod
     def matches(path: str) -> bool:
         """Tell by the extension."""
-        return Path(path).is_file() and Path(path).suffix.lower() in (".npy", ".npz")
+        return is_file(path) and Path(path).suffix.lower() in (".npy", ".npz")
 
     @staticmethod
     def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
         """Read labels and shapes; images are mapped into memory where they are not compressed."""
         file = Path(path)
         remarks: list[str] = []
-        try:
-            if file.suffix.lower() == ".npy":
-                images: Any = np.load(file, mmap_mode="r", allow_pickle=False)
-                labels, names = _labels_beside(file, remarks), None
-            else:
-                images, labels, names = _read_npz(file, remarks)
-        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-            raise CorruptFileError(f"--data {path}: not a readable NumPy file ({error})") from error
+        if file.suffix.lower() == ".npy":
+            images = mapped_array(file, f"--data {path}")
+            labels, names = _labels_beside(file, remarks), None
+        else:
+            images, labels, names = _read_npz(file, remarks)
         return StoredArrays(file, images, labels, names, resolution, config, remarks)
 
 
@@ -163,10 +161,12 @@ def _with_channels(images: npt.NDArray[Any], path: Path) -> tuple[npt.NDArray[An
     Raises:
         UserError: not images of 8 or 16 bits, or an axis of channels that cannot be told.
     """
-    if images.dtype not in (np.uint8, np.uint16):
+    if images.dtype.kind != "u" or images.dtype.itemsize > 2:
         raise UserError(
             f"--data {path}: images must be uint8 (or uint16), not {images.dtype}; scale them to 0..255 first"
         )
+    if images.ndim in (3, 4) and len(images) and not 0 < images[0].nbytes <= MOST_DECODED:
+        raise UserError(f"--data {path}: an image of {images.shape[1:]} has {images[0].nbytes:,} bytes, which is none")
     if images.ndim == 3:
         return images[:, None], 1
     if images.ndim != 4:
@@ -181,56 +181,43 @@ def _with_channels(images: npt.NDArray[Any], path: Path) -> tuple[npt.NDArray[An
 
 def _eight_bits(array: npt.NDArray[Any]) -> ImageArray:
     """Scale 16 bits to 8 with rounding: 65535 becomes 255."""
-    if array.dtype == np.uint16:
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return array
+    return scaled_to_bytes(array) if array.dtype.itemsize == 2 else array
 
 
 def _labels_beside(file: Path, remarks: list[str]) -> npt.NDArray[Any] | None:
     """Return the labels that lie beside a .npy file: ``<stem>_labels.npy``, or ``labels.npy``."""
     for candidate in (file.with_name(f"{file.stem}_labels.npy"), file.with_name("labels.npy")):
-        if candidate.is_file():
+        if is_file(candidate):
             remarks.append(f"labels from {candidate.name}")
-            return np.asarray(np.load(candidate, allow_pickle=False))
+            return whole_array(candidate, f"--data {candidate}")
     remarks.append(f"no labels: neither {file.stem}_labels.npy nor labels.npy lies beside it")
     return None
 
 
-def _read_npz(file: Path, remarks: list[str]) -> tuple[Any, npt.NDArray[Any] | None, tuple[str, ...] | None]:
-    with np.load(file, allow_pickle=False) as archive:
-        members = list(archive.keys())
-        images = next((name for name in _IMAGES if name in members), None)
-        labels = next((name for name in _LABELS if name in members), None)
+def _read_npz(
+    file: Path, remarks: list[str]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None, tuple[str, ...] | None]:
+    with Archive(file, f"--data {file}") as archive:
+        images = next((name for name in _IMAGES if name in archive.names), None)
+        labels = next((name for name in _LABELS if name in archive.names), None)
         if images is None:
-            raise UserError(f"--data {file}: no images in it (one of {', '.join(_IMAGES)}), only {', '.join(members)}")
-        names = tuple(map(str, np.atleast_1d(archive["class_names"]))) if "class_names" in members else None
-        found = np.asarray(archive[labels]) if labels else None
-        mapped = _map_member(file, f"{images}.npy")
-        if mapped is None:
-            mapped = archive[images]
-            if mapped.nbytes > _LARGE:
+            known = ", ".join(archive.names[:_SHOWN])
+            raise UserError(f"--data {file}: no images in it (one of {', '.join(_IMAGES)}), only {known or 'nothing'}")
+        names = _class_names(archive) if "class_names" in archive.names else None
+        found = archive.read(labels) if labels else None
+        values = archive.mapped(images)
+        if values is None:
+            values = archive.read(images)
+            if values.nbytes > _LARGE:
                 remarks.append("the images are compressed and are held in memory by every process; pack them to share")
     if labels is None:
         remarks.append(f"no labels in it (one of {', '.join(_LABELS)})")
-    return mapped, found, names
+    return values, found, names
 
 
-def _map_member(file: Path, member: str) -> npt.NDArray[Any] | None:
-    """Return a member of an uncompressed archive mapped into memory, or None if it is compressed."""
-    with zipfile.ZipFile(file) as archive:
-        info = archive.getinfo(member)
-        if info.compress_type != zipfile.ZIP_STORED:
-            return None
-    with file.open("rb") as raw:
-        raw.seek(info.header_offset)
-        # A local header is 30 bytes, then name and extra field, whose lengths it ends with.
-        name_length, extra_length = struct.unpack("<HH", raw.read(30)[26:30])
-        start = info.header_offset + 30 + name_length + extra_length
-        raw.seek(start)
-        head = io.BytesIO(raw.read(4096))
-    version = np.lib.format.read_magic(head)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, kind = read(head)
-    if fortran or kind.hasobject:
-        return None
-    return np.memmap(file, dtype=kind, mode="r", offset=start + head.tell(), shape=shape)
+def _class_names(archive: Archive) -> tuple[str, ...]:
+    found = archive.read("class_names")
+    if found.ndim > 1:
+        raise UserError(f"{archive.where}: class_names must be a list, not {found.shape}")
+    with foreign(archive.where, "class_names are no text"):
+        return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in np.atleast_1d(found).tolist())

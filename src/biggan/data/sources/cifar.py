@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import tarfile
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
+from biggan.data.bounds import foreign, is_file, is_folder, most_unpacked
 from biggan.data.configuration import ReadingConfig
-from biggan.data.contract import ImageSource, SourceKind, SourceNotes, file_key
+from biggan.data.contract import ImageArray, ImageSource, Indices, SourceKind, SourceNotes, file_key
 from biggan.data.sources.arrays import StoredArrays
+from biggan.data.sources.tar_headers import members
 from biggan.foundation.downloads import download
 from biggan.foundation.errors import CorruptFileError
 from biggan.foundation.plain_pickles import load_plain
+from biggan.foundation.records import read_bounded
 
 SITE = "https://www.cs.toronto.edu/~kriz"
 _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE
+_LARGEST_FILE = 2**28  # bytes; the largest of both editions has 155 million
 
 
 @dataclass(frozen=True)
@@ -129,66 +133,88 @@ def _split(path: str) -> tuple[str, str]:
 
 
 def _edition_of(path: Path) -> _Edition | None:
-    if path.is_file() and path.name.startswith("cifar-") and path.name.endswith((".tar.gz", ".tgz", ".tar")):
+    if is_file(path) and path.name.startswith("cifar-") and path.name.endswith((".tar.gz", ".tgz", ".tar")):
         return _EDITIONS["cifar100" if path.name.startswith("cifar-100") else "cifar10"]
-    if path.is_dir():
+    if is_folder(path):
         for edition in _EDITIONS.values():
             files = (*edition.splits["train"], *edition.python_splits["train"])
             known = edition.names_file, "batches.meta", "meta"
-            if any((path / name).is_file() for name in known) and any((path / name).is_file() for name in files):
+            if any(is_file(path / name) for name in known) and any(is_file(path / name) for name in files):
                 return edition
     return None
 
 
 def _read(place: Path, edition: _Edition, split: str) -> tuple[Any, Any, tuple[str, ...]]:
     """Return images uint8 [N, 3, 32, 32], labels int64 [N] and class names."""
-    files = _Files(place)
-    try:
-        if files.has(edition.splits[split][0]):
-            raw = b"".join(files.read(name) for name in edition.splits[split])
-            record = edition.label_bytes + _PIXELS
-            if len(raw) % record:
-                raise CorruptFileError(f"--data {place}: {len(raw)} bytes are no whole number of images; get it again")
-            rows = np.frombuffer(raw, dtype=np.uint8).reshape(-1, record)
-            labels = rows[:, edition.label_bytes - 1].astype(np.int64)
-            pixels = rows[:, edition.label_bytes :]
-            names = tuple(line.strip() for line in files.read(edition.names_file).decode().splitlines() if line.strip())
+    where = f"--data {place}"
+    binary, pickled = edition.splits[split], edition.python_splits[split]
+    metas = (edition.names_file, "batches.meta" if edition.label_bytes == 1 else "meta")
+    with foreign(where, "not a whole CIFAR archive; get it again"):
+        if place.is_dir():
+            found = _of_folder(place, (*binary, *pickled, *metas))
         else:
-            parts = [load_plain(files.read(name), f"--data {place}, {name}") for name in edition.python_splits[split]]
-            pixels = np.concatenate([np.asarray(part[b"data"], dtype=np.uint8) for part in parts])
-            labels = np.concatenate([np.asarray(part[edition.python_label.encode()], dtype=np.int64) for part in parts])
-            meta = load_plain(files.read("batches.meta" if edition.label_bytes == 1 else "meta"), f"--data {place}")
+            found = _of_archive(place, (*binary, *pickled, *metas))
+        missing = [name for name in (*(binary if binary[0] in found else pickled),) if name not in found]
+        if missing:
+            raise CorruptFileError(f"{where}: not a whole CIFAR archive (no {missing[0]} in it); get it again")
+        if binary[0] in found:
+            pixels, labels, names = _of_records([found[name] for name in binary], found[metas[0]], edition, where)
+        else:
+            parts = [(load_plain(found[name], f"{where}, {name}"), f"{where}, {name}") for name in pickled]
+            pixels = np.concatenate([_pixels(part, title) for part, title in parts])
+            labels = np.concatenate([_labels(part, edition.python_label, title) for part, title in parts])
             key = b"label_names" if edition.label_bytes == 1 else b"fine_label_names"
-            names = tuple(name.decode() for name in meta[key])
-    except (OSError, EOFError, KeyError, tarfile.TarError, ValueError) as error:
-        raise CorruptFileError(f"--data {place}: not a whole CIFAR archive ({error}); get it again") from error
+            names = tuple(name.decode() for name in load_plain(found[metas[1]], f"{where}, {metas[1]}")[key])
     return np.ascontiguousarray(pixels).reshape(-1, 3, _SIDE, _SIDE), labels, names
 
 
-class _Files:
-    """Files of a folder or tar archive by their last name."""
+def _of_records(
+    parts: list[bytes], names: bytes, edition: _Edition, where: str
+) -> tuple[ImageArray, Indices, tuple[str, ...]]:
+    """Return pixels, labels and class names of the binary edition."""
+    raw = b"".join(parts)
+    record = edition.label_bytes + _PIXELS
+    if len(raw) % record:
+        raise CorruptFileError(f"{where}: {len(raw)} bytes are no whole number of images; get it again")
+    rows = np.frombuffer(raw, dtype=np.uint8).reshape(-1, record)
+    listed = tuple(line.strip() for line in names.decode().splitlines() if line.strip())
+    return rows[:, edition.label_bytes :], rows[:, edition.label_bytes - 1].astype(np.int64), listed
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self._members: dict[str, bytes] = {}
-        if place.is_file():
-            try:
-                with tarfile.open(place) as archive:
-                    for member in archive:
-                        content = archive.extractfile(member) if member.isfile() else None
-                        if content is not None:
-                            self._members[Path(member.name).name] = content.read()
-            except (tarfile.TarError, OSError, EOFError) as error:
-                raise CorruptFileError(f"--data {place}: not a whole CIFAR archive ({error}); get it again") from error
 
-    def has(self, name: str) -> bool:
-        """Tell whether the file is there."""
-        return name in self._members or (self.place.is_dir() and (self.place / name).is_file())
+def _pixels(part: Any, where: str) -> ImageArray:
+    """Return the pixels of a pickled part, uint8 [N, 3072]."""
+    found = part[b"data"]
+    if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.shape[1:] != (_PIXELS,):
+        raise CorruptFileError(f"{where}: its images are no bytes [N, {_PIXELS}]; get it again")
+    return found
 
-    def read(self, name: str) -> bytes:
-        """Return its bytes."""
-        if name in self._members:
-            return self._members[name]
-        if not self.place.is_dir():
-            raise KeyError(f"no {name} in it")
-        return (self.place / name).read_bytes()
+
+def _labels(part: Any, key: str, where: str) -> Indices:
+    """Return the labels of a pickled part, int64 [N]."""
+    found = part[key.encode()]
+    whole = isinstance(found, list) and all(type(label) is int and 0 <= label < 256 for label in found)
+    if not whole or len(found) != len(part[b"data"]):
+        raise CorruptFileError(f"{where}: its labels are no list of numbers, one an image; get it again")
+    return np.asarray(found, dtype=np.int64)
+
+
+def _of_folder(place: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
+    """Return those of the files that are there."""
+    return {name: read_bounded(place / name, _LARGEST_FILE) for name in wanted if is_file(place / name)}
+
+
+def _of_archive(place: Path, wanted: tuple[str, ...]) -> dict[str, bytes]:
+    """Return those of the members that are there, by their last name; the archive is read as a stream."""
+    where, stored = f"--data {place}", place.stat().st_size
+    found: dict[str, bytes] = {}
+    with place.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream = cast(IO[bytes], gzip.GzipFile(fileobj=file) if packed else file)
+        for member in members(stream, where, most_unpacked(stored) if packed else stored):
+            name = member.name.rpartition("/")[2]
+            if name in wanted:
+                if name in found or member.size > _LARGEST_FILE:
+                    raise CorruptFileError(f"{where}: {member.name} is there twice, or too large; get it again")
+                found[name] = stream.read(member.size)
+    return found

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageArray, ImageSource, Indices, SourceKind, SourceNotes
 from biggan.foundation.errors import UserError
+from biggan.foundation.files import format_bytes
 
 SIDE = 8
+_LARGEST = 4 * 2**30  # bytes of all digits in memory
 LEVELS = 16  # gray levels run from 0 to 16
 
 
@@ -41,6 +43,9 @@ class Digits(ImageSource):
         if config.channels not in (None, 1, 3):
             raise UserError(f"--data.channels {config.channels}: digits are gray, 1 or 3 channels")
         images, labels = load_digits()
+        size = len(labels) * (config.channels or 1) * height * width
+        if size > _LARGEST:
+            raise UserError(f"--resolution {height}x{width}: the digits would take {format_bytes(size)} of memory")
         order = np.argsort(labels, kind="stable")  # by class, as in a folder
         self.labels = labels[order]
         self.channels = config.channels or 1

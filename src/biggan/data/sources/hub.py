@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from biggan.data.bounds import foreign, is_file, is_folder, open_regular
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, SourceKind, UnreadableImageError
 from biggan.data.sources.image_files import ImageFiles, Listing
@@ -25,14 +26,15 @@ class HubKind(SourceKind):
         """Tell by the prefix, or by the files that a saved data set consists of."""
         folder = Path(path)
         saved = ("dataset_info.json", "dataset_dict.json")
-        return path.startswith(PREFIX) or (folder.is_dir() and any((folder / name).is_file() for name in saved))
+        return path.startswith(PREFIX) or (is_folder(folder) and any(is_file(folder / name) for name in saved))
 
     @staticmethod
     def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
         """Load (or download) the split."""
-        table, title = _load(path)
-        store = HubStore(table, _image_column(table, path), title)
-        return ImageFiles(store, _listing(table, path), resolution, config)
+        with foreign(f"--data {path}", "could not be loaded"):  # the library raises many kinds, some of them its own
+            table, title = _load(path)
+            store, listing = HubStore(table, _image_column(table, path), title), _listing(table, path)
+        return ImageFiles(store, listing, resolution, config)
 
 
 class HubStore(Store):
@@ -49,10 +51,11 @@ class HubStore(Store):
 
     def open(self, name: str) -> IO[bytes]:
         """Return the image of a row."""
-        value = self.table[int(name)][self.column]
-        if value is None:
-            raise UnreadableImageError(f"{self._title}: row {name} has no image")
-        return io.BytesIO(value["bytes"]) if value.get("bytes") else Path(value["path"]).open("rb")
+        with foreign(self.where(name), "cannot be read", UnreadableImageError):
+            value = self.table[int(name)][self.column]
+            if value is None:
+                raise UnreadableImageError(f"{self._title}: row {name} has no image")
+            return io.BytesIO(value["bytes"]) if value.get("bytes") else open_regular(value["path"])
 
     def key(self, names: Sequence[str]) -> str:  # noqa: ARG002 - the table has a key of its own
         """Return the table's fingerprint."""
@@ -72,17 +75,18 @@ def _load(path: str) -> tuple[Any, str]:
         import datasets
     except ImportError as error:
         raise UserError(f"--data {path}: needs the datasets library; pip install 'biggan-torch[hub]'") from error
-    try:
-        if not path.startswith(PREFIX):
-            found, split = datasets.load_from_disk(path), None
-        else:
-            name, _, split = path.removeprefix(PREFIX).partition(":")
-            found = datasets.load_dataset(name, split=split or None)
-    except Exception as error:  # the library raises many kinds, some of them its own
-        raise UserError(f"--data {path}: could not be loaded: {str(error).splitlines()[0]}") from error
+    if not path.startswith(PREFIX):
+        found, split = datasets.load_from_disk(path), None
+    else:
+        name, _, split = path.removeprefix(PREFIX).partition(":")
+        found = datasets.load_dataset(name, split=split or None)
     if isinstance(found, dict):
         split = "train" if "train" in found else next(iter(found))
         found = found[split]
+    # Whether every offset lies inside its buffer: Arrow believes a damaged file, and reads beyond.
+    for part in (found.data, found._indices):
+        if part is not None:
+            part.validate(full=True)
     return found, f"Hugging Face data set {path}" + (f", {split}" if split else "")
 
 

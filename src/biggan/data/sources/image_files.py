@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
@@ -11,15 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageArray, ImageSource, SourceNotes, UnreadableImageError, encoded_names
 from biggan.data.preparation.checking import listed_problems
-from biggan.data.preparation.decoding import load_image
+from biggan.data.preparation.decoding import TRANSIENT, Header, examine, load_image, read_whole
 from biggan.data.preparation.fitting import enlargement, fit, preparation
 from biggan.data.sources.stores import Names, Store
 from biggan.foundation.errors import UserError
@@ -31,7 +29,6 @@ LOOK_AT_ALL = 20_000
 """Up to this many files the header of every one is read; beyond, those of an even sample."""
 SAMPLE = 2_000
 _ATTEMPTS = 4
-_TRANSIENT = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR)
 TINY = 8
 """Images with a side below this are worth a remark."""
 _CONVERSIONS = (
@@ -41,7 +38,6 @@ _CONVERSIONS = (
     (("I;16", "I;16L", "I;16B", "I;16N", "I"), "images of 16 bits are scaled to 8"),
 )
 """Colour modes worth a remark."""
-_GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +51,6 @@ class Listing:
     remarks: tuple[str, ...] = ()
 
 
-class Header(NamedTuple):
-    """What the first bytes of an image file say."""
-
-    size: tuple[int, int]
-    mode: str
-    frames: bool
-    gray: bool
-
-
 class ImageFiles(ImageSource):
     """Files of a store."""
 
@@ -74,9 +61,6 @@ class ImageFiles(ImageSource):
         self.labels = np.asarray(listing.labels, dtype=np.int64)
         self.class_names = listing.class_names
         self.remarks = list(listing.remarks)
-        odd = [name for name in self.class_names if not name.isprintable()]
-        if odd:
-            raise UserError(f"--data {config.path}: class {odd[0]!r} has a name that is no readable text; rename it")
         self._examine(config)
 
     def _examine(self, config: ReadingConfig) -> None:
@@ -137,14 +121,9 @@ class ImageFiles(ImageSource):
 
     def _header(self, index: int) -> Header | str:
         try:
-            with self.store.open(self.files[index]) as file, Image.open(file) as image:
-                if image.mode == "F":
-                    return "floating-point images have no defined white; convert them to 8 or 16 bits"
-                gray = image.mode in _GRAY_MODES or (image.mode == "P" and _gray_palette(image))
-                return Header((image.height, image.width), image.mode, bool(getattr(image, "is_animated", False)), gray)
-        except UnidentifiedImageError:
-            return "cannot identify image file"
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnreadableImageError) as error:
+            with self.store.open(self.files[index]) as file:
+                return examine(file)
+        except (OSError, ValueError) as error:  # an unreadable image is among the second
             return str(error)
 
     def read(self, index: int) -> ImageArray:
@@ -156,7 +135,7 @@ class ImageFiles(ImageSource):
                     return self._prepared(file, index)
             except OSError as error:
                 # A file server that hiccups is no corrupt image: another try, lest another image takes its place.
-                if error.errno not in _TRANSIENT or attempt + 1 == _ATTEMPTS:
+                if error.errno not in TRANSIENT or attempt + 1 == _ATTEMPTS:
                     raise UnreadableImageError(f"{self.store.where(name)}: {error}") from error
                 time.sleep(0.2 * 4**attempt)
         raise AssertionError("not reached")
@@ -179,7 +158,7 @@ class ImageFiles(ImageSource):
         name = self.files[index]
         try:
             with self.store.open(name) as file:
-                return file.read()
+                return read_whole(file)
         except OSError as error:
             raise UnreadableImageError(f"{self.store.where(name)}: {error}") from error
 
@@ -204,8 +183,3 @@ def is_image(name: str) -> bool:
     """Tell whether a file name is that of an image, and not hidden."""
     base = name.rpartition("/")[2]
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in EXTENSIONS  # noqa: PTH122 - hot
-
-
-def _gray_palette(image: Image.Image) -> bool:
-    palette = np.asarray(image.getpalette() or [], dtype=np.uint8).reshape(-1, 3)
-    return "transparency" not in image.info and bool((palette == palette[:, :1]).all())

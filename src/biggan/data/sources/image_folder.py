@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from biggan.data.bounds import is_file, is_folder
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, SourceKind
 from biggan.data.sources.image_files import ImageFiles, Listing, is_image
@@ -22,17 +23,17 @@ class ImageFolderKind(SourceKind):
     @staticmethod
     def matches(path: str) -> bool:
         """Tell whether the path is a directory or a zip file."""
-        return Path(path).is_dir() or is_zip(path)
+        return is_folder(path) or is_zip(path)
 
     @staticmethod
     def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
         """List the files."""
         store: Store
-        if Path(path).is_dir():
+        if is_folder(path):
             store, found = FolderStore(Path(path)), scan(Path(path))
         else:
-            store = ZipStore(Path(path))
-            found = _Found(files=[name for name in store.archive().namelist() if not name.endswith("/")])
+            store = archive = ZipStore(Path(path))
+            found = _Found(files=[name for name in archive.names() if not name.endswith("/")])
             found.sort_out()
             if len(found.folders) == 1 and any(name.count("/") > 1 for name in found.files):
                 found.root = f"{found.folders[0]}/"  # the folder that was zipped
@@ -43,7 +44,7 @@ class ImageFolderKind(SourceKind):
 def is_zip(path: str) -> bool:
     """Tell whether there is a zip file (npz files are zip files too, and are not meant)."""
     file = Path(path)
-    return file.is_file() and file.suffix.lower() != ".npz" and zipfile.is_zipfile(path)
+    return is_file(file) and file.suffix.lower() != ".npz" and zipfile.is_zipfile(path)
 
 
 @dataclass

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from biggan.data.bounds import foreign, is_file, is_folder
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, SourceKind
 from biggan.data.sources.image_files import ImageFiles, Listing, is_image
 from biggan.data.sources.stores import FolderStore
 from biggan.foundation.errors import UserError
-from biggan.foundation.records import read_plain
+from biggan.foundation.records import read_bounded, read_plain
 
 NAMES = ("labels.csv", "labels.tsv", "labels.json")
+LONGEST_TABLE = 2**28
+"""Bytes of a table of labels, some millions of rows."""
 _SUFFIXES = (".csv", ".tsv", ".json")
 _FILE_COLUMNS = ("file", "file_name", "filename", "image", "path", "name")
 _LABEL_COLUMNS = ("label", "class_name", "class", "category", "tag", "target", "class_index")
@@ -34,7 +38,7 @@ class LabelFileKind(SourceKind):
         file = _label_file(Path(path))
         assert file is not None
         pairs = (
-            list(read_json_pairs(read_plain(file, limit=2**30), file))
+            list(read_json_pairs(read_plain(file, limit=LONGEST_TABLE), file))
             if file.suffix.lower() == ".json"
             else _read_table(file)
         )
@@ -42,9 +46,9 @@ class LabelFileKind(SourceKind):
 
 
 def _label_file(path: Path) -> Path | None:
-    if path.is_dir():
-        return next((path / name for name in NAMES if (path / name).is_file()), None)
-    return path if path.is_file() and path.suffix.lower() in _SUFFIXES and path.name != "dataset.json" else None
+    if is_folder(path):
+        return next((path / name for name in NAMES if is_file(path / name)), None)
+    return path if is_file(path) and path.suffix.lower() in _SUFFIXES and path.name != "dataset.json" else None
 
 
 def _read_table(file: Path) -> list[tuple[str, str]]:
@@ -53,11 +57,9 @@ def _read_table(file: Path) -> list[tuple[str, str]]:
     Raises:
         UserError: not a table of at least two columns.
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            rows = [row for row in csv.reader(text, delimiter="\t" if file.suffix.lower() == ".tsv" else ",") if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--data {file}: not a readable table ({error})") from error
+    with foreign(f"--data {file}", "not a readable table"):
+        text = io.StringIO(read_bounded(file, LONGEST_TABLE).decode("utf-8-sig"), newline="")
+        rows = [row for row in csv.reader(text, delimiter="\t" if file.suffix.lower() == ".tsv" else ",") if row]
     if not rows:
         raise UserError(f"--data {file}: the table is empty")
     head = [cell.strip().lower() for cell in rows[0]]
@@ -116,12 +118,14 @@ def _listing(file: Path, pairs: list[tuple[str, Any]], config: ReadingConfig) ->
     labels: dict[str, str] = {}
     for image, label in pairs:
         if isinstance(label, bool) or not isinstance(label, str | int) or label == "":
-            raise UserError(f"--data {file}: the label of {image} is {label!r}; a class is a word or a whole number")
+            raise UserError(
+                f"--data {file}: the label of {image} is {label!r:.80}; a class is a word or a whole number"
+            )
         name = image.replace("\\", "/").removeprefix("./")
         if labels.setdefault(name, str(label)) != str(label):
             raise UserError(f"--data {file}: {name} is listed as '{labels[name]}' and as '{label}'")
     root = file.parent
-    missing = [name for name in labels if not (root / name).is_file()]
+    missing = [name for name in labels if not is_file(root / name)]
     remarks = []
     if missing:
         listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
-import re
-import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
+from biggan.data.bounds import MOST_ENCODED, is_folder, is_number, open_regular
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, SourceKind, UnreadableImageError, file_key
-from biggan.data.sources.image_files import SAMPLE, ImageFiles, Listing, is_image
+from biggan.data.sources.image_files import SAMPLE, ImageFiles, Listing
 from biggan.data.sources.label_file import refuse_sparse, sort_classes
+from biggan.data.sources.shard_places import NAMES_FILE, class_names, expand, is_url
+from biggan.data.sources.shard_tables import table
 from biggan.data.sources.stores import Store
 from biggan.foundation.downloads import cache_folder, download
-from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import write_json
-from biggan.foundation.records import read_plain
+from biggan.foundation.errors import UserError
 
-NAMES_FILE = "class_names.txt"
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_INDEX_FORMAT = 1
 _GIB = 2**30
 
 
@@ -42,7 +36,7 @@ class ShardsKind(SourceKind):
         if path.endswith(".tar"):
             return not Path(path).name.startswith("cifar-")
         folder = Path(path)
-        if not folder.is_dir():
+        if not is_folder(folder):
             return False
         names = [entry.name for entry in os.scandir(folder) if not entry.name.startswith(".")]
         return any(name.endswith(".tar") for name in names) and all(name.endswith((".tar", ".txt")) for name in names)
@@ -50,19 +44,9 @@ class ShardsKind(SourceKind):
     @staticmethod
     def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
         """Read the shards' tables of contents (from the cache, if they have not changed)."""
-        places = _expand(path)
+        places = expand(path)
         store = ShardStore(places, config.shard_cache * _GIB)
-        return Shards(store, _class_names(path), resolution, config)
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """Where an image lies in a shard."""
-
-    name: str
-    offset: int
-    size: int
-    label: str | None
+        return Shards(store, class_names(path), resolution, config)
 
 
 class ShardStore(Store):
@@ -70,7 +54,7 @@ class ShardStore(Store):
 
     def __init__(self, places: Sequence[str], cache_bytes: int) -> None:
         self.places, self.cache_bytes = tuple(places), cache_bytes
-        self.tables = [_table(place, self._local) for place in places]
+        self.tables = [table(place, self._local) for place in places]
         self._where = {
             f"{shard}/{entry.name}": (shard, entry.offset, entry.size)
             for shard, table in enumerate(self.tables)
@@ -79,7 +63,7 @@ class ShardStore(Store):
 
     def _local(self, place: str) -> Path:
         """Return the shard as a file."""
-        if not _is_url(place):
+        if not is_url(place):
             return Path(place)
         folder = cache_folder() / "shards" / hashlib.sha256(place.encode()).hexdigest()[:16]
         found = download(place, folder=folder)
@@ -104,17 +88,17 @@ class ShardStore(Store):
         """Return the image."""
         shard, offset, size = self._where[name]
         path = self._local(self.places[shard])
-        with path.open("rb") as file:
+        with open_regular(str(path)) as file:
             file.seek(offset)
-            data = file.read(size)
+            data = file.read(min(size, MOST_ENCODED))
         if len(data) != size:
             raise UnreadableImageError(f"{self.places[shard]}: ends inside {name}")
         return io.BytesIO(data)
 
     def key(self, names: Sequence[str]) -> str:  # noqa: ARG002 - the shards are what can change
         """Return a key of all shards."""
-        local = [Path(place) for place in self.places if not _is_url(place)]
-        remote = "\n".join(place for place in self.places if _is_url(place))
+        local = [Path(place) for place in self.places if not is_url(place)]
+        remote = "\n".join(place for place in self.places if is_url(place))
         return hashlib.sha256((remote + (file_key(*local) if local else "")).encode()).hexdigest()
 
     def title(self) -> str:
@@ -152,7 +136,7 @@ class Shards(ImageFiles):
     def _looked_at(self, count: int) -> Sequence[int]:
         """Return the files whose headers are read: of shards that must be fetched, those of the first only."""
         store = self.store
-        if isinstance(store, ShardStore) and any(map(_is_url, store.places)):
+        if isinstance(store, ShardStore) and any(map(is_url, store.places)):
             return range(min(len(store.tables[0]), SAMPLE))
         return super()._looked_at(count)
 
@@ -163,7 +147,7 @@ def _classes(labels: list[str], names: tuple[str, ...], where: str) -> tuple[tup
     Raises:
         UserError: an index beyond the names that lie beside the shards.
     """
-    if all(label.isascii() and label.isdigit() for label in labels):
+    if all(map(is_number, labels)):
         count = max(map(int, labels)) + 1
         refuse_sparse(where, count, len(labels))
         if names and len(names) < count:
@@ -175,126 +159,3 @@ def _classes(labels: list[str], names: tuple[str, ...], where: str) -> tuple[tup
     if strange:
         raise UserError(f"--data {where}: class '{strange[0]}' is not in {NAMES_FILE}")
     return found, [place[label] for label in labels]
-
-
-def _is_url(place: str) -> bool:
-    return place.startswith(("http://", "https://"))
-
-
-def _expand(path: str) -> list[str]:
-    """Return the shards that a pattern means.
-
-    Raises:
-        UserError: none, or some of a range are missing.
-    """
-    found = _RANGE.search(path)
-    if found:
-        first, last = found[1], found[2]
-        if int(last) < int(first):
-            raise UserError(f"--data {path}: the range {found[0]} runs backwards")
-        numbers = range(int(first), int(last) + 1)
-        places = [f"{path[: found.start()]}{number:0{len(first)}}{path[found.end() :]}" for number in numbers]
-    elif _is_url(path):
-        places = [path]
-    elif Path(path).is_dir():
-        places = sorted(str(file) for file in Path(path).glob("*.tar"))
-    elif "*" in path:
-        places = sorted(str(file) for file in Path(path).parent.glob(Path(path).name))
-    else:
-        places = [path]
-    missing = [place for place in places if not _is_url(place) and not Path(place).is_file()]
-    if missing or not places:
-        raise UserError(
-            f"--data {path}: {len(missing) or 'all'} shards are missing, for example {(missing or [path])[0]}"
-        )
-    return places
-
-
-def _class_names(path: str) -> tuple[str, ...]:
-    """Return the lines of ``class_names.txt`` beside the shards, in order of index."""
-    if _is_url(path):
-        try:
-            file = download(f"{path.rpartition('/')[0]}/{NAMES_FILE}")
-        except UserError:  # it need not be there
-            return ()
-        return _lines(file)
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    file = folder / NAMES_FILE
-    return _lines(file) if file.is_file() else ()
-
-
-def _lines(file: Path) -> tuple[str, ...]:
-    """Return the class names of a file, a line each."""
-    names = tuple(line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines())
-    if "" in names or len(set(names)) < len(names):
-        raise UserError(f"{file}: an empty line or a name that stands there twice; every line is a class, in order")
-    return names
-
-
-def _table(place: str, local: Any) -> list[_Entry]:
-    """Return what lies in a shard, from the cache if it has not changed since."""
-    identity = place if _is_url(place) else f"{Path(place).resolve()} {file_key(Path(place))}"
-    cached = cache_folder() / "tables" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
-    if cached.is_file():
-        try:
-            stored = read_plain(cached)
-            if stored["format"] == _INDEX_FORMAT:
-                return [_Entry(*entry) for entry in stored["entries"]]
-        except (CorruptFileError, KeyError, TypeError):
-            pass  # made again below
-    path = local(place)
-    try:
-        entries = _read_table(path)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise CorruptFileError(f"--data {place}: not a whole tar file ({error}); make or copy it again") from error
-    write_json(cached, {"format": _INDEX_FORMAT, "entries": [[e.name, e.offset, e.size, e.label] for e in entries]})
-    return entries
-
-
-def _read_table(path: Path) -> list[_Entry]:
-    """Read the headers of a tar file, and the members that hold classes.
-
-    An image and its class share a name up to the last dot. Further pictures of an image that has a class, such as masks
-    (``key.png`` and ``key.seg.png``), are passed over.
-    """
-    images: dict[str, tuple[str, int, int]] = {}
-    labels: dict[str, str] = {}
-    with tarfile.open(path, "r:") as archive:
-        for member in archive:
-            if not member.isfile():
-                continue
-            key, _, extension = member.name.rpartition(".")
-            if is_image(member.name):
-                if key in images:
-                    raise CorruptFileError(f"--data {path}: {images[key][0]} and {member.name} share a key")
-                images[key] = (member.name, member.offset_data, member.size)
-            elif extension.lower() in ("cls", "json"):
-                content = archive.extractfile(member)
-                label = _label(content.read().decode("utf-8", "replace"), extension.lower()) if content else None
-                if label is not None:
-                    labels[key] = label
-    return [
-        _Entry(*place, labels.get(key))
-        for key, place in images.items()
-        if key in labels or _first_key(key) == key or _first_key(key) not in images
-    ]
-
-
-def _first_key(key: str) -> str:
-    """Return a key up to the first dot of its last part."""
-    folder, separator, base = key.rpartition("/")
-    return f"{folder}{separator}{base.partition('.')[0]}"
-
-
-def _label(text: str, extension: str) -> str | None:
-    if extension == "cls":
-        return text.strip() or None
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    if isinstance(value, dict):
-        for name in ("class_name", "label", "class", "cls"):
-            if isinstance(value.get(name), str | int) and not isinstance(value[name], bool):
-                return str(value[name])
-    return None

@@ -6,8 +6,8 @@ import hashlib
 import io
 import os
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from biggan.data.bounds import MOST_ENCODED, foreign, open_regular, refuse_bomb
 from biggan.data.contract import UnreadableImageError, file_key
 from biggan.foundation.errors import CorruptFileError
 
@@ -72,7 +73,10 @@ class FolderStore(Store):
 
     def open(self, name: str) -> IO[bytes]:
         """Return the file."""
-        return open(os.path.join(self.root, name), "rb")  # noqa: PTH118, PTH123 - for each image
+        try:
+            return open_regular(os.path.join(self.root, name))  # noqa: PTH118 - for each image
+        except ValueError as error:  # a name with a NUL in it
+            raise UnreadableImageError(f"{self.where(name)}: {error}") from error
 
     def key(self, names: Sequence[str]) -> str:
         """Return a hash of path, size and time of change of every file."""
@@ -119,18 +123,44 @@ class ZipStore(Store):
         """
         with self._lock:
             if self._archive is None or self._process != os.getpid():
-                try:
+                with foreign(f"--data {self.path}", "not a readable zip file"):
                     self._archive, self._process = zipfile.ZipFile(self.path), os.getpid()
-                except (zipfile.BadZipFile, OSError) as error:
-                    raise CorruptFileError(f"--data {self.path}: not a readable zip file ({error})") from error
+            assert self._archive is not None
             return self._archive
+
+    def names(self) -> list[str]:
+        """Return the names of all members.
+
+        Raises:
+            CorruptFileError: no zip file, or one in which a name stands twice.
+        """
+        names = self.archive().namelist()
+        if len(set(names)) < len(names):
+            double = next(name for name, count in Counter(names).items() if count > 1)
+            raise CorruptFileError(f"--data {self.path}: two members are called {double}; make it again")
+        return names
 
     def open(self, name: str) -> IO[bytes]:
         """Return a member."""
-        try:
-            return io.BytesIO(self.archive().read(name))
-        except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, NotImplementedError, EOFError) as error:
-            raise UnreadableImageError(f"{self.path}: {name}: {error}") from error
+        return io.BytesIO(self.read(name, MOST_ENCODED))
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the bytes of a member.
+
+        Raises:
+            UnreadableImageError: damaged, or larger than ``limit`` or than what its compressed bytes can be worth.
+        """
+        where = f"{self.path}: {name}"
+        archive = self.archive()
+        with foreign(where, "not a whole member", UnreadableImageError):
+            info = archive.getinfo(name)
+            try:
+                refuse_bomb(where, info.file_size, min(info.compress_size, os.path.getsize(self.path)))  # noqa: PTH202
+            except CorruptFileError as error:
+                raise UnreadableImageError(str(error)) from error
+            if info.file_size > limit:
+                raise UnreadableImageError(f"{where}: {info.file_size:,} bytes, and at most {limit:,} are read")
+            return archive.read(info)
 
     def key(self, names: Sequence[str]) -> str:  # noqa: ARG002 - the archive is one file
         """Return a key of the archive."""

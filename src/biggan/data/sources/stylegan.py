@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from biggan.data.bounds import is_file, is_folder
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource, SourceKind
 from biggan.data.sources.image_files import ImageFiles, Listing, is_image
 from biggan.data.sources.image_folder import is_zip, scan
-from biggan.data.sources.label_file import read_json_pairs, refuse_sparse
+from biggan.data.sources.label_file import LONGEST_TABLE, read_json_pairs, refuse_sparse
 from biggan.data.sources.stores import FolderStore, Store, ZipStore
-from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.errors import UserError
+from biggan.foundation.records import parse_plain, read_plain
 
 INDEX = "dataset.json"
 
@@ -24,23 +25,25 @@ class StyleganKind(SourceKind):
     def matches(path: str) -> bool:
         """Tell whether ``dataset.json`` is there."""
         file = Path(path)
-        if file.is_file() and file.name == INDEX:
+        if is_file(file) and file.name == INDEX:
             return True
-        if file.is_dir():
-            return (file / INDEX).is_file()
+        if is_folder(file):
+            return is_file(file / INDEX)
         return is_zip(path) and INDEX in ZipStore(file).archive().namelist()
 
     @staticmethod
     def open(path: str, resolution: tuple[int, int], config: ReadingConfig) -> ImageSource:
         """Read the labels."""
         root = Path(path).parent if Path(path).name == INDEX else Path(path)
-        store: Store = FolderStore(root) if root.is_dir() else ZipStore(root)
-        try:
-            with store.open(INDEX) as file:
-                content = json.loads(file.read())
-        except ValueError as error:
-            raise CorruptFileError(f"--data {path}: {INDEX} is not valid JSON ({error})") from error
-        names = store.archive().namelist() if isinstance(store, ZipStore) else scan(root).files
+        where = f"--data {path}, {INDEX}"
+        store: Store
+        if root.is_dir():
+            store, names = FolderStore(root), scan(root).files
+            content = read_plain(root / INDEX, limit=LONGEST_TABLE)
+        else:
+            store = archive = ZipStore(root)
+            names = archive.names()
+            content = parse_plain(archive.read(INDEX, LONGEST_TABLE), where, limit=LONGEST_TABLE)
         images = {name for name in names if is_image(name)}
         return ImageFiles(store, _listing(path, content, images), resolution, config)
 
@@ -71,7 +74,9 @@ def _listing(path: str, content: Any, images: set[str]) -> Listing:
     count = max(labels.values()) + 1
     refuse_sparse(path, count, len(labels))
     names = content.get("class_names") or [str(index) for index in range(count)]
-    if not isinstance(names, list) or len(names) < count or len(set(map(str, names))) < len(names):
+    if not isinstance(names, list):
+        raise UserError(f"--data {path}: class_names of {INDEX} must be a list, not {str(names)[:60]}")
+    if len(names) < count or len(set(map(str, names))) < len(names):
         raise UserError(f"--data {path}: {INDEX} names {len(names)} classes, the labels need {count} different ones")
     files = sorted(labels, key=lambda name: (labels[name], name))
     return Listing(
