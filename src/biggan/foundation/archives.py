@@ -79,7 +79,16 @@ def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -
             yield file
     except UserError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OSError, ValueError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        struct.error,
+        OSError,
+        ValueError,
+        RuntimeError,
+        OverflowError,
+    ) as error:
         raise CorruptFileError(f"{where}: damaged ({error}); get it again") from error
 
 
@@ -89,6 +98,8 @@ def _check_members(members: list[zipfile.ZipInfo], size: int, where: str, most: 
     if packed > size:
         raise CorruptFileError(f"{where}: members of {packed:,} bytes in an archive of {size:,}")
     for member in members:
+        if not 0 <= member.header_offset < size:
+            raise CorruptFileError(f"{where}: {member.filename!a} lies outside the archive")
         stored = member.compress_type == zipfile.ZIP_STORED
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & _ENCRYPTED:
             raise UserError(f"{where}: {member.filename!a} is packed in another way than stored or deflated")

@@ -209,11 +209,15 @@ class PickleMachine(PickleBytes):
 
     def _store(self, code: int) -> None:
         value, place = self._top(), self._place(code)
-        gap = place + 1 - len(self._memory)
-        if gap > 0:
-            self._charge(_SLOT * gap)
-            self._memory += [_MARK] * gap
-        self._memory[place] = value
+        missing = place - len(self._memory)
+        if missing > 0:
+            self._charge(_SLOT * missing)
+            self._memory += [_MARK] * missing
+        if missing >= 0:
+            self._charge(_SLOT)
+            self._memory.append(value)
+        else:
+            self._memory[place] = value
         if isinstance(value, Unfinished):
             value.remembered.append(place)
 

@@ -81,8 +81,8 @@ def require_shapes(weights: Weights, expected: Mapping[str, tuple[int, ...]], wh
         if tensor is None or tuple(tensor.shape) != shape:
             has = "nothing" if tensor is None else "x".join(map(str, tensor.shape)) or "one number"
             raise CorruptFileError(
-                f"{weights.where}: does not fit, not the weights of {what} ({name} should be "
-                f"{'x'.join(map(str, shape))}, and there is {has})"
+                f"{weights.where}: does not fit, not the weights of {what}: {name} is {has}, not "
+                + "x".join(map(str, shape))
             )
 
 

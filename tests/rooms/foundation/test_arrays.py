@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as numpy_strategies
 
 from biggan.foundation.arrays import array_of, plain_dtype, read_arrays
 from biggan.foundation.errors import CorruptFileError, UserError
+from tests.rooms.foundation.mutation import mutated
 
 _NUMBERS = [order + kind for order in "<>" for kind in "i2 i4 i8 u2 u8 f2 f4 f8 c8 c16".split()]
 _KINDS = [*_NUMBERS, "|b1", "|i1", "|u1", "|S7", "<U5", ">U3"]
@@ -143,26 +144,6 @@ def test_archives_that_lie_cost_nothing(tmp_path: Path) -> None:
         read_arrays(path, most=100)
     with pytest.raises(UserError, match="no such file"):
         read_arrays(tmp_path)
-
-
-def mutated(content: bytes, chance: random.Random) -> bytes:
-    """Return ``content`` with some bytes changed, cut out, repeated or moved."""
-    found = bytearray(content)
-    for _ in range(chance.choice((1, 1, 2, 4, 16))):
-        place = chance.randrange(len(found) + 1)
-        length = chance.choice((1, 1, 2, 4, 8, 64))
-        action = chance.randrange(5)
-        if action == 0 and place < len(found):
-            found[place] ^= 1 << chance.randrange(8)
-        elif action == 1:
-            found[place : place + length] = chance.randbytes(length)
-        elif action == 2:
-            del found[place : place + length]
-        elif action == 3:
-            found[place:place] = found[chance.randrange(len(found) + 1) :][:length]
-        else:
-            found[place : place + length] = chance.choice((b"\0", b"\xff", b"\x7f", b"\x80")) * length
-    return bytes(found)
 
 
 @pytest.mark.parametrize("count", [800, pytest.param(50_000, marks=pytest.mark.nightly)])
