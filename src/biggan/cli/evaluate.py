@@ -15,7 +15,6 @@ from biggan.cli.progress import progress_bar
 from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
-from biggan.foundation.outputs import OverwriteOption, output_file, output_folder
 from biggan.foundation.sizes import Resolution
 from biggan.foundation.terminal import say
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(EvaluationConfig, OverwriteOption):
+class EvaluateOptions(EvaluationConfig):
     """Measure a run, checkpoint or snapshot (or images as they lie there) against real images."""
 
     target: tyro.conf.Positional[str] = tyro.MISSING
@@ -40,7 +39,7 @@ class EvaluateOptions(EvaluationConfig, OverwriteOption):
     weights: Annotated[str | None, tyro.conf.arg(name="features.weights")] = None
     """Weights file of the features, for machines without a network."""
     out: str | None = None
-    """Folder for metrics.jsonl, to which lines are added; by default the run's, or the snapshot's."""
+    """Folder for metrics.jsonl; by default the run's, or the snapshot's."""
     json: bool = False
     """Print JSON lines instead of a table."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -55,7 +54,7 @@ class TruncationOptions(EvaluateOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceOptions(OverwriteOption):
+class ReferenceOptions:
     """Compute the statistics of real images, and write them to a file if one is named."""
 
     data: str
@@ -99,15 +98,12 @@ def _with_ranks(name: str, act: Callable[[Any], int]) -> int:
 
 
 def _evaluate(options: EvaluateOptions, device: Any) -> int:
-    from biggan.evaluation.evaluate import MEMORISATION_PICTURE, evaluate, generated, stored, table
+    from biggan.evaluation.evaluate import evaluate, generated, stored, table
     from biggan.foundation import distributed
 
     for name in options.metrics:
         _known_metric(name)
     sampler, reading = _target(options, device)
-    folder = _folder(options, sampler)
-    if "memorisation" in options.metrics:
-        output_file(folder / MEMORISATION_PICTURE, overwrite=options.overwrite)
     source = None if options.reference else _real(options, sampler, reading)
     if sampler is not None:
         side = generated(sampler, options, source)
@@ -124,10 +120,10 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         reference_file=Path(options.reference) if options.reference else None,
         handling=(reading or ReadingConfig()).handling,
         progress=progress_bar,
-        out=folder,
+        out=_folder(options, sampler),
     )
     if distributed.is_primary():
-        _write(records, folder)
+        _write(records, _folder(options, sampler))
         say("\n".join(json.dumps(record) for record in records) if options.json else table(records))
     return 0
 
@@ -137,15 +133,13 @@ def _truncation(words: list[str]) -> int:
 
     def act(device: Any) -> int:
         from biggan.evaluation.evaluate import table
-        from biggan.evaluation.truncation import SWEPT, sweep
+        from biggan.evaluation.truncation import sweep
         from biggan.foundation import distributed
 
         sampler, reading = _target(options, device)
         if sampler is None:
             raise UserError(f"{options.target}: truncation needs a generator")
         out = _folder(options, sampler) / "truncation"
-        for name in SWEPT:
-            output_file(out / name, overwrite=options.overwrite)
         source = _real(options, sampler, reading)
         records = sweep(
             sampler,
@@ -160,7 +154,7 @@ def _truncation(words: list[str]) -> int:
         if distributed.is_primary():
             _write(records, _folder(options, sampler))
             say(table(records))
-            for name in SWEPT:
+            for name in ("truncation.csv", "truncation.png", "truncation_sheet.png"):
                 say(str(out / name))
         return 0
 
@@ -169,7 +163,6 @@ def _truncation(words: list[str]) -> int:
 
 def _reference(words: list[str]) -> int:
     options = tyro.cli(ReferenceOptions, args=words, prog="biggan evaluate reference")
-    out = None if options.out is None else output_file(options.out, overwrite=options.overwrite)
 
     def act(device: Any) -> int:
         import numpy as np
@@ -177,8 +170,6 @@ def _reference(words: list[str]) -> int:
         from biggan.evaluation.checking import features_name
         from biggan.evaluation.evaluate import make_extractor
         from biggan.evaluation.reference import reference_of, write_reference
-        from biggan.foundation import distributed
-        from biggan.foundation.files import replacing
         from biggan.metrics.collected import MOMENTS, ROWS
 
         source = _open(ReadingConfig(path=options.data), options.resolution)
@@ -194,15 +185,14 @@ def _reference(words: list[str]) -> int:
             progress=progress_bar("real images"),
         )
         say(f"{found.collected.count:,} images, {extractor.protocol}{', from the cache' if found.from_cache else ''}")
-        if out is not None and distributed.is_primary():
+        if options.out:
             gaussian = found.collected.gaussian
             assert gaussian is not None
-            if out.suffix.lower() == ".npz":
-                with replacing(out) as temporary, temporary.open("wb") as file:
-                    np.savez(file, mu=gaussian.mean.numpy(), sigma=gaussian.covariance.numpy())
+            if options.out.endswith(".npz"):
+                np.savez(options.out, mu=gaussian.mean.numpy(), sigma=gaussian.covariance.numpy())
             else:
-                write_reference(out, found.collected, {"features": extractor.protocol})
-            say(str(out))
+                write_reference(Path(options.out), found.collected, {"features": extractor.protocol})
+            say(options.out)
         return 0
 
     return _with_ranks(options.device, act)
@@ -262,7 +252,7 @@ def _open(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
 def _folder(options: EvaluateOptions, sampler: Sampler | None) -> Path:
     """Return where records go: beside what was evaluated, unless it is somebody's folder of images."""
     if options.out is not None:
-        return output_folder(options.out, overwrite=True)  # lines are added to what lies there
+        return Path(options.out)
     path = Path(options.target)
     if sampler is None:
         return Path()

@@ -8,13 +8,11 @@ from pathlib import Path
 import tyro
 
 from biggan.foundation.errors import UserError, nearest
-from biggan.foundation.outputs import OverwriteOption, output_file
-from biggan.foundation.plots import check_figure
-from biggan.foundation.terminal import one_line, say
+from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(OverwriteOption):
+class CompareOptions:
     """Show a run's metrics over images seen, and where the published log of BigGAN-PyTorch lies."""
 
     run: tyro.conf.Positional[str]
@@ -31,15 +29,11 @@ def main(words: list[str]) -> int:
         say("usage: biggan report compare RUN [OPTIONS]\n\nbiggan report compare --help tells the options.")
         return 0 if words else 2
     if words[0] != "compare":
-        raise UserError(
-            f"unknown command 'report {one_line(words[0], 80)}'; nearest: {', '.join(nearest(words[0], ['compare']))}"
-        )
+        raise UserError(f"unknown command 'report {words[0]}'; nearest: {', '.join(nearest(words[0], ['compare']))}")
     options = tyro.cli(CompareOptions, args=words[1:], prog="biggan report compare")
     from biggan.report.compare import PUBLISHED, PUBLISHED_SOURCE, compare, plot, published_log, read_metrics
 
     run = Path(options.run)
-    out = output_file(run / "compare.png" if options.out is None else options.out, overwrite=options.overwrite)
-    check_figure(out)
     log = published_log(Path(options.log) if options.log else PUBLISHED)
     records = read_metrics(run)
     latest = {record["protocol"]: record for record in records}
@@ -49,6 +43,7 @@ def main(words: list[str]) -> int:
     say(f"\nthe log: {options.log or PUBLISHED_SOURCE}")
     for line in [*map(str, found), *(f"not compared: {reason}" for reason in refused)]:
         say(line)
+    out = Path(options.out) if options.out else run / "compare.png"
     plot(records, log, out)
     say(str(out))
     return 0

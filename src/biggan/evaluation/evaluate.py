@@ -19,7 +19,6 @@ from biggan.evaluation.reference import Reference, given_reference, reference_of
 from biggan.evaluation.streams import GeneratedStream, ImageStream, Progress, RealStream, collect, evaluated_generator
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
-from biggan.foundation.files import write_picture
 from biggan.metrics.collected import MOMENTS
 from biggan.metrics.definitions import METRICS, Context, infinite, title
 from biggan.metrics.features import EXTRACTORS, Extractor, ExtractorOptions
@@ -156,7 +155,8 @@ def evaluate(
         if "memorisation" in chosen and out is not None and source is not None and distributed.is_primary():
             picture = memorisation_sheet(reference.collected, fake, source, side.stream)
             if picture is not None:
-                write_picture(out / MEMORISATION_PICTURE, picture)
+                out.mkdir(parents=True, exist_ok=True)
+                picture.save(out / MEMORISATION_PICTURE)
     return records
 
 

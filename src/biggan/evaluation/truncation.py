@@ -14,7 +14,6 @@ from biggan.data.contract import ImageSource
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.evaluation.evaluate import Record, evaluate, generated
 from biggan.evaluation.streams import Progress, evaluated_generator
-from biggan.foundation.files import replacing, write_picture
 from biggan.layers.normalization import batch_norms
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
@@ -22,8 +21,6 @@ from biggan.sampling.pictures import sheet
 from biggan.sampling.sampler import Sampler
 
 SHEET_SEEDS = 10
-SWEPT = ("truncation.csv", "truncation.png", "truncation_sheet.png")
-"""Files that :func:`sweep` writes."""
 
 
 def sweep(
@@ -63,13 +60,12 @@ def sweep(
         for truncation in truncations
     }
     names = list(dict.fromkeys(name for row in values.values() for name in row))
-    csv_file, plot_file, sheet_file = (out / name for name in SWEPT)
-    with replacing(csv_file) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (out / "truncation.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["truncation", *names])
         table.writerows([[truncation, *(values[truncation].get(name) for name in names)] for truncation in truncations])
-    write_picture(sheet_file, sheet(torch.cat(rows), SHEET_SEEDS))
-    _plot(values, plot_file)
+    sheet(torch.cat(rows), SHEET_SEEDS).save(out / "truncation_sheet.png")
+    _plot(values, out / "truncation.png")
     return records
 
 

@@ -26,7 +26,7 @@ from biggan.data.contract import ImageSource
 from biggan.data.preparation.packing_workers import RECORD_BYTES, chunk_size, prepared_chunks, scratch_bytes
 from biggan.data.sources.hdf5 import CONTENT_HASH, HASH_BYTES, content_hash
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import sync_directory, write_atomically, write_json
+from biggan.foundation.files import sync_directory, write_json
 from biggan.foundation.outputs import output_file
 from biggan.foundation.records import read_plain
 
@@ -111,7 +111,7 @@ def pack(
         report = destination.with_name(f"{destination.name}.corrupt.txt")
         if corrupt:
             lines = "".join(f"{name}\t{reason}\n" for name, reason in corrupt)
-            write_atomically(report, lines)
+            report.write_bytes(lines.encode("utf-8", "surrogateescape"))
             if (state.corrupt and not skip_corrupt) or not state.written:
                 raise UserError(
                     f"{len(corrupt)} of {len(source)} images are corrupt, for example {corrupt[0][0]}: "
