@@ -119,7 +119,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with one true file of every kind, made by the commands themselves."""
     register()
     kit = tmp_path_factory.mktemp("kit")
-    colour = write(kit / "colour.safetensors")
+    colour = write(kit / "colour.safetensors", names=tuple("0123456789"))
     train(tiny_config(kit / "run", duration=16, batch=8), "digits")
     shutil.rmtree(kit / "run" / "snapshots")  # a run that was killed is found by its pointer
     chance = np.random.default_rng(0)

@@ -38,7 +38,10 @@ COMMANDS: dict[str, tuple[type, str]] = {
         "calibrate FILE --out OUT/o.safetensors --truncations 0.5 --batches 1 --device cpu",
     ),
     "evaluate": (EvaluateOptions, f"evaluate FILE --out OUT/e {EVALUATE}"),
-    "truncation": (TruncationOptions, f"evaluate truncation FILE --out OUT/e --truncations 0.5 {EVALUATE}"),
+    "truncation": (
+        TruncationOptions,
+        f"evaluate truncation FILE --out OUT/e --truncations 0.5 --standing-batches 1 {EVALUATE}",
+    ),
     "reference": (
         ReferenceOptions,
         "evaluate reference --data digits --resolution 16 --features pooled --out OUT/r.npz --device cpu",
@@ -107,7 +110,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     register()
     place = tmp_path_factory.mktemp("numbers")
-    write(place / "x.safetensors")
+    write(place / "x.safetensors", names=tuple("0123456789"))
     (place / "images" / "a").mkdir(parents=True)
     for i in range(3):
         pixels = np.full((16, 16, 3), 80 * i, dtype=np.uint8)
