@@ -17,6 +17,7 @@ from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
 from biggan.foundation.sizes import Resolution
 from biggan.foundation.terminal import say
+from biggan.models.norm_records import MOST_TRUNCATIONS, check_range
 
 if TYPE_CHECKING:
     from biggan.data.contract import ImageSource
@@ -51,6 +52,13 @@ class TruncationOptions(EvaluateOptions):
 
     truncations: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 21))
     """The truncations, exactly these."""
+
+    def __post_init__(self) -> None:
+        EvaluateOptions.__post_init__(self)
+        if not 1 <= len(self.truncations) <= MOST_TRUNCATIONS:
+            raise UserError(f"--truncations: {len(self.truncations):,} of them; give 1 to {MOST_TRUNCATIONS:,}")
+        for truncation in self.truncations:
+            check_range(truncation, "--truncations")
 
 
 @dataclass(frozen=True, kw_only=True)

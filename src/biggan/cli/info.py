@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import tyro
 from biggan.foundation.terminal import one_line, say
 
 if TYPE_CHECKING:
-    from biggan.models.norm_records import StandingStatistics
+    from biggan.models.snapshot import SnapshotInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +29,7 @@ def main(words: list[str]) -> int:
     """Describe."""
     options = tyro.cli(InfoOptions, args=words, prog="biggan info")
     from biggan.foundation.config import to_json
+    from biggan.layers.normalization import batch_norms
     from biggan.models.contract import build_on_meta, count_parameters
     from biggan.models.snapshot import find_snapshot, read_info
 
@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
         f"  {model.family}, {model.channels} x {height} x {width}, {_classes(info.class_names, model.classes)}",
         f"  weights: {kind}, after {info.images_seen:,} images ({info.iterations:,} iterations)",
         f"  parameters: G {counts['G']:,} (its D has {counts['D']:,}); z has {model.z_size} numbers",
-        f"  batch-norm statistics: {_statistics(info.standing_statistics)}",
+        f"  batch-norm statistics: {_statistics(info, batch_norm=bool(batch_norms(networks.generator)))}",
     ]
     lines += [f"  {one_line(name, 80)}: {one_line(str(value))}" for name, value in info.provenance.items()]
     say("\n".join(lines))
@@ -66,7 +66,25 @@ def _classes(names: tuple[str, ...], classes: int) -> str:
     return f"{classes} class{'es' * (classes != 1)}" + (f": {shown}" if names else "")
 
 
-def _statistics(standing: StandingStatistics | None) -> str:
-    if standing is None:
-        return "running"
-    return "standing, " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(standing).items())
+def _statistics(info: SnapshotInfo, *, batch_norm: bool) -> str:
+    """Say which statistics of batch norm the weights carry, and for which truncations the file holds others."""
+    from biggan.sampling.statistics import norm_statistics
+
+    standing, bank = info.standing_statistics, info.truncation_bank
+    own = norm_statistics(
+        batch_norm=batch_norm,
+        standing=standing,
+        bank=None,
+        truncation=None if standing is None else standing.truncation,
+        kind="resample" if standing is None or standing.kind == "none" else standing.kind,
+    )
+    text = str(own)
+    if standing is not None:
+        text += f", over {standing.batches:,} batches of {standing.batch}"
+    if bank is not None:
+        points = ", ".join(f"{truncation:g}" for truncation in bank.truncations[:8])
+        points += f" and {len(bank.truncations) - 8} more" if len(bank.truncations) > 8 else ""
+        text += (
+            f"; a bank of them for truncations {points} by {bank.kind}, over {bank.batches:,} batches of {bank.batch}"
+        )
+    return text

@@ -87,6 +87,7 @@ def main(words: list[str]) -> int:
     _check_size(pictures, columns, architecture, out)
     z = latents(seeds, architecture.z_size, options.truncation, options.truncation_kind)
     z = z[torch.arange(points) % len(seeds)]
+    say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
     generator = sampler.at_truncation(options.truncation, options.truncation_kind)
     embedded = embed_on_cpu(generator, torch.tensor(labels))[torch.arange(points) % len(labels)]
     path_z = path_through(z, options.frames, options.curve, loop=options.loop)

@@ -77,8 +77,7 @@ def main(words: list[str]) -> int:
     check_resources(sampler, drawing, options.format, out, twice=options.npz_layout == "nhwc")
     if options.standing_statistics is not None:
         sampler = _with_standing_statistics(sampler, options, out)
-    if options.truncation is not None or not sampler.statistics(None).fit:
-        say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
+    say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
     say(write(sampler, drawing, options.format, out, nhwc=options.npz_layout == "nhwc"))
     return 0
 

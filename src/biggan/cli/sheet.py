@@ -50,6 +50,7 @@ def main(words: list[str]) -> int:
     labels = choose_classes(sampler, options.classes) or list(range(max(sampler.info.architecture.classes, 1)))
     count = check_pages(len(labels), len(seeds), sampler.info.architecture.resolution)
     paths = [output_file(_page(out, number), overwrite=options.overwrite) for number in range(count)]
+    say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
     pages = class_sheets(
         sampler.at_truncation(options.truncation, options.truncation_kind),
         sampler.class_names,

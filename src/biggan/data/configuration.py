@@ -12,6 +12,8 @@ from biggan.foundation.errors import UserError
 Crop = Literal["center", "top", "random", "none", "pad"]
 Filter = Literal["lanczos", "bicubic", "box", "bilinear"]
 LabelSampling = Literal["data", "uniform", "sqrt"]
+MOST_WORKERS = 1024
+"""Most processes that decode; more than any machine has cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +63,8 @@ class ReadingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--data.{name.replace('_', '-')} {value}: must be at least 1")
-        if self.workers is not None and self.workers < 0:
-            raise UserError(f"--data.workers {self.workers}: must not be negative")
+        if self.workers is not None and not 0 <= self.workers <= MOST_WORKERS:
+            raise UserError(f"--data.workers {self.workers}: 0 to {MOST_WORKERS:,}")
 
     @property
     def handling(self) -> str:

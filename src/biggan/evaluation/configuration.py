@@ -7,7 +7,13 @@ from typing import Literal
 
 from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
+from biggan.models.norm_records import check_batches, check_range
 
+MOST_SAMPLES = 10_000_000
+"""Most images that one evaluation draws."""
+MOST_AT_ONCE = 65_536
+LARGEST_SEED = 2**62
+"""Largest seed of a first image; those of the others follow it."""
 DEFAULT_METRICS = ("fid", "is", "kid", "precision_recall", "prdc")
 PIPELINES = {"biggan-pytorch": "inception-torchvision", "mmgeneration": "inception-pillow-bicubic"}
 """Other implementations, and the features of theirs."""
@@ -45,12 +51,14 @@ class EvaluationConfig:
     """Images at a time."""
 
     def __post_init__(self) -> None:
-        if self.count < 2:
-            raise UserError(f"--count {self.count}: use 2 or more")
-        if self.batch < 1:
-            raise UserError(f"--batch {self.batch}: must be positive")
-        if self.standing_batches < 1 or self.seed < 0:
-            raise UserError("--standing-batches must be positive, and --seed not negative")
+        if not 2 <= self.count <= MOST_SAMPLES:
+            raise UserError(f"--count {self.count}: 2 to {MOST_SAMPLES:,} samples; fifty thousand are usual")
+        if not 1 <= self.batch <= MOST_AT_ONCE:
+            raise UserError(f"--batch {self.batch}: 1 to {MOST_AT_ONCE:,} images at a time")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise UserError(f"--seed {self.seed}: not negative, and at most {LARGEST_SEED}")
+        check_batches(self.standing_batches, "--standing-batches")
+        check_range(self.truncation, "--truncation")
         # fid,is and fid is are the same.
         names = tuple(name for word in self.metrics for name in word.split(",") if name)
         object.__setattr__(self, "metrics", names)

@@ -20,6 +20,7 @@ from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import format_bytes, replacing, require_space, write_json
 from biggan.foundation.locks import held
 from biggan.foundation.records import Count, read_record
+from biggan.foundation.terminal import one_line
 
 _BLOCK = 2**20
 _PATIENCE = 60  # seconds without a byte
@@ -187,7 +188,7 @@ def _announced(answer: Any, url: str, most: int) -> int | None:
 def _blocks(answer: Any, url: str, name: str, length: int | None) -> Iterator[bytes]:
     from tqdm import tqdm
 
-    with tqdm(total=length, unit="B", unit_scale=True, desc=name[:40], disable=None) as bar:
+    with tqdm(total=length, unit="B", unit_scale=True, desc=one_line(name[:40]), disable=None) as bar:
         while True:
             with _told(url):
                 block = answer.read(_BLOCK)

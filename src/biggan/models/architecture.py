@@ -205,7 +205,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "generator_depth": (1, 256),
     "discriminator_depth": (1, 256),
     "shared_embedding": (0, 2**16),
-    "norm_eps": (0, 1),
+    "norm_eps": (1e-20, 1),
     "norm_momentum": (0, 1),
     "bottom": (1, LARGEST_SIDE),
     "generator_channels": (1, 2**20),

@@ -16,7 +16,8 @@ MOST_TRUNCATIONS = 1000
 MOST_BATCHES = 1_000_000
 """Most batches that statistics are averaged over; more change nothing that float32 could show."""
 
-Truncation = Annotated[float, Ge(0.001), Le(1000.0)]
+SMALLEST_TRUNCATION, LARGEST_TRUNCATION = 0.001, 1000.0
+Truncation = Annotated[float, Ge(SMALLEST_TRUNCATION), Le(LARGEST_TRUNCATION)]
 """The bound T of latents."""
 _Batches = Annotated[int, Ge(1), Le(MOST_BATCHES)]
 _BatchSize = Annotated[int, Ge(1), Le(1_000_000)]
@@ -30,6 +31,18 @@ def check_batches(batches: int, option: str) -> None:
     """
     if not 1 <= batches <= MOST_BATCHES:
         raise UserError(f"{option} {batches}: 1 to {MOST_BATCHES:,} batches of 64 images; a hundred are usual")
+
+
+def check_range(truncation: float | None, option: str) -> None:
+    """Check a truncation before any work; None is no truncation.
+
+    Raises:
+        UserError: T is out of range, or no number.
+    """
+    if truncation is not None and not SMALLEST_TRUNCATION <= truncation <= LARGEST_TRUNCATION:
+        raise UserError(
+            f"{option} {truncation}: must be at least {SMALLEST_TRUNCATION} and at most {LARGEST_TRUNCATION:g}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

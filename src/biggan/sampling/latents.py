@@ -11,6 +11,7 @@ from torch import Tensor
 
 from biggan.foundation.errors import UserError, unknown
 from biggan.foundation.seeding import normals
+from biggan.models.norm_records import check_range
 
 TRUNCATION_KINDS = {
     "resample": "redraw every value beyond T until it is within (the paper, section 3.1)",
@@ -18,7 +19,6 @@ TRUNCATION_KINDS = {
     "clamp": "cut values off at T",
     "tfhub": "T times a normal truncated at 2 (the TF-Hub modules' helper)",
 }
-SMALLEST_TRUNCATION, LARGEST_TRUNCATION = 0.001, 1000.0
 LARGEST_SEED = 2**63 - 1
 _TRIES = 64  # candidates drawn at a time for values that were beyond
 
@@ -51,10 +51,7 @@ def check_truncation(truncation: float | None, kind: str, option: str = "--trunc
     """
     if kind not in TRUNCATION_KINDS:
         raise unknown(f"{option}-kind", kind, TRUNCATION_KINDS)
-    if truncation is not None and not SMALLEST_TRUNCATION <= truncation <= LARGEST_TRUNCATION:
-        raise UserError(
-            f"{option} {truncation}: must be at least {SMALLEST_TRUNCATION} and at most {LARGEST_TRUNCATION:g}"
-        )
+    check_range(truncation, option)
 
 
 def _row(seed: int, size: int, truncation: float | None, kind: str) -> npt.NDArray[np.float32]:

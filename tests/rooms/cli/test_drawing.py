@@ -12,6 +12,8 @@ from PIL import Image
 import biggan
 from biggan.cli.main import main
 from biggan.cli.selection import parse_seeds
+from biggan.sampling.calibration import calibrate
+from biggan.sampling.standing import write_with_standing_statistics
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -188,3 +190,37 @@ def test_info_command(snapshot: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_seeds_as_words() -> None:
     assert parse_seeds(["0-3", "7,9-10"]) == [0, 1, 2, 3, 7, 9, 10]
+
+
+def test_every_command_says_which_statistics_of_batch_norm_it_used(
+    snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    standing, bank = tmp_path / "standing.safetensors", tmp_path / "bank.safetensors"
+    plain = biggan.load(snapshot, "cpu")
+    write_with_standing_statistics(plain, standing, batches=1, truncation=0.5)
+    calibrate(plain, bank, [0.4, 0.8], batches=1)
+    commands = (
+        ["sample", "--out", str(tmp_path / "o"), "--count", "1"],
+        ["sheet", "--out", str(tmp_path / "o.png"), "--columns", "1"],
+        ["interpolate", "--out", str(tmp_path / "p.png"), "--frames", "1"],
+    )
+    for file, truncation, expected in (
+        (snapshot, [], "running statistics\n"),
+        (snapshot, ["0.5"], "running statistics of untruncated training, which fit truncation 0.5 badly"),
+        (standing, [], "standing statistics of truncation 0.5, which do not fit untruncated images"),
+        (standing, ["0.5"], "standing statistics of truncation 0.5\n"),
+        (standing, ["0.6"], "standing statistics of truncation 0.5, which do not fit truncation 0.6"),
+        (bank, ["0.8"], "standing statistics of truncation 0.8, from the file's bank\n"),
+        (bank, [], "running statistics\n"),
+    ):
+        for name, *words in commands:
+            given = [*words, *(["--truncation", *truncation] if truncation else []), "--device", "cpu", "--overwrite"]
+            assert main([name, str(file), *given]) == 0
+            assert f"batch norm: {expected}" in capsys.readouterr().out
+    for file, expected in (
+        (snapshot, "batch-norm statistics: running statistics\n"),
+        (standing, "batch-norm statistics: standing statistics of truncation 0.5, over 1 batches of 64\n"),
+        (bank, "running statistics; a bank of them for truncations 0.4, 0.8 by resample, over 1 batches of 64\n"),
+    ):
+        assert main(["info", str(file)]) == 0
+        assert expected in capsys.readouterr().out
