@@ -54,6 +54,8 @@ class ImageSource(ABC):
         """(name, reason) of corrupt images that were left out when it was opened."""
         self.remarks: list[str] = []
         """Sentences for the user: what was ignored, converted, or looks odd."""
+        self.enlarged = 0
+        """How many of the images that were examined are smaller than ``resolution``, and so enlarged."""
         self.shards: Indices | None = None
         """Which shard every image lies in, int64 [N], where reading across shards is dear."""
         self.parts: Indices | None = None
@@ -156,12 +158,15 @@ def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> I
     Raises:
         UserError: nothing there, or nothing that any kind of source recognises.
     """
+    from biggan.data.preparation.enlarging import note_enlarging
+
     for name in SOURCES:
         if SOURCES[name].matches(path):
             source = SOURCES[name].open(path, resolution, config)
             if not len(source):
                 said = "".join(f"\n{remark}" for remark in source.remarks)
                 raise UserError(f"--data {path}: no images found{said}")
+            note_enlarging(source, config)
             return source
     if path.startswith(("http://", "https://")):
         from biggan.foundation.downloads import download
