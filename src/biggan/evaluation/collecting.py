@@ -66,7 +66,12 @@ def collect(
 
 
 def _measure(
-    stream: ImageStream, extractor: Extractor | None, needs: frozenset[str], start: int, block: int, device: torch.device
+    stream: ImageStream,
+    extractor: Extractor | None,
+    needs: frozenset[str],
+    start: int,
+    block: int,
+    device: torch.device,
 ) -> Part:
     """Read and measure one block."""
     indices = torch.arange(start, min(start + block, stream.count))

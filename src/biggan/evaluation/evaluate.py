@@ -20,8 +20,8 @@ from biggan.evaluation.collecting import OF_FEATURES, collect
 from biggan.evaluation.configuration import PIPELINES, EvaluationConfig
 from biggan.evaluation.memorisation import memorisation_sheet
 from biggan.evaluation.numbers import Pair, numbers
-from biggan.evaluation.reference import Reference, feature_protocol, given_reference, reference_of
 from biggan.evaluation.records import MetricRecord
+from biggan.evaluation.reference import Reference, feature_protocol, given_reference, reference_of
 from biggan.evaluation.sides import Side, classes_of
 from biggan.evaluation.statistics_files import GivenStatistics, read_statistics
 from biggan.evaluation.streams import Progress
@@ -138,9 +138,7 @@ def evaluate(
             if "memorisation" in way.metrics and out is not None and source is not None:
                 _draw_memorisation(pair, source, out)
             names = reference.class_names
-            context = Context(
-                classes=len(names), class_names=names, inception_splits_equal=way.inception_splits_equal
-            )
+            context = Context(classes=len(names), class_names=names, inception_splits_equal=way.inception_splits_equal)
             return numbers(pair, way.metrics, context, began, device, notes=_notes(side, source))
 
         records += distributed.on_primary(finish, "computing the numbers")

@@ -76,9 +76,7 @@ def _records(
     parameters = dict(measured.parameters)
     if CLASS_ROWS in metric.real:
         parameters["real_rows_per_class"] = reference.rows_per_class or "all"
-    dimensions = next(
-        (rows.shape[1] for rows in (pair.fake.rows, _mean_row(pair.fake)) if rows is not None), None
-    )
+    dimensions = next((rows.shape[1] for rows in (pair.fake.rows, _mean_row(pair.fake)) if rows is not None), None)
     found = []
     for value_name, value in measured.values.items():
         full = title(value_name, extractor.name if extractor else "images")

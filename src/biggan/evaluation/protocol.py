@@ -158,7 +158,7 @@ def _reference_reasons(one: ReferenceProtocol | None, other: ReferenceProtocol |
     known = None not in (one.data, other.data)
     if not known and one.file is not None and one.file == other.file:
         return []
-    fields = {
+    fields: dict[str, tuple[object, object]] = {
         "the number of real images": (one.count, other.count),
         "the size at which images are compared": (one.resolution, other.resolution),
         "the number of classes of the real images": (one.classes, other.classes),

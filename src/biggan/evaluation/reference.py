@@ -17,7 +17,6 @@ from biggan.evaluation.statistics_files import (
     GivenStatistics,
     StatisticsMark,
     read_own,
-    read_statistics,
     write_statistics,
 )
 from biggan.evaluation.streams import Progress, RealStream
@@ -161,6 +160,7 @@ def given_reference(
         features: what judged images are turned into, with its dimensions.
         resolution: (height, width) of the judged images.
     """
+    notes: tuple[str, ...] = ()
     mark, dimensions = given.mark, cast(Gaussian, given.collected.gaussian).dimensions
     if mark is None:
         protocol = ReferenceProtocol(data=None, title=given.title, file=given.file)
@@ -171,10 +171,10 @@ def given_reference(
         marked = dataclasses.replace(features, dimensions=dimensions)
     else:
         protocol = dataclasses.replace(mark.reference, title=given.title, file=given.file)
-        notes, marked = (), mark.features
+        marked = mark.features
     reasons = feature_reasons(marked, features)
-    if resolution is not None and protocol.resolution not in (None, resolution):
-        sizes = [f"{height}x{width}" for height, width in (cast("tuple[int, int]", protocol.resolution), resolution)]
+    if resolution is not None and protocol.resolution is not None and protocol.resolution != resolution:
+        sizes = [f"{height}x{width}" for height, width in (protocol.resolution, resolution)]
         reasons.append(f"size of the images: {sizes[0]}, and {sizes[1]}")
     names = mark.class_names if mark else ()
     return Reference(protocol=protocol, collected=given.collected, class_names=names, notes=notes), reasons
@@ -190,9 +190,7 @@ def _collect(
     progress: Progress,
 ) -> Collected | None:
     choice = choose_rows(source, rows)
-    return collect(
-        RealStream(source), extractor, needs, block=block, device=device, choice=choice, progress=progress
-    )
+    return collect(RealStream(source), extractor, needs, block=block, device=device, choice=choice, progress=progress)
 
 
 def _finished(reference: Reference, collected: Collected | None, *, from_cache: bool = False) -> Reference:
@@ -209,9 +207,7 @@ def _finished(reference: Reference, collected: Collected | None, *, from_cache: 
     notes = reference.notes
     if unreadable:
         notes += (f"{len(unreadable)} real images cannot be read and are left out, such as {unreadable[0]}",)
-    return dataclasses.replace(
-        reference, protocol=protocol, collected=collected, from_cache=from_cache, notes=notes
-    )
+    return dataclasses.replace(reference, protocol=protocol, collected=collected, from_cache=from_cache, notes=notes)
 
 
 def _place(protocol: ReferenceProtocol, extractor: Extractor, needs: frozenset[str], rows: int) -> Path:

@@ -109,8 +109,8 @@ def check_same_classes(names: Sequence[str], classes: int, real: RealClasses) ->
     """
     if len(real.names) != classes:
         raise UserError(
-            f"{real.where} has {len(real.names)} classes, this generator was trained on {classes}; give the images that "
-            "it was trained on, or others of the same classes"
+            f"{real.where} has {len(real.names)} classes, this generator was trained on {classes}; give the images "
+            "that it was trained on, or others of the same classes"
         )
     for index, (own, other) in enumerate(zip(names, real.names, strict=False)):
         if own != other:

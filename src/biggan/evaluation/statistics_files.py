@@ -15,6 +15,7 @@ from annotated_types import MaxLen
 from torch import Tensor
 
 from biggan.evaluation.protocol import FeatureProtocol, ReferenceProtocol
+from biggan.evaluation.sides import RealClasses
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import digest, replacing
@@ -65,7 +66,7 @@ def write_statistics(path: Path, collected: Collected, mark: StatisticsMark) -> 
     mean, covariance = collected.gaussian.mean.cpu(), collected.gaussian.covariance.cpu()
     if path.suffix == ".npz":
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, mu=mean.numpy(), sigma=covariance.numpy(), **{MARK: np.array(json.dumps(to_json(mark)))})
+            np.savez(file, mu=mean.numpy(), sigma=covariance.numpy(), biggan=np.array(json.dumps(to_json(mark))))
         return
     tensors: dict[str, Tensor] = {"mean": mean, "covariance": covariance}
     for name in ("rows", "labels", "indices"):
@@ -95,10 +96,22 @@ def read_statistics(path: Path) -> GivenStatistics:
     if mean is None or covariance is None:
         raise UserError(f"{where}: holds no mean and covariance, only {', '.join(map(str, content))}")
     said = content.get(MARK)
-    mark = None if said is None else parse_record(StatisticsMark, str(said), f"{where}: {MARK}")
-    gaussian = _gaussian(_numbers(mean, where), _numbers(covariance, where), mark, where)
-    collected = Collected(count=mark.reference.count or 0 if mark else 0, gaussian=gaussian)
-    return GivenStatistics(collected=collected, mark=mark, title=path.stem, file=digest(path))
+    own = None if said is None else parse_record(StatisticsMark, str(said), f"{where}: {MARK}")
+    gaussian = _gaussian(_numbers(mean, where), _numbers(covariance, where), own, where)
+    collected = Collected(count=own.reference.count or 0 if own else 0, gaussian=gaussian)
+    return GivenStatistics(collected=collected, mark=own, title=path.stem, file=digest(path))
+
+
+def classes_of_file(path: Path) -> RealClasses | None:
+    """Return the classes of the images whose statistics a file holds; None if it does not say.
+
+    Raises:
+        UserError: see :func:`read_statistics`.
+    """
+    mark = read_statistics(path).mark
+    if mark is None or not mark.class_names:
+        return None
+    return RealClasses(names=mark.class_names, counts=mark.class_counts, where=f"--reference {path}")
 
 
 def read_own(path: Path) -> tuple[Collected, StatisticsMark]:

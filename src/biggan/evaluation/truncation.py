@@ -18,8 +18,8 @@ from biggan.evaluation.records import MetricRecord
 from biggan.evaluation.sides import generated
 from biggan.evaluation.streams import GeneratedStream, Progress
 from biggan.foundation import distributed
-from biggan.foundation.plots import check_figure, figure
 from biggan.foundation.files import replacing, write_picture
+from biggan.foundation.plots import check_figure, figure
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw

@@ -68,7 +68,7 @@ CURVES = {
     ),
 }
 """How the numbers of the log came about, by the names of ours that measure the same."""
-_KINDS = tuple(name.split("_")[0] for name in CURVES) + ("fid",)
+_KINDS = ("fid", *(name.split("_")[0] for name in CURVES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,9 @@ def published_log(path: Path = PUBLISHED) -> dict[str, np.ndarray[Any, Any]]:
             raise CorruptFileError(f"--log {path}: larger than any log")
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        columns = {name: np.array([float(row[name]) for row in rows]) for name in ("iteration", "fid", "inception_score")}
+        columns = {
+            name: np.array([float(row[name]) for row in rows]) for name in ("iteration", "fid", "inception_score")
+        }
     except FileNotFoundError as error:
         raise UserError(f"--log {path}: there is no such file") from error
     except (KeyError, ValueError, TypeError, OSError, csv.Error) as error:
