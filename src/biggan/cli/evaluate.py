@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from biggan.cli.progress import progress_bar
 from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
+from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.sizes import Resolution
 from biggan.foundation.terminal import say
 from biggan.models.norm_records import MOST_TRUNCATIONS, check_range
@@ -62,7 +62,7 @@ class TruncationOptions(EvaluateOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceOptions:
+class ReferenceOptions(OverwriteOption):
     """Compute the statistics of real images, and write them to a file if one is named."""
 
     data: str
@@ -95,9 +95,10 @@ def main(words: list[str]) -> int:
 def _with_ranks(name: str, act: Callable[[Any], int]) -> int:
     """Act on the device of this rank, with the others."""
     from biggan.foundation import distributed, launch
-    from biggan.foundation.devices import choose_device
+    from biggan.foundation.devices import choose_device, take_device
 
     device = choose_device(name, launch.local_rank())
+    take_device(device)
     distributed.start(device)
     try:
         return act(device)
@@ -106,49 +107,72 @@ def _with_ranks(name: str, act: Callable[[Any], int]) -> int:
 
 
 def _evaluate(options: EvaluateOptions, device: Any) -> int:
-    from biggan.evaluation.evaluate import evaluate, generated, stored, table
+    from biggan.evaluation.evaluate import evaluate
+    from biggan.evaluation.records import append_records, as_line, table
+    from biggan.evaluation.sides import generated, stored
     from biggan.foundation import distributed
 
-    for name in options.metrics:
-        _known_metric(name)
-    sampler, reading = _target(options, device)
-    source = None if options.reference else _real(options, sampler, reading)
+    sampler, reading, source = _both_sides(options, device)
+    real: Any = source
+    if options.reference is not None:
+        from biggan.evaluation.statistics_files import classes_of_file
+
+        real = distributed.on_primary(lambda: classes_of_file(Path(options.reference or "")), "reading --reference")
     if sampler is not None:
-        side = generated(sampler, options, source)
+        side = generated(sampler, options, real)
     else:
         size = source.resolution if source is not None else options.resolution
         if size is None:
             raise UserError("--resolution: say at which size the images are compared")
-        side = stored(_open(ReadingConfig(path=options.target), size))
+        judged = ReadingConfig(path=options.target)
+        side = distributed.together(lambda: stored(_open(judged, size)), f"opening {options.target}")
     records = evaluate(
         side,
         options,
         source=source,
         device=device,
-        reference_file=Path(options.reference) if options.reference else None,
+        reference_file=Path(options.reference) if options.reference is not None else None,
         handling=(reading or ReadingConfig()).handling,
         progress=progress_bar,
         out=_folder(options, sampler),
     )
+    distributed.on_primary(lambda: append_records(_folder(options, sampler), records), "writing the numbers")
     if distributed.is_primary():
-        _write(records, _folder(options, sampler))
-        say("\n".join(json.dumps(record) for record in records) if options.json else table(records))
+        say("\n".join(map(as_line, records)) if options.json else table(records))
     return 0
+
+
+def _both_sides(
+    options: EvaluateOptions, device: Any
+) -> tuple[Sampler | None, ReadingConfig | None, ImageSource | None]:
+    """Open what is judged, if it is a generator, and the real images, unless statistics are given; check the rest."""
+    from biggan.evaluation.checking import check_evaluation
+    from biggan.foundation import distributed
+
+    def act() -> tuple[Sampler | None, ReadingConfig | None, ImageSource | None]:
+        check_evaluation(options, None)  # names first: they cost nothing
+        sampler, reading = _target(options, device)
+        source = None if options.reference is not None else _real(options, sampler, reading)
+        check_evaluation(options, source)
+        return sampler, reading, source
+
+    return distributed.together(act, "opening the images")
 
 
 def _truncation(words: list[str]) -> int:
     options = tyro.cli(TruncationOptions, args=words, prog="biggan evaluate truncation")
 
     def act(device: Any) -> int:
-        from biggan.evaluation.evaluate import table
-        from biggan.evaluation.truncation import sweep
+        from biggan.evaluation.records import append_records, table
+        from biggan.evaluation.truncation import CURVE, sweep
         from biggan.foundation import distributed
 
-        sampler, reading = _target(options, device)
-        if sampler is None:
-            raise UserError(f"{options.target}: truncation needs a generator")
+        sampler, reading, source = _both_sides(options, device)
+        if sampler is None or source is None:
+            raise UserError(
+                f"{options.target}: truncation needs a generator, and real images (--data, not --reference)"
+            )
         out = _folder(options, sampler) / "truncation"
-        source = _real(options, sampler, reading)
         records = sweep(
             sampler,
             options.truncations,
@@ -159,10 +183,10 @@ def _truncation(words: list[str]) -> int:
             handling=(reading or ReadingConfig()).handling,
             progress=progress_bar,
         )
+        distributed.on_primary(lambda: append_records(out.parent, records), "writing the numbers")
         if distributed.is_primary():
-            _write(records, _folder(options, sampler))
             say(table(records))
-            for name in ("truncation.csv", "truncation.png", "truncation_sheet.png"):
+            for name in ("truncation.csv", CURVE, "truncation_sheet.png"):
                 say(str(out / name))
         return 0
 
@@ -172,44 +196,53 @@ def _truncation(words: list[str]) -> int:
 def _reference(words: list[str]) -> int:
     options = tyro.cli(ReferenceOptions, args=words, prog="biggan evaluate reference")
 
+    out = None if options.out is None else output_file(options.out, overwrite=options.overwrite)
+    if out is not None and out.suffix not in (".safetensors", ".npz"):
+        raise UserError(f"--out {out}: statistics are written as .safetensors or .npz")
+    asked = EvaluationConfig(
+        features=options.features, weights=options.weights, count=options.count, batch=options.batch, metrics=("fid",)
+    )
+
     def act(device: Any) -> int:
-        import numpy as np
+        from biggan.evaluation.checking import check_evaluation, features_name
+        from biggan.evaluation.reference import mark_of, reference_of
+        from biggan.evaluation.statistics_files import write_statistics
+        from biggan.foundation import distributed
+        from biggan.metrics.collected import CLASS_ROWS, MOMENTS, ROWS
+        from biggan.metrics.features import ExtractorOptions, make_extractor
 
-        from biggan.evaluation.checking import features_name
-        from biggan.evaluation.evaluate import make_extractor
-        from biggan.evaluation.reference import reference_of, write_reference
-        from biggan.metrics.collected import MOMENTS, ROWS
+        def opened() -> ImageSource:
+            source = _open(ReadingConfig(path=options.data), options.resolution)
+            check_evaluation(asked, source)
+            return source
 
-        source = _open(ReadingConfig(path=options.data), options.resolution)
-        asked = EvaluationConfig(features=options.features, weights=options.weights)
-        extractor = make_extractor(features_name(asked, source), options.weights, device, source)
+        source = distributed.together(opened, "opening --data")
+        weights = None if options.weights is None else Path(options.weights)
+        extractor = make_extractor(
+            features_name(asked, source), ExtractorOptions(weights=weights, device=device, data=source)
+        )
         found = reference_of(
             source,
             extractor,
-            frozenset({MOMENTS, ROWS}),
+            frozenset({MOMENTS, ROWS, CLASS_ROWS}),
             rows=options.count,
             handling=ReadingConfig().handling,
-            batch=options.batch,
+            block=options.batch,
+            device=device,
             progress=progress_bar("real images"),
         )
-        say(f"{found.collected.count:,} images, {extractor.protocol}{', from the cache' if found.from_cache else ''}")
-        if options.out:
-            gaussian = found.collected.gaussian
-            assert gaussian is not None
-            if options.out.endswith(".npz"):
-                np.savez(options.out, mu=gaussian.mean.numpy(), sigma=gaussian.covariance.numpy())
-            else:
-                write_reference(Path(options.out), found.collected, {"features": extractor.protocol})
-            say(options.out)
+
+        def write() -> None:
+            cached = ", from the cache" if found.from_cache else ""
+            say("\n".join([f"{found.protocol.count:,} images, {extractor.protocol}{cached}", *found.notes]))
+            if out is not None and found.collected is not None:
+                write_statistics(out, found.collected, mark_of(found, extractor, source))
+                say(str(out))
+
+        distributed.on_primary(write, "writing the statistics")
         return 0
 
     return _with_ranks(options.device, act)
-
-
-def _known_metric(name: str) -> None:
-    from biggan.metrics.definitions import METRICS
-
-    METRICS[name]
 
 
 def _target(options: EvaluateOptions, device: Any) -> tuple[Sampler | None, ReadingConfig | None]:
@@ -265,12 +298,3 @@ def _folder(options: EvaluateOptions, sampler: Sampler | None) -> Path:
     if sampler is None:
         return Path()
     return path if (path / "config.json").is_file() else path.parent
-
-
-def _write(records: list[dict[str, Any]], folder: Path) -> None:
-    from biggan.evaluation.evaluate import METRICS_FILE
-    from biggan.foundation.files import append_json_line
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for record in records:
-        append_json_line(folder / METRICS_FILE, record)

@@ -8,17 +8,18 @@ from pathlib import Path
 import tyro
 
 from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions:
+class CompareOptions(OverwriteOption):
     """Show a run's metrics over images seen, and where the published log of BigGAN-PyTorch lies."""
 
     run: tyro.conf.Positional[str]
     """A run directory with metrics.jsonl."""
     log: str | None = None
-    """Another log: CSV with iteration (of 2048 images), inception_score, fid."""
+    """Another log of the same protocol: CSV with iteration (of 2048 images), inception_score, fid."""
     out: str | None = None
     """The plot, .png or .svg; by default compare.png in the run directory."""
 
@@ -31,19 +32,22 @@ def main(words: list[str]) -> int:
     if words[0] != "compare":
         raise UserError(f"unknown command 'report {words[0]}'; nearest: {', '.join(nearest(words[0], ['compare']))}")
     options = tyro.cli(CompareOptions, args=words[1:], prog="biggan report compare")
+    from biggan.evaluation.records import comparable_groups
+    from biggan.foundation.plots import check_figure
     from biggan.report.compare import PUBLISHED, PUBLISHED_SOURCE, compare, plot, published_log, read_metrics
 
     run = Path(options.run)
+    out = output_file(options.out, overwrite=options.overwrite) if options.out else run / "compare.png"
+    check_figure(out)
     log = published_log(Path(options.log) if options.log else PUBLISHED)
     records = read_metrics(run)
-    latest = {record["protocol"]: record for record in records}
-    for protocol, record in latest.items():
-        say(f"{record['images_seen']:>12,} images  {record['value']:12.4f}  {protocol}")
+    for group in comparable_groups(records):
+        latest = group[-1]
+        say(f"{latest.images_seen:>12,} images  {latest.value:12.4f}  {latest.protocol}")
     found, refused = compare(records, log)
     say(f"\nthe log: {options.log or PUBLISHED_SOURCE}")
     for line in [*map(str, found), *(f"not compared: {reason}" for reason in refused)]:
         say(line)
-    out = Path(options.out) if options.out else run / "compare.png"
     plot(records, log, out)
     say(str(out))
     return 0

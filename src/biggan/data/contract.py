@@ -56,6 +56,8 @@ class ImageSource(ABC):
         """(name, reason) of corrupt images that were left out when it was opened."""
         self.remarks: list[str] = []
         """Sentences for the user: what was ignored, converted, or looks odd."""
+        self.enlarged = 0
+        """How many of the images that were examined are smaller than ``resolution``, and so enlarged."""
         self.shards: Indices | None = None
         """Which shard every image lies in, int64 [N], where reading across shards is dear."""
         self.parts: Indices | None = None
@@ -158,6 +160,8 @@ def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> I
     Raises:
         UserError: nothing there, nothing that any kind of source recognises, or names that are no text.
     """
+    from biggan.data.preparation.enlarging import note_enlarging
+
     if not path.strip():
         raise UserError(
             "--data '': say where your images are, for example --data flowers/ (or --data . for this folder)"
@@ -169,6 +173,7 @@ def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> I
                 said = "".join(f"\n{remark}" for remark in source.remarks)
                 raise UserError(f"--data {path}: no images found{said}")
             _refuse_odd_names(path, source.class_names)
+            note_enlarging(source, config)
             return source
     if path.startswith(("http://", "https://")):
         from biggan.foundation.downloads import download

@@ -1,96 +1,75 @@
-"""The whole of an evaluation: images on one side, real images on the other, records with their protocol."""
+"""The whole of an evaluation: images on one side, real images on the other, records with their protocol.
+
+All processes measure; the first one alone joins what they measured, computes the numbers and tells them to the others.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import numpy as np
 import torch
 
 from biggan.data.contract import ImageSource
-from biggan.evaluation.checking import check_evaluation, features_name
+from biggan.evaluation.checking import PUBLISHED_METRICS, check_evaluation, features_name
+from biggan.evaluation.collecting import OF_FEATURES, collect
 from biggan.evaluation.configuration import PIPELINES, EvaluationConfig
 from biggan.evaluation.memorisation import memorisation_sheet
-from biggan.evaluation.reference import Reference, given_reference, reference_of
-from biggan.evaluation.streams import GeneratedStream, ImageStream, Progress, RealStream, collect, evaluated_generator
+from biggan.evaluation.numbers import Pair, numbers
+from biggan.evaluation.records import MetricRecord
+from biggan.evaluation.reference import Reference, feature_protocol, given_reference, reference_of
+from biggan.evaluation.sides import Side, classes_of
+from biggan.evaluation.statistics_files import GivenStatistics, read_statistics
+from biggan.evaluation.streams import Progress
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
-from biggan.metrics.collected import MOMENTS
-from biggan.metrics.definitions import METRICS, Context, infinite, title
-from biggan.metrics.features import EXTRACTORS, Extractor, ExtractorOptions
-from biggan.sampling.sampler import Sampler
+from biggan.foundation.files import write_picture
+from biggan.metrics.collected import CLASS_ROWS, THUMBNAILS, Collected
+from biggan.metrics.definitions import METRICS, Context, Metric
+from biggan.metrics.features import Extractor, ExtractorOptions, make_extractor
 
-Record = dict[str, Any]
-METRICS_FILE = "metrics.jsonl"
 MEMORISATION_PICTURE = "memorisation.png"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """The images that are judged."""
+class Pipeline:
+    """One way from images to numbers: the standard one, or another implementation's."""
 
-    stream: ImageStream
-    what: str
-    """Part of the protocol: weights and mode, or that they are images as they lie there."""
-    facts: dict[str, Any]
-    """Goes into every record."""
+    features: str
+    weights: str | None
+    metrics: dict[str, Metric]
+    inception_splits_equal: bool = False
+
+    @property
+    def real(self) -> frozenset[str]:
+        """What it needs of the real images."""
+        return frozenset(need for metric in self.metrics.values() for need in metric.real)
+
+    @property
+    def fake(self) -> frozenset[str]:
+        """What it needs of the judged images."""
+        return frozenset(need for metric in self.metrics.values() for need in metric.fake)
 
 
-def generated(sampler: Sampler, config: EvaluationConfig, source: ImageSource | None) -> Side:
-    """Return the images of a generator.
-
-    Args:
-        sampler: never changed.
-        config: mode, truncation, seeds, count.
-        source: the real images, whose class frequencies are those of the samples; None draws all classes alike.
-
-    Raises:
-        UserError: the data have other classes than the generator.
-    """
-    architecture = sampler.info.architecture
-    frequencies: np.ndarray[Any, Any] | None = None
-    if source is not None:
-        if len(source.class_names) != architecture.classes:
-            raise UserError(
-                f"--data has {len(source.class_names)} classes, this generator was trained on {architecture.classes}"
+def pipelines(config: EvaluationConfig, source: ImageSource | None) -> list[Pipeline]:
+    """Return the ways in which ``config`` measures; another implementation's adds the numbers that others published."""
+    metrics = {name: METRICS[name] for name in config.metrics}
+    found = [Pipeline(features=features_name(config, source), weights=config.weights, metrics=metrics)]
+    published = {name: metric for name, metric in metrics.items() if name in PUBLISHED_METRICS}
+    if config.protocol in PIPELINES and published:
+        found.append(
+            Pipeline(
+                features=PIPELINES[config.protocol],
+                weights=config.protocol_weights,
+                metrics=published,
+                inception_splits_equal=config.protocol == "biggan-pytorch",
             )
-        frequencies = source.class_counts()
-    truncated = "" if config.truncation is None else f"-{config.truncation_kind}{config.truncation:g}"
-    mode = config.mode + (f"{config.standing_batches}x64" if config.mode == "standing" else "")
-    mode += f"{config.batch}" if config.mode == "batch" else ""
-    return Side(
-        stream=GeneratedStream(evaluated_generator(sampler, config), config, frequencies),
-        what=f"{sampler.info.weights}-{mode}{truncated}",
-        facts={
-            "file": str(sampler.path) if sampler.path else None,
-            "images_seen": sampler.info.images_seen,
-            "iterations": sampler.info.iterations,
-            "weights": sampler.info.weights,
-            "generator_mode": mode,
-            "truncation": config.truncation,
-            "truncation_kind": config.truncation_kind if config.truncation is not None else None,
-            "first_seed": config.seed,
-        },
-    )
-
-
-def stored(source: ImageSource) -> Side:
-    """Return images as they lie there."""
-    return Side(stream=RealStream(source), what="images", facts={"file": source.notes().kind})
-
-
-def make_extractor(name: str, weights: str | None, device: torch.device, source: ImageSource | None) -> Extractor:
-    """Return an extractor by its name.
-
-    Raises:
-        UserError: unknown, or its weights cannot be had.
-    """
-    options = ExtractorOptions(weights=None if weights is None else Path(weights), device=device, data=source)
-    return EXTRACTORS[name](options)  # type: ignore[call-arg]
+        )
+    return found
 
 
 def evaluate(
@@ -103,8 +82,8 @@ def evaluate(
     handling: str = "",
     progress: Callable[[str], Progress] = lambda _: lambda *_: None,
     out: Path | None = None,
-) -> list[Record]:
-    """Return a record for every number that was asked for; the same on all ranks.
+) -> list[MetricRecord]:
+    """Return a record for every number that was asked for; the same on all processes, which call this together.
 
     Args:
         side: what is judged.
@@ -117,128 +96,123 @@ def evaluate(
         out: folder for pictures, if a metric makes one.
 
     Raises:
-        UserError: unknown names, weights that cannot be had, or nothing to compare with.
+        UserError: unknown names, weights that cannot be had, nothing to compare with, or any failure on any process.
     """
-    metrics = {name: METRICS[name] for name in config.metrics}
-    if source is None and reference_file is None:
-        raise UserError("give the real images with --data, or statistics of them with --reference")
-    check_evaluation(config, source)
-    name = features_name(config, source)
-    pipelines = [(name, config.weights, False)]
-    if config.protocol != "standard":
-        pipelines.append((PIPELINES[config.protocol], config.protocol_weights, config.protocol == "biggan-pytorch"))
-    records: list[Record] = []
-    for number, (features, weights, equal_splits) in enumerate(pipelines):
-        # The second pipeline adds the two numbers that others published.
-        chosen = metrics if number == 0 else {n: m for n, m in metrics.items() if n in ("fid", "is")}
-        needs_features = any((m.real | m.fake) - {"thumbnails"} for m in chosen.values())
-        extractor = make_extractor(features, weights, device, source) if needs_features else None
-        began = time.monotonic()
-        real_needs = frozenset(need for metric in chosen.values() for need in metric.real)
+    began = time.monotonic()
+    distributed.together(lambda: _check(side, config, source, reference_file), "checking what is asked for")
+    ways = pipelines(config, source)
+    extractors = [_extractor(way, device, source) for way in ways]
+    given = None
+    if reference_file is not None:
+        given = distributed.on_primary_only(
+            lambda: _fitting(read_statistics(reference_file), ways, extractors, side), "reading --reference"
+        )
+    records: list[MetricRecord] = []
+    for place, (way, extractor) in enumerate(zip(ways, extractors, strict=True)):
         if reference_file is not None:
-            reference = given_reference(reference_file)
+            reference = given[place] if given is not None else None
         else:
-            assert source is not None
             reference = reference_of(
-                source,
+                cast(ImageSource, source),
                 extractor,
-                real_needs,
+                way.real,
                 rows=config.count,
                 handling=handling,
-                batch=config.batch,
+                block=config.batch,
+                device=device,
                 progress=progress("real images"),
             )
-        fake_needs = frozenset(need for metric in chosen.values() for need in metric.fake)
-        fake = collect(side.stream, extractor, fake_needs, batch=config.batch, progress=progress("judged images"))
-        context = Context(classes=len(source.class_names) if source else 0, inception_splits_equal=equal_splits)
-        records += _records(chosen, reference, fake, context, extractor, side, began, device)
-        if "memorisation" in chosen and out is not None and source is not None and distributed.is_primary():
-            picture = memorisation_sheet(reference.collected, fake, source, side.stream)
-            if picture is not None:
-                out.mkdir(parents=True, exist_ok=True)
-                picture.save(out / MEMORISATION_PICTURE)
+        fake = collect(
+            side.stream, extractor, way.fake, block=config.batch, device=device, progress=progress("judged images")
+        )
+
+        def finish(
+            way: Pipeline = way,
+            extractor: Extractor | None = extractor,
+            reference: Reference | None = reference,
+            fake: Collected | None = fake,
+        ) -> list[MetricRecord]:
+            assert reference is not None
+            assert fake is not None
+            pair = Pair(side=side, fake=fake, reference=reference, extractor=extractor)
+            if "memorisation" in way.metrics and out is not None and source is not None:
+                _draw_memorisation(pair, source, out)
+            names = reference.class_names
+            context = Context(classes=len(names), class_names=names, inception_splits_equal=way.inception_splits_equal)
+            return numbers(pair, way.metrics, context, began, device, notes=_notes(side, source))
+
+        records += distributed.on_primary(finish, "computing the numbers")
     return records
 
 
-def _records(
-    chosen: dict[str, Any],
-    reference: Reference,
-    fake: Any,
-    context: Context,
-    extractor: Extractor | None,
-    side: Side,
-    began: float,
-    device: torch.device,
-) -> list[Record]:
-    found: list[Record] = []
-    for name, metric in chosen.items():
-        if reference.collected.count == 0 and metric.real - {MOMENTS}:
-            found.append({"metric": name, "value": None, "notes": ["given statistics hold moments only"]})
-            continue
-        measured = metric.compute(reference.collected, fake, context)
-        bad = infinite(measured.values)
-        notes = [*measured.notes, *([f"{', '.join(bad)} could not be computed"] if bad else [])]
-        for value_name, value in measured.values.items():
-            full = title(value_name, extractor.name if extractor else "images")
-            features = extractor.protocol if extractor else f"max32-{'uint8'}"
-            found.append(
-                {
-                    "metric": full,
-                    "value": None if value_name in bad else value,
-                    "protocol": f"{full}_{fake.count}_{reference.origin}_{features}_{side.what}",
-                    "count": fake.count,
-                    "real_count": reference.collected.count or None,
-                    "reference": reference.origin,
-                    "reference_from_cache": reference.from_cache,
-                    "features": extractor.name if extractor else None,
-                    "features_weights": extractor.weights_hash if extractor else None,
-                    "precision": "float32 features, float64 statistics",
-                    **side.facts,
-                    "seconds": round(time.monotonic() - began, 3),
-                    "device": _device_name(device),
-                    "ranks": distributed.world_size(),
-                    "notes": notes,
-                }
-            )
+def _check(side: Side, config: EvaluationConfig, source: ImageSource | None, reference_file: Path | None) -> None:
+    if source is None and reference_file is None:
+        raise UserError("give the real images with --data, or statistics of them with --reference")
+    check_evaluation(config, source)
+    judged = getattr(side.stream, "source", None)
+    by_class = any({CLASS_ROWS, THUMBNAILS} & METRICS[name].real for name in config.metrics)
+    if by_class and source is not None and judged is not None and judged.class_names != source.class_names:
+        raise UserError(
+            f"the judged images have the classes {', '.join(judged.class_names[:3])}... and --data "
+            f"{', '.join(classes_of(source).names[:3])}...: metrics of classes need the same ones; leave class_fid, "
+            "diversity and cas out, or name the classes alike"
+        )
+
+
+def _extractor(way: Pipeline, device: torch.device, source: ImageSource | None) -> Extractor | None:
+    if not (way.real | way.fake) & OF_FEATURES:
+        return None
+    weights = None if way.weights is None else Path(way.weights)
+    return make_extractor(way.features, ExtractorOptions(weights=weights, device=device, data=source))
+
+
+def _fitting(
+    given: GivenStatistics, ways: list[Pipeline], extractors: list[Extractor | None], side: Side
+) -> list[Reference]:
+    """Return the given statistics for each pipeline that made them, and nothing to compare with for the others.
+
+    Raises:
+        UserError: no pipeline made them.
+    """
+    image = side.stream.images(torch.zeros(1, dtype=torch.int64))
+    resolution = (image.shape[2], image.shape[3])
+    found: list[Reference] = []
+    refused: list[list[str]] = []
+    for place, extractor in enumerate(extractors):
+        if extractor is None:
+            raise UserError("--reference: these metrics look at the real images themselves; give --data")
+        pixels = side.stream.read(torch.zeros(1, dtype=torch.int64), floats=extractor.takes_floats).pixels
+        features = feature_protocol(extractor, extractor(pixels).rows.shape[1])
+        reference, reasons = given_reference(given, features, resolution)
+        if given.mark is None and place + 1 < len(ways):
+            reasons.append("it does not say by which features it was made, and is taken for those of --protocol")
+        if reasons:
+            nothing = Collected(count=0)
+            notes = tuple(f"not comparable with {given.title}: {reason}" for reason in reasons)
+            reference = dataclasses.replace(reference, collected=nothing, notes=notes)
+            refused.append(reasons)
+        found.append(reference)
+    if len(refused) == len(ways):
+        raise UserError(
+            f"--reference {given.title}: these statistics cannot be put beside what is measured here: "
+            f"{'; '.join(refused[0])}. Make them again with 'biggan evaluate reference', or choose the --features and "
+            "the size that made them"
+        )
     return found
 
 
-def best_value(records: list[Record], name: str | None) -> tuple[str, float] | None:
-    """Return the number that chooses checkpoints, larger is better.
-
-    Args:
-        records: of one evaluation.
-        name: of the number; None takes the first that has a direction.
-
-    Raises:
-        UserError: no such number was measured, or it has no direction.
-    """
-    directions = {
-        title(value, record["features"] or "images"): better
-        for metric in METRICS
-        for value, better in METRICS[metric].larger_is_better.items()
-        for record in records
-    }
-    for record in records:
-        if record["metric"] in directions and name in (None, record["metric"]) and record["value"] is not None:
-            return record["metric"], record["value"] if directions[record["metric"]] else -record["value"]
-    if name is not None:
-        names = ", ".join(r["metric"] for r in records if r["metric"] in directions)
-        raise UserError(f"--evaluation.best-by {name}: not among what was measured: {names or 'nothing'}")
-    return None
+def _draw_memorisation(pair: Pair, source: ImageSource, out: Path) -> None:
+    assert pair.reference.collected is not None
+    picture = memorisation_sheet(pair.reference.collected, pair.fake, source, pair.side.stream)
+    if picture is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_picture(out / MEMORISATION_PICTURE, picture)
 
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def table(records: list[Record]) -> str:
-    """Return records as lines for a person."""
-    width = max((len(record["metric"]) for record in records), default=6)
-    lines = []
-    for record in records:
-        value = record["value"]
-        shown = "not computed" if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:.1f}"
-        lines.append(f"{record['metric']:{width}}  {shown:>12}  {record.get('protocol', '')}")
-    notes = dict.fromkeys(f"note: {record['metric']}: {note}" for record in records for note in record.get("notes", []))
-    return "\n".join([*lines, *notes])
+def _notes(side: Side, source: ImageSource | None) -> tuple[str, ...]:
+    """Return what is to be known about all numbers."""
+    if source is None or not source.enlarged:
+        return side.notes
+    height, width = source.resolution
+    smaller = f"{source.enlarged} of the {source.notes().examined} real images that were examined"
+    return (*side.notes, f"{smaller} are smaller than {height}x{width} and are enlarged")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,21 +11,27 @@ import torch
 from torch import Tensor
 
 from biggan.data.contract import ImageSource
+from biggan.data.reading import read_those_that_can_be
 from biggan.evaluation.configuration import EvaluationConfig
-from biggan.foundation import distributed
 from biggan.foundation.images import to_bytes, to_float
 from biggan.foundation.seeding import uniforms
-from biggan.layers.normalization import batch_norms
-from biggan.metrics.classifier import shrink
-from biggan.metrics.collected import LOGITS, MOMENTS, ROWS, THUMBNAILS, Collected, Collector
-from biggan.metrics.features import Extractor
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
-from biggan.sampling.sampler import Sampler, load
-from biggan.sampling.standing import write_with_standing_statistics
 
 Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some images of a stream."""
+
+    pixels: Tensor
+    """uint8 [B, C, H, W], or float in [-1, 1] where that was asked for."""
+    indices: Tensor
+    """int64 [B], those that could be read."""
+    problems: tuple[str, ...] = ()
+    """What was wrong with the others."""
 
 
 class ImageStream(Protocol):
@@ -38,10 +42,14 @@ class ImageStream(Protocol):
     """int64 [count]."""
 
     def images(self, indices: Tensor) -> Tensor:
-        """Return images uint8 [B, C, H, W]."""
+        """Return images uint8 [B, C, H, W].
 
-    def floats(self, indices: Tensor) -> Tensor:
-        """Return images float [B, C, H, W] in [-1, 1], for pipelines that never round."""
+        Raises:
+            UnreadableImageError: one of them cannot be read.
+        """
+
+    def read(self, indices: Tensor, *, floats: bool) -> Images:
+        """Return those images that can be read, as bytes or (for pipelines that never round) as floats."""
 
 
 class RealStream:
@@ -52,12 +60,18 @@ class RealStream:
         self.labels = torch.from_numpy(source.labels)
 
     def images(self, indices: Tensor) -> Tensor:
-        """Return images uint8 [B, C, H, W]."""
+        """Return images uint8 [B, C, H, W].
+
+        Raises:
+            UnreadableImageError: one of them cannot be read.
+        """
         return torch.from_numpy(self.source.read_many(indices.numpy()))
 
-    def floats(self, indices: Tensor) -> Tensor:
-        """Return images float [B, C, H, W] in [-1, 1]."""
-        return to_float(self.images(indices))
+    def read(self, indices: Tensor, *, floats: bool) -> Images:
+        """Return those images that can be read."""
+        found = read_those_that_can_be(self.source, indices.numpy())
+        pixels = torch.from_numpy(found.images)
+        return Images(to_float(pixels) if floats else pixels, torch.from_numpy(found.indices), found.problems)
 
 
 class GeneratedStream:
@@ -93,73 +107,11 @@ class GeneratedStream:
             made: Tensor = self.generator(z.to(parameter.device, parameter.dtype), labels.to(parameter.device))
         return made
 
+    def read(self, indices: Tensor, *, floats: bool) -> Images:
+        """Return images; every one can be made."""
+        return Images(self.floats(indices) if floats else self.images(indices), indices)
+
     def _latents(self, indices: Tensor) -> Tensor:
         config = self.config
         seeds = [config.seed + int(index) for index in indices]
         return latents(seeds, self.generator.architecture.z_size, config.truncation, config.truncation_kind)
-
-
-def evaluated_generator(sampler: Sampler, config: EvaluationConfig) -> Generator:
-    """Return the generator in the mode asked for; the sampler's own is never changed.
-
-    Raises:
-        UserError: standing statistics of a generator without batch norm.
-    """
-    if config.mode == "running":
-        return sampler.at_truncation(config.truncation, config.truncation_kind)
-    if config.mode == "batch":
-        generator = copy.deepcopy(sampler.generator)
-        for norm in batch_norms(generator).values():
-            norm.train()
-        return generator
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "standing.safetensors"
-        write_with_standing_statistics(
-            sampler,
-            path,
-            batches=config.standing_batches,
-            truncation=config.truncation,
-            kind=config.truncation_kind,
-        )
-        device = next(sampler.generator.parameters()).device
-        return load(path, device.type).generator
-
-
-def collect(
-    stream: ImageStream,
-    extractor: Extractor | None,
-    needs: frozenset[str],
-    *,
-    batch: int,
-    keep: Tensor | None = None,
-    progress: Progress = lambda *_: None,
-) -> Collected:
-    """Run a stream through an extractor; ranks share the batches, and all get the same result.
-
-    Args:
-        stream: the images.
-        extractor: of features; None if only thumbnails are needed.
-        needs: what to keep, see ``metrics/collected.py``.
-        batch: images at a time.
-        keep: bool [count]: of which images rows are kept; all by default.
-        progress: called with the number of images done and of all.
-    """
-    collector = Collector(needs)
-    rank, ranks = distributed.rank(), distributed.world_size()
-    features_needed = bool(needs & {MOMENTS, ROWS, LOGITS})
-    for number, start in enumerate(range(0, stream.count, batch)):
-        if number % ranks != rank:
-            continue
-        indices = torch.arange(start, min(start + batch, stream.count))
-        features = None
-        if extractor is not None and features_needed:
-            features = extractor((stream.floats if extractor.takes_floats else stream.images)(indices))
-        collector.add(
-            indices,
-            stream.labels[indices],
-            features,
-            to_bytes(shrink(stream.images(indices))) if THUMBNAILS in needs else None,
-            torch.ones(len(indices), dtype=torch.bool) if keep is None else keep[indices],
-        )
-        progress(min(int(indices[-1]) + 1, stream.count), stream.count)
-    return collector.finish()

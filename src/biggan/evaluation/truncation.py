@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 
 from biggan.data.contract import ImageSource
 from biggan.evaluation.configuration import EvaluationConfig
-from biggan.evaluation.evaluate import Record, evaluate, generated
-from biggan.evaluation.streams import Progress, evaluated_generator
+from biggan.evaluation.evaluate import evaluate
+from biggan.evaluation.records import MetricRecord
+from biggan.evaluation.sides import generated
+from biggan.evaluation.streams import GeneratedStream, Progress
+from biggan.foundation import distributed
+from biggan.foundation.files import replacing, write_picture
+from biggan.foundation.plots import check_figure, figure
 from biggan.layers.normalization import batch_norms
+from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
 from biggan.sampling.pictures import sheet
 from biggan.sampling.sampler import Sampler
 
 SHEET_SEEDS = 10
+CURVE = "truncation.png"
 
 
 def sweep(
@@ -33,7 +41,7 @@ def sweep(
     device: torch.device,
     handling: str = "",
     progress: Callable[[str], Progress] = lambda _: lambda *_: None,
-) -> list[Record]:
+) -> list[MetricRecord]:
     """Evaluate at every truncation, and write ``truncation.csv``, ``truncation.png`` and ``truncation_sheet.png``.
 
     Args:
@@ -46,42 +54,44 @@ def sweep(
         handling: see :func:`~biggan.evaluation.evaluate.evaluate`.
         progress: makes a progress bar of a title.
     """
+    check_figure(out / CURVE)
     mode = "standing" if batch_norms(sampler.generator) else "running"
-    records: list[Record] = []
+    records: list[MetricRecord] = []
+    values: dict[float, dict[str, float | None]] = {}
     rows = []
     for truncation in truncations:
         here = dataclasses.replace(config, truncation=truncation, generator_mode=mode)  # type: ignore[arg-type]
         side = generated(sampler, here, source)
-        records += evaluate(side, here, source=source, device=device, handling=handling, progress=progress)
-        rows.append(_rows_of_sheet(sampler, here))
-    out.mkdir(parents=True, exist_ok=True)
-    values = {
-        truncation: {r["metric"]: r["value"] for r in records if r.get("truncation") == truncation}
-        for truncation in truncations
-    }
-    names = list(dict.fromkeys(name for row in values.values() for name in row))
-    with (out / "truncation.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["truncation", *names])
-        table.writerows([[truncation, *(values[truncation].get(name) for name in names)] for truncation in truncations])
-    sheet(torch.cat(rows), SHEET_SEEDS).save(out / "truncation_sheet.png")
-    _plot(values, out / "truncation.png")
+        found = evaluate(side, here, source=source, device=device, handling=handling, progress=progress)
+        values[truncation] = {record.metric: record.value for record in found}
+        records += found
+        rows.append(_rows_of_sheet(cast(GeneratedStream, side.stream).generator, here))
+    distributed.on_primary(lambda: _write(values, torch.cat(rows), out), "writing the sweep")
     return records
 
 
-def _rows_of_sheet(sampler: Sampler, config: EvaluationConfig) -> torch.Tensor:
+def _write(values: dict[float, dict[str, float | None]], images: torch.Tensor, out: Path) -> None:
+    names = list(dict.fromkeys(name for row in values.values() for name in row))
+    with replacing(out / "truncation.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["truncation", *names])
+        table.writerows([[truncation, *(row.get(name) for name in names)] for truncation, row in values.items()])
+    write_picture(out / "truncation_sheet.png", sheet(images, SHEET_SEEDS))
+    _plot(values, out / CURVE)
+
+
+def _rows_of_sheet(generator: Generator, config: EvaluationConfig) -> torch.Tensor:
     """Return the same seeds and classes as at every other truncation."""
-    architecture = sampler.info.architecture
+    architecture = generator.architecture
     z = latents(range(SHEET_SEEDS), architecture.z_size, config.truncation, config.truncation_kind)
     labels = torch.arange(SHEET_SEEDS) % max(architecture.classes, 1)
-    return draw(evaluated_generator(sampler, config), z, labels)
+    return draw(generator, z, labels)
 
 
-def _plot(values: dict[float, dict[str, Any]], path: Path) -> None:
+def _plot(values: dict[float, dict[str, float | None]], path: Path) -> None:
     """Draw quality against distance, a point a truncation: IS over FID, or precision over recall."""
-    from biggan.foundation.plots import figure
-
     first = next(iter(values.values()))
+    drawn = {t: {name: math.nan if v is None else v for name, v in row.items()} for t, row in values.items()}
     x, y = next(
         (
             (a, b)
@@ -94,14 +104,14 @@ def _plot(values: dict[float, dict[str, Any]], path: Path) -> None:
     with figure(path) as axes:
         if not x:
             for name in first:
-                axes.plot(list(values), [row[name] for row in values.values()], marker="o", label=name)
+                axes.plot(list(drawn), [row[name] for row in drawn.values()], marker="o", label=name)
             axes.set_xlabel("truncation")
             axes.legend()
             return
         x_name = next(n for n in first if n.startswith((x, "fid") if x == "fd" else x))
         y_name = next(n for n in first if n.startswith(y) and not n.startswith("is_std"))
-        axes.plot([row[x_name] for row in values.values()], [row[y_name] for row in values.values()], marker="o")
-        for truncation, row in values.items():
+        axes.plot([row[x_name] for row in drawn.values()], [row[y_name] for row in drawn.values()], marker="o")
+        for truncation, row in drawn.items():
             axes.annotate(f"{truncation:g}", (row[x_name], row[y_name]))
         axes.set_xlabel(x_name)
         axes.set_ylabel(y_name)

@@ -120,6 +120,16 @@ def on_primary(action: Callable[[], T], what: str) -> T:
     return cast(T, result)
 
 
+def on_primary_only(action: Callable[[], T], what: str) -> T | None:
+    """Run ``action`` on the first process and return its result there; the others get None, or its failure.
+
+    For results that are large and that the others have no use for. See :func:`on_primary`.
+    """
+    box: list[T] = []
+    on_primary(lambda: box.append(action()), what)
+    return box[0] if box else None
+
+
 def _message(error: Exception) -> str:
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
@@ -149,6 +159,15 @@ def gather_objects(value: object) -> list[object]:
     box: list[object] = [None] * world_size()
     dist.all_gather_object(box, value, group=_control)
     return box
+
+
+def gather_on_primary(value: T) -> list[T]:
+    """Return the ``value`` of every process, in order of rank, on the first; nothing on the others."""
+    if world_size() == 1:
+        return [value]
+    box: list[T | None] | None = [None] * world_size() if is_primary() else None
+    dist.gather_object(value, box, dst=0, group=_control)
+    return cast("list[T]", box or [])
 
 
 def sum_in_place(tensors: Sequence[Tensor]) -> None:

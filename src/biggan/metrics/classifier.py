@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from biggan.data.contract import UnreadableImageError
+from biggan.data.reading import read_those_that_can_be
+from biggan.foundation.caching import keep_in_cache
 from biggan.foundation.downloads import cache_folder
-from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.errors import UserError
+from biggan.foundation.records import parse_record
 from biggan.foundation.seeding import derive_seed, permutation
 from biggan.foundation.tensor_files import read_verified, write_tensors
 from biggan.metrics.features import ExtractorOptions, Features
@@ -101,11 +106,23 @@ def accuracy(network: SmallClassifier, images: Tensor, labels: Tensor) -> float:
     return right / max(len(images), 1)
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    network: SmallClassifier
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What its file in the cache says."""
+
+    accuracy: Annotated[float, Ge(0), Le(1)]
+    version: Literal[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A classifier that was fitted to a data set."""
+
+    weights: dict[str, Tensor]
     accuracy: float
+    """Share of images kept apart that it recognises."""
     key: str
+    """Of the data that it was fitted to."""
 
 
 class ClassifierFeatures:
@@ -117,19 +134,31 @@ class ClassifierFeatures:
 
     def __init__(self, options: ExtractorOptions) -> None:
         data: Any = options.data
+        fitted: Fitted = options.fitted or self.fit(options)
+        network = SmallClassifier(data.channels, len(data.class_names))
+        network.load_state_dict(fitted.weights)
+        self.network = network.eval().requires_grad_(False).to(options.device)
+        self.device, self.channels = options.device, data.channels
+        self.accuracy = fitted.accuracy
+        self.weights_hash = fitted.key
+        self.protocol = f"classifier{fitted.key[:8]}-max{LARGEST_SIDE}-uint8"
+        self.key = f"{self.protocol}-{self.weights_hash}"
+
+    @staticmethod
+    def fit(options: ExtractorOptions) -> Fitted:
+        """Return the classifier of these data, from the cache or fitted now.
+
+        Raises:
+            UserError: there are no data, or no classes to tell apart.
+        """
+        data: Any = options.data
         if data is None:
             raise UserError("--features classifier is fitted to the real images: give --data")
         if len(data.class_names) < 2:
             raise UserError("--features classifier needs two classes or more; use --features random for these data")
         if options.weights is not None:
             raise UserError("--features.weights: the classifier is fitted, it takes no file")
-        fitted = _fitted(data)
-        self.network = fitted.network.to(options.device)
-        self.device, self.channels = options.device, data.channels
-        self.accuracy = fitted.accuracy
-        self.weights_hash = fitted.key
-        self.protocol = f"classifier{fitted.key[:8]}-max{LARGEST_SIDE}-uint8"
-        self.key = f"{self.protocol}-{self.weights_hash}"
+        return _fitted(data)
 
     def __call__(self, images: Tensor) -> Features:
         """Return features of images uint8 [B, C, H, W]."""
@@ -142,24 +171,27 @@ class ClassifierFeatures:
 
 
 def labelled_thumbnails(data: Any, most: int = _MOST_IMAGES) -> tuple[Tensor, Tensor]:
-    """Return up to ``most`` images of a source, evenly spread, shrunk, and their labels."""
+    """Return up to ``most`` images of a source, evenly spread, shrunk, and their labels; unreadable ones are left out.
+
+    Raises:
+        UnreadableImageError: none can be read.
+    """
     chosen = np.arange(len(data)) if len(data) <= most else np.linspace(0, len(data) - 1, most).astype(np.int64)
-    parts = [shrink(torch.from_numpy(data.read_many(chosen[i : i + 256]))) for i in range(0, len(chosen), 256)]
-    return torch.cat(parts), torch.from_numpy(data.labels[chosen])
+    parts = [read_those_that_can_be(data, chosen[i : i + 256]) for i in range(0, len(chosen), 256)]
+    read = np.concatenate([part.indices for part in parts])
+    if not len(read):
+        raise UnreadableImageError(f"none of {len(chosen)} images can be read: {parts[0].problems[0]}")
+    shrunk = [shrink(torch.from_numpy(part.images)) for part in parts if len(part.images)]
+    return torch.cat(shrunk), torch.from_numpy(data.labels[read])
 
 
-def _fitted(data: Any) -> _Fitted:
-    """Return the classifier of a data set from the cache, or fit it and keep it."""
+def _fitted(data: Any) -> Fitted:
+    """Return the classifier of a data set from the cache, or fit it and keep it if that is possible."""
     what = f"{data.key()} {data.resolution} {data.channels} {len(data.class_names)} {VERSION}"
     key = hashlib.sha256(what.encode()).hexdigest()
     path: Path = cache_folder() / "classifiers" / f"{key[:32]}.safetensors"
-    network = SmallClassifier(data.channels, len(data.class_names))
-    try:
-        stored = read_verified(path)
-        network.load_state_dict(stored.tensors)
-        return _Fitted(network.eval().requires_grad_(False), float(stored.header["accuracy"]), key)
-    except (UserError, CorruptFileError, RuntimeError, KeyError):
-        pass  # not there yet, or damaged: fitted below
+    if (cached := _cached(path, SmallClassifier(data.channels, len(data.class_names)), key)) is not None:
+        return cached
     images, labels = labelled_thumbnails(data)
     held_out = torch.arange(len(labels)) % _HELD_OUT == 0 if len(labels) >= 5 * _HELD_OUT else None
     if held_out is None:
@@ -168,8 +200,18 @@ def _fitted(data: Any) -> _Fitted:
     else:
         network = train_classifier(images[~held_out], labels[~held_out], len(data.class_names))
         score = accuracy(network, images[held_out], labels[held_out])
-    write_tensors(path, network.state_dict(), {"accuracy": score, "version": VERSION})
+    keep_in_cache(path, lambda: write_tensors(path, network.state_dict(), {"accuracy": score, "version": VERSION}))
     # As the cache will give it next time: laid out otherwise in memory, it would round otherwise.
-    again = SmallClassifier(data.channels, len(data.class_names))
-    again.load_state_dict(network.state_dict())
-    return _Fitted(again.eval().requires_grad_(False), score, key)
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    return Fitted(weights=weights, accuracy=score, key=key)
+
+
+def _cached(path: Path, network: SmallClassifier, key: str) -> Fitted | None:
+    """Return what the cache holds; None if it is not there, damaged or of another shape, and must be fitted."""
+    try:
+        stored = read_verified(path)
+        network.load_state_dict(stored.tensors)
+        header = parse_record(_Header, stored.header_json, f"{path}: header")
+    except (UserError, RuntimeError):  # the second is how weights of another network are refused
+        return None
+    return Fitted(weights=stored.tensors, accuracy=header.accuracy, key=key)

@@ -1,19 +1,26 @@
-"""What is kept of a stream of images, for metrics to be computed from: mergeable, and in the order of the images."""
+"""What is kept of a stream of images, for metrics to be computed from, in the order of the images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from biggan.foundation import distributed
-from biggan.metrics.features import Features
 from biggan.metrics.moments import Gaussian, Moments
 
-MOMENTS, ROWS, LOGITS, THUMBNAILS = "moments", "rows", "logits", "thumbnails"
+MOMENTS, ROWS, CLASS_ROWS, LOGITS, THUMBNAILS = "moments", "rows", "class rows", "logits", "thumbnails"
 """What a metric may need of a stream. The first does not grow with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOfClasses:
+    """Rows for what is computed a class at a time, of every class that has images."""
+
+    rows: Tensor
+    """float32 [N, d], in order of the images' index."""
+    labels: Tensor
+    """int64 [N], likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +28,9 @@ class Collected:
     """One stream, whole; what was not asked for is None."""
 
     count: int
+    """Images that could be read."""
+    unreadable: tuple[str, ...] = ()
+    """What was wrong with the others."""
     gaussian: Gaussian | None = None
     rows: Tensor | None = None
     """float32 [N, d], in order of the images' index."""
@@ -32,59 +42,88 @@ class Collected:
     """int64 [N], likewise, of the rows that were kept."""
     indices: Tensor | None = None
     """int64 [N]: which image each row is."""
+    of_classes: RowsOfClasses | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A block of images as one process has measured it, on the CPU."""
+
+    indices: Tensor
+    """int64 [B], those that could be read."""
+    labels: Tensor
+    """int64 [B]."""
+    rows: Tensor | None = None
+    """float32 [B, d]."""
+    logits: Tensor | None = None
+    """float32 [B, K]."""
+    thumbnails: Tensor | None = None
+    """uint8 [B, C, h, w]."""
+    unreadable: tuple[str, ...] = ()
+    """What was wrong with the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Of which images single rows are kept; moments take all."""
+
+    rows: Tensor
+    """bool [N]."""
+    of_classes: Tensor
+    """bool [N]: for what is computed a class at a time."""
+
+    @classmethod
+    def all(cls, count: int) -> Choice:
+        """Return the choice of every image."""
+        every = torch.ones(count, dtype=torch.bool)
+        return cls(rows=every, of_classes=every)
+
+
+@dataclass
 class Collector:
-    """Takes features in any order and from any rank."""
+    """Takes blocks in the order of the images, so that whoever measured them changes no digit of the result."""
 
-    def __init__(self, needs: frozenset[str]) -> None:
-        self.needs = needs
-        self._moments: Moments | None = None
-        self._parts: dict[str, list[Tensor]] = {}
-        self._count = 0
+    needs: frozenset[str]
+    choice: Choice
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where moments are summed, in float64."""
+    _moments: Moments | None = None
+    _parts: dict[str, list[Tensor]] = field(default_factory=dict)
+    _count: int = 0
+    _unreadable: list[str] = field(default_factory=list)
 
-    def add(
-        self, indices: Tensor, labels: Tensor, features: Features | None, thumbnails: Tensor | None, keep: Tensor
-    ) -> None:
-        """Add some images.
-
-        Args:
-            indices: int64 [B], which images they are.
-            labels: int64 [B].
-            features: of them; None where no metric needs any.
-            thumbnails: uint8 [B, C, h, w], or None.
-            keep: bool [B], of which of them rows are kept; moments take all.
-        """
-        self._count += len(indices)
-        kept: dict[str, Tensor] = {"indices": indices, "labels": labels}
-        if features is not None:
+    def add(self, part: Part) -> None:
+        """Add the next block."""
+        self._count += len(part.indices)
+        self._unreadable += part.unreadable
+        keep, of_classes = self.choice.rows[part.indices], self.choice.of_classes[part.indices]
+        self._keep("indices", part.indices, keep)
+        self._keep("labels", part.labels, keep)
+        if part.rows is not None:
             if MOMENTS in self.needs:
-                self._moments = self._moments or Moments(features.rows.shape[1])
-                self._moments.add(features.rows.cpu())
+                self._moments = self._moments or Moments(part.rows.shape[1], self.device)
+                self._moments.add(part.rows)
             if ROWS in self.needs:
-                kept["rows"] = features.rows.cpu()
-            if LOGITS in self.needs and features.logits is not None:
-                kept["logits"] = features.logits.cpu()
-        if thumbnails is not None:
-            kept["thumbnails"] = thumbnails
-        for name, tensor in kept.items():
-            self._parts.setdefault(name, []).append(tensor[keep])
+                self._keep("rows", part.rows, keep)
+            if CLASS_ROWS in self.needs:
+                self._keep("class_rows", part.rows, of_classes)
+                self._keep("class_labels", part.labels, of_classes)
+        if part.logits is not None and LOGITS in self.needs:
+            self._keep("logits", part.logits, keep)
+        if part.thumbnails is not None:
+            self._keep("thumbnails", part.thumbnails, keep)
+
+    def _keep(self, name: str, tensor: Tensor, which: Tensor) -> None:
+        self._parts.setdefault(name, []).append(tensor[which])
 
     def finish(self) -> Collected:
-        """Return what all ranks have seen; every rank gets the same."""
-        own: dict[str, Any] = {name: torch.cat(parts) for name, parts in self._parts.items()}
-        gathered = distributed.gather_objects((self._count, own, self._moments))
-        everyone: list[tuple[int, dict[str, Tensor], Moments | None]] = gathered  # type: ignore[assignment]
-        merged: Moments | None = None
-        for _, _, moments in everyone:
-            if moments is not None:
-                merged = merged or Moments(len(moments.mean))
-                merged.merge(moments)
-        names = dict.fromkeys(name for _, parts, _ in everyone for name in parts)
-        joined = {name: torch.cat([parts[name] for _, parts, _ in everyone if name in parts]) for name in names}
-        order = joined["indices"].argsort() if "indices" in joined else torch.empty(0, dtype=torch.int64)
+        """Return all of it."""
+        joined = {name: torch.cat(parts) for name, parts in self._parts.items()}
+        rows, labels = joined.pop("class_rows", None), joined.pop("class_labels", None)
         return Collected(
-            count=sum(count for count, _, _ in everyone),
-            gaussian=merged.finish() if merged is not None else None,
-            **{name: tensor[order] for name, tensor in joined.items()},
+            count=self._count,
+            unreadable=tuple(self._unreadable),
+            gaussian=self._moments.finish() if self._moments is not None else None,
+            of_classes=None if rows is None or labels is None else RowsOfClasses(rows=rows, labels=labels),
+            **joined,
         )

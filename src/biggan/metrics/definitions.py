@@ -10,24 +10,37 @@ from torch import Tensor
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.registry import Registry
+from biggan.metrics.classifier import VERSION as CLASSIFIER_VERSION
 from biggan.metrics.classifier import accuracy, train_classifier
-from biggan.metrics.collected import LOGITS, MOMENTS, ROWS, THUMBNAILS, Collected
+from biggan.metrics.collected import CLASS_ROWS, LOGITS, MOMENTS, ROWS, THUMBNAILS, Collected, RowsOfClasses
 from biggan.metrics.distances import nearest
 from biggan.metrics.frechet import frechet_distance
-from biggan.metrics.inception_score import inception_score
-from biggan.metrics.kernel import kid, kid_full
+from biggan.metrics.inception_score import SHUFFLE_SEED, inception_score
+from biggan.metrics.kernel import SUBSET_SEED, kid, kid_full
 from biggan.metrics.labels import frechet_by_class, intra_class_diversity
 from biggan.metrics.neighbours import prdc, precision_recall
 
 FEWEST_PER_CLASS = 50
 """Images of a class, of either kind, below which it gets no Fréchet distance of its own."""
+LARGEST_SUBSET = 1000
+"""Rows of a subset of the kernel distance, where there are as many."""
+COPY = 0.1
+"""A sample is a copy nearer to a real image than this part of the usual distance between real images."""
+
+Parameter = int | float | bool | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Numbers, and what to know about them."""
+    """Numbers, what they were made of, and what to know about them."""
 
     values: dict[str, float]
+    fake_count: int
+    """Judged images that went into them."""
+    real_count: int | None
+    """Real images likewise; None where none are asked for."""
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    """Whatever else decides them."""
     notes: tuple[str, ...] = ()
 
 
@@ -36,6 +49,7 @@ class Context:
     """What a metric may need beside the two streams."""
 
     classes: int
+    class_names: tuple[str, ...] = ()
     inception_splits_equal: bool = False
     """Cut for the Inception Score as BigGAN-PyTorch does: unshuffled, equal parts, the rest dropped."""
 
@@ -58,6 +72,16 @@ def _need(value: Tensor | None, what: str) -> Tensor:
     return value
 
 
+def _rows(side: Collected) -> Tensor:
+    return _need(side.rows, "rows")
+
+
+def _of_classes(side: Collected) -> RowsOfClasses:
+    if side.of_classes is None:
+        raise UserError("this metric needs rows of every class, which this reference does not have")
+    return side.of_classes
+
+
 def _frechet(real: Collected, fake: Collected, _: Context) -> Measured:
     if real.gaussian is None or fake.gaussian is None:
         raise UserError("this metric needs mean and covariance of both sets")
@@ -69,57 +93,88 @@ def _frechet(real: Collected, fake: Collected, _: Context) -> Measured:
             f"{counts} cannot span {found.dimensions} dimensions: the value is exact for them, but strongly biased, "
             "and other implementations are off in its last digits; read KID"
         )
-    return Measured(values={"fd": found.distance}, notes=tuple(notes))
+    return Measured(
+        values={"fd": found.distance}, fake_count=fake.count, real_count=real.gaussian.count, notes=tuple(notes)
+    )
 
 
 def _inception_score(_: Collected, fake: Collected, context: Context) -> Measured:
     logits = _need(fake.logits, "a classifier's logits")
-    seed = None if context.inception_splits_equal else 2020
-    found = inception_score(logits, splits=10, seed=seed, equal_splits=context.inception_splits_equal)
-    return Measured(values={"is": found.mean, "is_std": found.std})
+    equal = context.inception_splits_equal
+    seed = None if equal else SHUFFLE_SEED
+    found = inception_score(logits, splits=10, seed=seed, equal_splits=equal)
+    return Measured(
+        values={"is": found.mean, "is_std": found.std},
+        fake_count=found.count,
+        real_count=None,
+        parameters={"splits": found.splits, "shuffle_seed": seed, "equal_splits": equal},
+    )
 
 
 def _kid(real: Collected, fake: Collected, _: Context) -> Measured:
-    one, other = _need(real.rows, "rows"), _need(fake.rows, "rows")
-    size = min(1000, len(one), len(other))
+    one, other = _rows(real), _rows(fake)
+    size = min(LARGEST_SUBSET, len(one), len(other))
     found = kid(one, other, subset_size=size)
-    notes = (f"subsets of {size} images, since there are no more",) if size < 1000 else ()
-    return Measured(values={"kid": found.mean, "kid_std": found.std}, notes=notes)
+    notes = (f"subsets of {size} images, since there are no more",) if size < LARGEST_SUBSET else ()
+    return Measured(
+        values={"kid": found.mean, "kid_std": found.std},
+        fake_count=len(other),
+        real_count=len(one),
+        parameters={"subsets": found.subsets, "subset_size": size, "subset_seed": SUBSET_SEED, "unbiased": True},
+        notes=notes,
+    )
 
 
 def _kid_full(real: Collected, fake: Collected, _: Context) -> Measured:
-    return Measured(values={"kid_full": kid_full(_need(real.rows, "rows"), _need(fake.rows, "rows"))})
+    one, other = _rows(real), _rows(fake)
+    return Measured(
+        values={"kid_full": kid_full(one, other)},
+        fake_count=len(other),
+        real_count=len(one),
+        parameters={"unbiased": True},
+    )
 
 
 def _precision_recall(real: Collected, fake: Collected, _: Context) -> Measured:
-    found = precision_recall(_need(real.rows, "rows"), _need(fake.rows, "rows"), k=3)
-    return Measured(values={"precision": found.precision, "recall": found.recall})
+    one, other = _rows(real), _rows(fake)
+    found = precision_recall(one, other, k=3)
+    values = {"precision": found.precision, "recall": found.recall}
+    return Measured(values=values, fake_count=len(other), real_count=len(one), parameters={"k": 3})
 
 
 def _prdc(real: Collected, fake: Collected, _: Context) -> Measured:
-    found = prdc(_need(real.rows, "rows"), _need(fake.rows, "rows"), k=5)
-    names = ("precision", "recall", "density", "coverage")
-    return Measured(values={f"prdc_k5_{name}": getattr(found, name) for name in names})
+    one, other = _rows(real), _rows(fake)
+    found = prdc(one, other, k=5)
+    values = {f"prdc_k5_{name}": getattr(found, name) for name in ("precision", "recall", "density", "coverage")}
+    return Measured(values=values, fake_count=len(other), real_count=len(one), parameters={"k": 5})
 
 
 def _class_frechet(real: Collected, fake: Collected, context: Context) -> Measured:
+    one, other = _of_classes(real), _of_classes(fake)
     found = frechet_by_class(
-        _need(real.rows, "rows"),
-        _need(real.labels, "labels"),
-        _need(fake.rows, "rows"),
-        _need(fake.labels, "labels"),
-        classes=max(context.classes, 1),
-        minimum=FEWEST_PER_CLASS,
+        one.rows, one.labels, other.rows, other.labels, classes=max(context.classes, 1), minimum=FEWEST_PER_CLASS
     )
-    return Measured(values={"class_fd": found.mean, "class_fd_too_few": float(found.too_few)})
+    without = [context.class_names[i] for i in found.values.isnan().nonzero()[:, 0].tolist()[:3] if context.class_names]
+    notes = (
+        f"{found.too_few} of {len(found.values)} classes have fewer than {FEWEST_PER_CLASS} real or judged images and "
+        f"no distance{', such as ' if without else ''}{', '.join(without)}",
+    )
+    return Measured(
+        values={"class_fd": found.mean, "class_fd_too_few": float(found.too_few)},
+        fake_count=len(other.rows),
+        real_count=len(one.rows),
+        parameters={"fewest_per_class": FEWEST_PER_CLASS, "classes_measured": len(found.values) - found.too_few},
+        notes=notes if found.too_few else (),
+    )
 
 
 def _diversity(real: Collected, fake: Collected, context: Context) -> Measured:
-    values = {}
-    for name, side in (("diversity", fake), ("diversity_of_real", real)):
-        rows, labels = _need(side.rows, "rows"), _need(side.labels, "labels")
-        values[name] = intra_class_diversity(rows, labels, classes=max(context.classes, 1)).mean
-    return Measured(values=values)
+    one, other = _of_classes(real), _of_classes(fake)
+    values = {
+        name: intra_class_diversity(side.rows, side.labels, classes=max(context.classes, 1)).mean
+        for name, side in (("diversity", other), ("diversity_of_real", one))
+    }
+    return Measured(values=values, fake_count=len(other.rows), real_count=len(one.rows))
 
 
 def _classification_accuracy(real: Collected, fake: Collected, context: Context) -> Measured:
@@ -131,30 +186,36 @@ def _classification_accuracy(real: Collected, fake: Collected, context: Context)
     ]
     on_real, on_fake = (train_classifier(images, labels, context.classes) for images, labels in sets)
     return Measured(
-        values={"cas_train_real_test_fake": accuracy(on_real, *sets[1]), "cas": accuracy(on_fake, *sets[0])}
+        values={"cas_train_real_test_fake": accuracy(on_real, *sets[1]), "cas": accuracy(on_fake, *sets[0])},
+        fake_count=len(sets[1][0]),
+        real_count=len(sets[0][0]),
+        parameters={"classifier_version": CLASSIFIER_VERSION},
     )
 
 
 def _memorisation(real: Collected, fake: Collected, _: Context) -> Measured:
     """How near samples lie to their nearest real image, relative to how near real images lie to one another."""
-    bank, rows = _need(real.rows, "rows"), _need(fake.rows, "rows")
+    bank, rows = _rows(real), _rows(fake)
     to_real = nearest(rows, bank)[0][:, 0]
     among_real = nearest(bank, bank, k=min(2, len(bank)))[0][:, -1]
     typical = float(among_real.median())
-    copies = float((to_real < 0.1 * typical).double().mean()) if typical else float("nan")
+    copies = float((to_real < COPY * typical).double().mean()) if typical else float("nan")
     return Measured(
         values={
             "nearest_real": float(to_real.median()),
             "nearest_real_relative": float(to_real.median()) / typical if typical else float("nan"),
             "copies": copies,
-        }
+        },
+        fake_count=len(rows),
+        real_count=len(bank),
+        parameters={"copy": COPY},
     )
 
 
 def _metric(
     real: str, fake: str, compute: Callable[[Collected, Collected, Context], Measured], **better: bool
 ) -> Metric:
-    return Metric(real=frozenset(real.split()), fake=frozenset(fake.split()), compute=compute, larger_is_better=better)
+    return Metric(real=frozenset({real} - {""}), fake=frozenset({fake}), compute=compute, larger_is_better=better)
 
 
 FRECHET = _metric(MOMENTS, MOMENTS, _frechet, fd=False)
@@ -163,8 +224,8 @@ KID = _metric(ROWS, ROWS, _kid, kid=False)
 KID_FULL = _metric(ROWS, ROWS, _kid_full, kid_full=False)
 PRECISION_RECALL = _metric(ROWS, ROWS, _precision_recall, precision=True, recall=True)
 PRDC = _metric(ROWS, ROWS, _prdc, prdc_k5_density=True, prdc_k5_coverage=True)
-CLASS_FRECHET = _metric(ROWS, ROWS, _class_frechet, class_fd=False)
-DIVERSITY = _metric(ROWS, ROWS, _diversity, diversity=True)
+CLASS_FRECHET = _metric(CLASS_ROWS, CLASS_ROWS, _class_frechet, class_fd=False)
+DIVERSITY = _metric(CLASS_ROWS, CLASS_ROWS, _diversity, diversity=True)
 CLASSIFICATION_ACCURACY = _metric(THUMBNAILS, THUMBNAILS, _classification_accuracy, cas=True)
 MEMORISATION = _metric(ROWS, ROWS, _memorisation, copies=False)
 

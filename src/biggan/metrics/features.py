@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from biggan.foundation.distributed import on_primary, together
 from biggan.foundation.registry import Registry
 
 
@@ -41,6 +43,8 @@ class ExtractorOptions:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     data: LabelledImages | None = None
     """The real images, for extractors that are fitted to them."""
+    fitted: Any = None
+    """What the first process has fitted to them, for all; see :func:`make_extractor`."""
 
 
 class Extractor(Protocol):
@@ -84,3 +88,20 @@ EXTRACTORS: Registry[type[Extractor]] = Registry(
     },
 )
 """Each is built as ``EXTRACTORS[name](options)``."""
+
+
+def make_extractor(name: str, options: ExtractorOptions) -> Extractor:
+    """Return an extractor by its name, on every process the same.
+
+    What is fitted to the data (``fit``, where an extractor has such a function) is fitted by the first process, or
+    taken from its cache, and sent to the others: two caches, or two fits, need not be equal.
+
+    Raises:
+        UserError: unknown, or its weights cannot be had, on whichever process.
+    """
+    kind: Any = EXTRACTORS[name]
+    if hasattr(kind, "fit"):
+        fitted = on_primary(lambda: kind.fit(options), f"fitting the features '{name}'")
+        options = dataclasses.replace(options, fitted=fitted)
+    extractor: Extractor = together(lambda: kind(options), f"making the features '{name}'")
+    return extractor

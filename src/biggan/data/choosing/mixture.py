@@ -61,6 +61,7 @@ class Mixture(ImageSource):
             ]
         )
         self.shards = _joined_shards(sources)
+        self.enlarged = sum(source.enlarged for source in sources)
         self.left_out = tuple(item for source in sources for item in source.left_out)
         shares = ", ".join(
             f"{len(source):,} of {title}" + (f" (weight {weights[i]:g})" if weights else "")

@@ -35,6 +35,7 @@ class Selection(ImageSource):
         self.labels, self.class_names = labels, class_names
         self.channels, self.in_memory = base.channels, base.in_memory
         self.remarks, self.left_out = [*base.remarks, *remarks], base.left_out
+        self.enlarged = base.enlarged
         self.part_weights = base.part_weights
         self.parts = None if base.parts is None else base.parts[images]
         self.shards = None if base.shards is None else base.shards[images]

@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 from biggan.data.contract import ImageSource
 from biggan.evaluation.configuration import TrainingEvaluation
-from biggan.evaluation.evaluate import Record, best_value, evaluate, generated
+from biggan.evaluation.evaluate import evaluate
+from biggan.evaluation.records import MetricRecord, best_value, summary
+from biggan.evaluation.sides import generated
 from biggan.foundation import distributed
+from biggan.foundation.config import to_json
+from biggan.foundation.devices import tf32
 from biggan.sampling.sampler import Sampler
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.hooks.judging import report
@@ -31,16 +35,15 @@ class Evaluation(AtIntervals):
         records = self._measure(run)
         if distributed.is_primary():
             for record in records:
-                run.directory.note(METRICS, record)
-        shown = ", ".join(f"{r['metric']} {r['value']:.4g}" for r in records if r["value"] is not None)
-        run.tell(f"{run.state.images_seen:,} images: {shown or 'no number could be computed'}")
+                run.directory.note(METRICS, to_json(record))
+        run.tell(f"{run.state.images_seen:,} images: {summary(records) or 'no number could be computed'}")
         best = best_value(records, self.config.best_by)
         if best is not None:
             report(run, *best)
 
-    def _measure(self, run: Run) -> list[Record]:
+    def _measure(self, run: Run) -> list[MetricRecord]:
         if self._source is None:
             self._source = distributed.together(self._open, "opening the data of the evaluation")
-        with evaluating(run.sampled) as generator:
+        with tf32(False), evaluating(run.sampled) as generator:
             side = generated(Sampler(generator, run.info()), self.config, self._source)
             return evaluate(side, self.config, source=self._source, device=run.device, handling=self.handling)
