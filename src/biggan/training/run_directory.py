@@ -59,6 +59,9 @@ class StoredUse:
     """What was derived from the configuration."""
 
     ranks: Count
+    precision: Name = "float32"
+    tf32: bool = False
+    """Whether float32 products could be rounded to TF32."""
     discriminator: StoredBatch
     generator: StoredBatch
     images_per_iteration: Count
