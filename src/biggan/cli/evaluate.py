@@ -14,7 +14,7 @@ from biggan.cli.progress import progress_bar
 from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
-from biggan.foundation.outputs import OverwriteOption, output_file
+from biggan.foundation.outputs import OverwriteOption, output_file, output_folder
 from biggan.foundation.sizes import Resolution
 from biggan.foundation.terminal import say
 from biggan.models.norm_records import MOST_TRUNCATIONS, check_range
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(EvaluationConfig):
+class EvaluateOptions(EvaluationConfig, OverwriteOption):
     """Measure a run, checkpoint or snapshot (or images as they lie there) against real images."""
 
     target: tyro.conf.Positional[str] = tyro.MISSING
@@ -40,7 +40,7 @@ class EvaluateOptions(EvaluationConfig):
     weights: Annotated[str | None, tyro.conf.arg(name="features.weights")] = None
     """Weights file of the features, for machines without a network."""
     out: str | None = None
-    """Folder for metrics.jsonl; by default the run's, or the snapshot's."""
+    """Folder for metrics.jsonl, to which lines are added; by default the run's, or the snapshot's."""
     json: bool = False
     """Print JSON lines instead of a table."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -107,12 +107,15 @@ def _with_ranks(name: str, act: Callable[[Any], int]) -> int:
 
 
 def _evaluate(options: EvaluateOptions, device: Any) -> int:
-    from biggan.evaluation.evaluate import evaluate
+    from biggan.evaluation.evaluate import MEMORISATION_PICTURE, evaluate
     from biggan.evaluation.records import append_records, as_line, table
     from biggan.evaluation.sides import generated, stored
     from biggan.foundation import distributed
 
     sampler, reading, source = _both_sides(options, device)
+    folder = _folder(options, sampler)
+    if "memorisation" in options.metrics:
+        output_file(folder / MEMORISATION_PICTURE, overwrite=options.overwrite)
     real: Any = source
     if options.reference is not None:
         from biggan.evaluation.statistics_files import classes_of_file
@@ -134,9 +137,9 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         reference_file=Path(options.reference) if options.reference is not None else None,
         handling=(reading or ReadingConfig()).handling,
         progress=progress_bar,
-        out=_folder(options, sampler),
+        out=folder,
     )
-    distributed.on_primary(lambda: append_records(_folder(options, sampler), records), "writing the numbers")
+    distributed.on_primary(lambda: append_records(folder, records), "writing the numbers")
     if distributed.is_primary():
         say("\n".join(map(as_line, records)) if options.json else table(records))
     return 0
@@ -173,6 +176,9 @@ def _truncation(words: list[str]) -> int:
                 f"{options.target}: truncation needs a generator, and real images (--data, not --reference)"
             )
         out = _folder(options, sampler) / "truncation"
+        files = [out / name for name in ("truncation.csv", CURVE, "truncation_sheet.png")]
+        for path in files:
+            output_file(path, overwrite=options.overwrite)
         records = sweep(
             sampler,
             options.truncations,
@@ -186,8 +192,8 @@ def _truncation(words: list[str]) -> int:
         distributed.on_primary(lambda: append_records(out.parent, records), "writing the numbers")
         if distributed.is_primary():
             say(table(records))
-            for name in ("truncation.csv", CURVE, "truncation_sheet.png"):
-                say(str(out / name))
+            for path in files:
+                say(str(path))
         return 0
 
     return _with_ranks(options.device, act)
@@ -293,7 +299,7 @@ def _open(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
 def _folder(options: EvaluateOptions, sampler: Sampler | None) -> Path:
     """Return where records go: beside what was evaluated, unless it is somebody's folder of images."""
     if options.out is not None:
-        return Path(options.out)
+        return output_folder(options.out, overwrite=True)  # lines are added to what lies there
     path = Path(options.target)
     if sampler is None:
         return Path()

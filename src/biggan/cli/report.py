@@ -37,7 +37,8 @@ def main(words: list[str]) -> int:
     from biggan.report.compare import PUBLISHED, PUBLISHED_SOURCE, compare, plot, published_log, read_metrics
 
     run = Path(options.run)
-    out = output_file(options.out, overwrite=options.overwrite) if options.out else run / "compare.png"
+    given = run / "compare.png" if options.out is None else options.out
+    out = output_file(given, overwrite=options.overwrite)
     check_figure(out)
     log = published_log(Path(options.log) if options.log else PUBLISHED)
     records = read_metrics(run)
