@@ -222,7 +222,7 @@ def test_a_discriminator_alone(name: str) -> None:
 
 def test_full_size_layouts_by_their_keys() -> None:
     """Shapes of the released configurations, built on the meta device from our own presets and exported names."""
-    from biggan.convert.biggan_pytorch import discriminator_names, generator_names
+    from biggan.convert.biggan_pytorch_names import discriminator_names, generator_names
     from biggan.presets.registry import get_preset
 
     case = CASES["biggan_pytorch/bg128_hier"]

@@ -9,14 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biggan.convert.biggan_pytorch import (
-    Imported,
-    discriminator_names,
-    export_entry,
-    facts_from_options,
-    generator_names,
-    import_states,
-)
+from biggan.convert.biggan_pytorch import Imported, facts_from_options, import_states
+from biggan.convert.biggan_pytorch_names import discriminator_names, export_entry, generator_names
 from biggan.foundation.images import to_float
 from biggan.losses.adversarial import Hinge, Softplus
 from biggan.losses.orthogonal import OrthogonalRegularizer

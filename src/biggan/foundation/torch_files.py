@@ -66,8 +66,6 @@ class TorchFile:
     """Plain values, :class:`StoredTensor` among them; modules are dictionaries of what they consist of."""
     storages: dict[str, memoryview]
     """By key."""
-    is_program: bool
-    """Whether it is TorchScript."""
 
     def tensor(self, stored: StoredTensor) -> Tensor:
         """Return a tensor, which shares the memory of its storage.
@@ -117,6 +115,18 @@ def read_torch_file(data: bytes, where: str) -> TorchFile:
     return found
 
 
+def is_program(data: bytes, where: str) -> bool:
+    """Tell whether a file is a TorchScript archive, by the names of its members alone.
+
+    Raises:
+        UserError: a damaged archive.
+    """
+    if data[:2] != b"PK":
+        return False
+    with open_zip(io.BytesIO(data), where, most_members=_MOST_MEMBERS, most=10 * len(data) + 2**22) as archive:
+        return any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
+
+
 def _read_archive(data: bytes, where: str) -> TorchFile:
     with open_zip(io.BytesIO(data), where, most_members=_MOST_MEMBERS, most=10 * len(data) + 2**22) as archive:
         members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
@@ -134,7 +144,7 @@ def _read_archive(data: bytes, where: str) -> TorchFile:
         raise UserError(f"{where}: numbers in the byte order of another machine")
     value = _machine(bytes(content["data.pkl"]), where, len(data)).run()
     storages = {name.removeprefix("data/"): raw for name, raw in content.items() if name.startswith("data/")}
-    return TorchFile(where, value, storages, is_program="constants.pkl" in members)
+    return TorchFile(where, value, storages)
 
 
 def _read_stream(data: bytes, where: str) -> TorchFile:
@@ -149,7 +159,7 @@ def _read_stream(data: bytes, where: str) -> TorchFile:
     for key in dict.fromkeys(keys):
         count = int.from_bytes(machine.take(8), "little") * _WIDTHS[kinds[key]]
         storages[key] = memoryview(bytearray(machine.take(count)))
-    return TorchFile(where, value, storages, is_program=False)
+    return TorchFile(where, value, storages)
 
 
 def _machine(data: bytes, where: str, size: int, kinds: dict[str, str] | None = None) -> PickleMachine:

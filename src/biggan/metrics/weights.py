@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import format_bytes
 from biggan.foundation.tensor_files import looks_like
-from biggan.foundation.torch_files import CLASS, StoredTensor, TorchFile, read_torch_file
+from biggan.foundation.torch_files import CLASS, StoredTensor, TorchFile, is_program, read_torch_file
 
+Found = TypeVar("Found")
 _LARGEST = 2**32
 _ANNOUNCED = re.compile(r".+-([0-9a-f]{8})")
 
@@ -55,19 +56,25 @@ def read_weights(path: Path, *, published: str | None = None) -> Weights:
         )
     if path.suffix == ".safetensors":
         return Weights(where, _safetensors(data, where), sha256)
-    try:
-        found = read_torch_file(data, where)
-    except UserError as error:
-        raise CorruptFileError(
-            f"{where}: not a PyTorch file of tensors and nothing else{looks_like(path)} ({error})"
-        ) from error
-    if found.is_program and sha256 != published:
+    if _opened(is_program, data, path) and sha256 != published:
         raise UserError(
             f"{where}: a TorchScript archive, which is a program, and not the one that was published"
             + (f" (SHA-256 {published[:16]}...)" if published else "")
             + "; give a state dict saved by torch.save, or leave it out to fetch the published one"
         )
-    return Weights(where, _tensors(found), sha256)
+    return Weights(where, _tensors(_opened(read_torch_file, data, path)), sha256)
+
+
+def _opened(read: Callable[[bytes, str], Found], data: bytes, path: Path) -> Found:
+    """Return what ``read`` makes of a file's content; whatever it says, the file is none of weights."""
+    where = f"--features.weights {path}"
+    try:
+        return read(data, where)
+    except UserError as error:
+        raise CorruptFileError(
+            f"{where}: not a PyTorch file of tensors and nothing else{looks_like(path)} "
+            f"({str(error).removeprefix(f'{where}: ')})"
+        ) from error
 
 
 def require_shapes(weights: Weights, expected: Mapping[str, tuple[int, ...]], what: str) -> None:
