@@ -65,8 +65,6 @@ class StoredUse:
     discriminator: StoredBatch
     generator: StoredBatch
     images_per_iteration: Count
-    precision: Name = "float32"
-    tf32: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
