@@ -12,9 +12,11 @@ import torch
 from biggan.data.configuration import ReadingConfig
 from biggan.data.contract import ImageSource
 from biggan.data.opening import open_images
-from biggan.evaluation import evaluate as evaluation
 from biggan.evaluation.checking import check_evaluation, choosing_names, features_name
 from biggan.evaluation.configuration import EvaluationConfig, TrainingEvaluation
+from biggan.evaluation.evaluate import evaluate
+from biggan.evaluation.protocol import JudgedProtocol
+from biggan.evaluation.sides import Side
 from biggan.foundation.errors import UserError
 from biggan.metrics.definitions import METRICS
 from biggan.metrics.features import EXTRACTORS
@@ -53,9 +55,9 @@ def test_a_mistake_is_an_error_before_anything_is_read(
     with pytest.raises(UserError, match=says):
         check_evaluation(config, source)
     if "best_by" not in values:  # an evaluation by itself chooses nothing
-        side = evaluation.Side(stream=None, what="", facts={})  # type: ignore[arg-type]
+        side = Side(stream=None, judged=JudgedProtocol(kind="images"))  # type: ignore[arg-type]
         with pytest.raises(UserError, match=says):
-            evaluation.evaluate(side, config, source=source, device=torch.device("cpu"))
+            evaluate(side, config, source=source, device=torch.device("cpu"))
 
 
 def test_classes_that_are_not_there() -> None:
