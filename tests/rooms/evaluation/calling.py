@@ -18,7 +18,7 @@ from biggan.metrics.features import ExtractorOptions, Features
 def evaluated(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, MetricRecord]:
     """Run the command; return its records by metric, read back strictly."""
     capsys.readouterr()
-    assert main(["evaluate", *map(str, words), "--device", "cpu", "--json"]) == 0
+    assert main(["evaluate", *map(str, words), "--device", "cpu", "--json", "--overwrite"]) == 0
     lines = capsys.readouterr().out.splitlines()
     return {record.metric: record for record in (parse_record(MetricRecord, line, "stdout") for line in lines)}
 
