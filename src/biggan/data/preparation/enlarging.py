@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from biggan.data.configuration import ReadingConfig
-from biggan.data.contract import ImageSource
 from biggan.data.preparation.fitting import enlargement, preparation
+
+if TYPE_CHECKING:
+    from biggan.data.contract import ImageSource
 
 
 def note_enlarging(source: ImageSource, config: ReadingConfig) -> None:
