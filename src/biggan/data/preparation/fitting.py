@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from biggan.data.configuration import Crop, Filter, ReadingConfig
-from biggan.data.contract import ImageArray
 from biggan.foundation.errors import UserError
+
+if TYPE_CHECKING:
+    from biggan.data.contract import ImageArray
 
 _FILTERS: dict[str, Image.Resampling] = {
     "lanczos": Image.Resampling.LANCZOS,
