@@ -131,6 +131,8 @@ def _fetch(url: str, path: Path, expected: dict[str, str], most: int) -> dict[st
             file.write(block)
             for one in hashes.values():
                 one.update(block)
+        if not received:
+            raise CorruptFileError(f"{url}: the server answered without a single byte; try again")
         if length is not None and received != length:
             raise CorruptFileError(f"{url}: the connection ended after {received:,} of {length:,} bytes; try again")
         found = {kind: one.hexdigest() for kind, one in hashes.items()}
