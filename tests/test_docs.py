@@ -51,8 +51,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.calibrate import CalibrateOptions
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
-    from biggan.cli.evaluate import ReferenceOptions, TruncationOptions
+    from biggan.cli.evaluate import TruncationOptions
     from biggan.cli.interpolate import InterpolateOptions
+    from biggan.cli.reference import ReferenceOptions
     from biggan.cli.sample import SampleOptions
     from biggan.cli.sheet import SheetOptions
 

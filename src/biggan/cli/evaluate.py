@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from biggan.cli.progress import progress_bar
+from biggan.cli.together import open_at, with_ranks
 from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
@@ -61,49 +61,16 @@ class TruncationOptions(EvaluateOptions):
             check_range(truncation, "--truncations")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReferenceOptions(OverwriteOption):
-    """Compute the statistics of real images, and write them to a file if one is named."""
-
-    data: str
-    """The real images."""
-    resolution: Resolution
-    """Size at which they are compared."""
-    features: str = "auto"
-    """See biggan evaluate."""
-    weights: Annotated[str | None, tyro.conf.arg(name="features.weights")] = None
-    """Weights file of the features."""
-    count: int = 50_000
-    """Of how many images single rows are kept, for neighbour metrics and KID."""
-    batch: int = 64
-    """Images at a time."""
-    out: str | None = None
-    """File to write: .safetensors, or .npz with mu and sigma as pytorch-fid reads it."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-
-
 def main(words: list[str]) -> int:
     """Evaluate."""
     if words and words[0] == "reference":
-        return _reference(words[1:])
+        from biggan.cli.reference import main as reference
+
+        return reference(words[1:])
     if words and words[0] == "truncation":
         return _truncation(words[1:])
     options = tyro.cli(EvaluateOptions, args=words, prog="biggan evaluate")
-    return _with_ranks(options.device, lambda device: _evaluate(options, device))
-
-
-def _with_ranks(name: str, act: Callable[[Any], int]) -> int:
-    """Act on the device of this rank, with the others."""
-    from biggan.foundation import distributed, launch
-    from biggan.foundation.devices import choose_device, take_device
-
-    device = choose_device(name, launch.local_rank())
-    take_device(device)
-    distributed.start(device)
-    try:
-        return act(device)
-    finally:
-        distributed.stop()
+    return with_ranks(options.device, lambda device: _evaluate(options, device))
 
 
 def _evaluate(options: EvaluateOptions, device: Any) -> int:
@@ -128,7 +95,7 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         if size is None:
             raise UserError("--resolution: say at which size the images are compared")
         judged = ReadingConfig(path=options.target)
-        side = distributed.together(lambda: stored(_open(judged, size)), f"opening {options.target}")
+        side = distributed.together(lambda: stored(open_at(judged, size)), f"opening {options.target}")
     records = evaluate(
         side,
         options,
@@ -196,59 +163,7 @@ def _truncation(words: list[str]) -> int:
                 say(str(path))
         return 0
 
-    return _with_ranks(options.device, act)
-
-
-def _reference(words: list[str]) -> int:
-    options = tyro.cli(ReferenceOptions, args=words, prog="biggan evaluate reference")
-
-    out = None if options.out is None else output_file(options.out, overwrite=options.overwrite)
-    if out is not None and out.suffix not in (".safetensors", ".npz"):
-        raise UserError(f"--out {out}: statistics are written as .safetensors or .npz")
-    asked = EvaluationConfig(
-        features=options.features, weights=options.weights, count=options.count, batch=options.batch, metrics=("fid",)
-    )
-
-    def act(device: Any) -> int:
-        from biggan.evaluation.checking import check_evaluation, features_name
-        from biggan.evaluation.reference import mark_of, reference_of
-        from biggan.evaluation.statistics_files import write_statistics
-        from biggan.foundation import distributed
-        from biggan.metrics.collected import CLASS_ROWS, MOMENTS, ROWS
-        from biggan.metrics.features import ExtractorOptions, make_extractor
-
-        def opened() -> ImageSource:
-            source = _open(ReadingConfig(path=options.data), options.resolution)
-            check_evaluation(asked, source)
-            return source
-
-        source = distributed.together(opened, "opening --data")
-        weights = None if options.weights is None else Path(options.weights)
-        extractor = make_extractor(
-            features_name(asked, source), ExtractorOptions(weights=weights, device=device, data=source)
-        )
-        found = reference_of(
-            source,
-            extractor,
-            frozenset({MOMENTS, ROWS, CLASS_ROWS}),
-            rows=options.count,
-            handling=ReadingConfig().handling,
-            block=options.batch,
-            device=device,
-            progress=progress_bar("real images"),
-        )
-
-        def write() -> None:
-            cached = ", from the cache" if found.from_cache else ""
-            say("\n".join([f"{found.protocol.count:,} images, {extractor.protocol}{cached}", *found.notes]))
-            if out is not None and found.collected is not None:
-                write_statistics(out, found.collected, mark_of(found, extractor, source))
-                say(str(out))
-
-        distributed.on_primary(write, "writing the statistics")
-        return 0
-
-    return _with_ranks(options.device, act)
+    return with_ranks(options.device, act)
 
 
 def _target(options: EvaluateOptions, device: Any) -> tuple[Sampler | None, ReadingConfig | None]:
@@ -281,19 +196,13 @@ def _real(options: EvaluateOptions, sampler: Sampler | None, reading: ReadingCon
         if not sampler.info.architecture.classes:
             config = dataclasses.replace(config, labels="unconditional")
     if size is None:
-        sizes = _open(config, (64, 64)).notes().sizes
+        sizes = open_at(config, (64, 64)).notes().sizes
         if len(sizes) != 1:
             raise UserError(
                 f"--resolution: the images of {config.path} have {len(sizes)} sizes; say at which to compare"
             )
         size = next(iter(sizes))
-    return _open(config, size)
-
-
-def _open(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:
-    from biggan.data.opening import open_images
-
-    return open_images(config, size)
+    return open_at(config, size)
 
 
 def _folder(options: EvaluateOptions, sampler: Sampler | None) -> Path:

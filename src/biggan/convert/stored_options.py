@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.records import read_bounded
 from biggan.foundation.torch_files import CLASS, read_torch_file
 
 _LARGEST = 2**30
@@ -25,13 +26,7 @@ def read_options(path: Path) -> dict[str, Any]:
         UserError: no such file, or it holds no options.
         CorruptFileError: damaged, or it asks for a type that is not known.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if len(data) > _LARGEST:
-        raise UserError(f"{path}: larger than any file of options; give state_dict.pth, not the weights")
+    data = read_bounded(path, _LARGEST)
     try:
         stored = read_torch_file(data, str(path)).value
     except UserError as error:

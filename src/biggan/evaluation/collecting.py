@@ -6,6 +6,8 @@ it would if it were alone. So every sum has the same terms in the same order, an
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from biggan.evaluation.streams import ImageStream, Progress
@@ -52,11 +54,9 @@ def collect(
     starts = range(0, stream.count, block)
     rank, ranks = distributed.rank(), distributed.world_size()
     for first in range(0, len(starts), ranks):
-        own = starts[first + rank : first + rank + 1]
-        part = distributed.together(
-            lambda own=own: _measure(stream, extractor, needs, own[0], block, device) if own else None,  # type: ignore[misc]
-            "measuring images",
-        )
+        own = starts[first + rank] if first + rank < len(starts) else None
+        measure = functools.partial(_measure, stream, extractor, needs, own, block, device)
+        part = distributed.together(measure, "measuring images")
         for measured in distributed.gather_on_primary(part):
             if measured is not None:
                 collector.add(measured)
@@ -69,11 +69,13 @@ def _measure(
     stream: ImageStream,
     extractor: Extractor | None,
     needs: frozenset[str],
-    start: int,
+    start: int | None,
     block: int,
     device: torch.device,
-) -> Part:
-    """Read and measure one block."""
+) -> Part | None:
+    """Read and measure the block that begins at ``start``, if there is one."""
+    if start is None:
+        return None
     indices = torch.arange(start, min(start + block, stream.count))
     wanted = extractor is not None and bool(needs & OF_FEATURES)
     read = stream.read(indices, floats=wanted and extractor is not None and extractor.takes_floats)

@@ -22,6 +22,10 @@ Side = Annotated[int, Ge(1), Le(2**20)]
 Resolution = tuple[Side, Side]
 
 
+LabelFrequencies = Literal["as the real images", "all alike"]
+"""How often classes are drawn."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeatureProtocol:
     """What turned images into rows."""
@@ -76,7 +80,7 @@ class JudgedProtocol:
     """Of a generator: ``ema`` or ``generator``."""
     statistics: NormStatistics | None = None
     """Of its batch norm, and its truncation."""
-    labels: Literal["as the real images", "all alike"] | None = None
+    labels: LabelFrequencies | None = None
     """How often each class is drawn; None without classes, or where a published description does not say."""
     first_seed: Count | None = None
     data: Name | None = None

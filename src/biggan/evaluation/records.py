@@ -139,5 +139,16 @@ def table(records: Sequence[MetricRecord]) -> str:
         value = record.value
         shown = "not computed" if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:.1f}"
         lines.append(f"{record.metric:{width}}  {shown:>12}  {record.protocol}")
-    notes = dict.fromkeys(f"note: {record.metric}: {note}" for record in records for note in record.notes)
-    return "\n".join([*lines, *notes])
+    return "\n".join([*lines, *_notes(records)])
+
+
+def _notes(records: Sequence[MetricRecord]) -> list[str]:
+    """Return each note once, with the numbers that it is about unless it is about all."""
+    about: dict[str, list[str]] = {}
+    for record in records:
+        for note in record.notes:
+            about.setdefault(note, []).append(record.metric)
+    return [
+        f"note: {note}" if len(metrics) == len(records) else f"note: {', '.join(metrics)}: {note}"
+        for note, metrics in about.items()
+    ]

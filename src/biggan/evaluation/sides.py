@@ -11,7 +11,7 @@ import numpy as np
 
 from biggan.data.contract import ImageSource
 from biggan.evaluation.configuration import EvaluationConfig
-from biggan.evaluation.protocol import JudgedProtocol
+from biggan.evaluation.protocol import JudgedProtocol, LabelFrequencies
 from biggan.evaluation.streams import GeneratedStream, ImageStream, RealStream
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
@@ -71,14 +71,16 @@ def generated(sampler: Sampler, config: EvaluationConfig, real: ImageSource | Re
         check_same_classes(sampler.class_names, architecture.classes, real)
         frequencies = np.asarray(real.counts, dtype=np.int64)
     generator, statistics = evaluated_generator(sampler, config)
-    labels = None if not architecture.classes else "all alike" if frequencies is None else "as the real images"
+    labels: LabelFrequencies | None = None
+    if architecture.classes:
+        labels = "all alike" if frequencies is None else "as the real images"
     return Side(
         stream=GeneratedStream(generator, config, frequencies),
         judged=JudgedProtocol(
             kind="generator",
             weights=sampler.info.weights,
             statistics=statistics,
-            labels=labels,  # type: ignore[arg-type]  # one of the three
+            labels=labels,
             first_seed=config.seed,
         ),
         file=str(sampler.path) if sampler.path else None,

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 
@@ -55,12 +55,12 @@ def sweep(
         progress: makes a progress bar of a title.
     """
     check_figure(out / CURVE)
-    mode = "standing" if batch_norms(sampler.generator) else "running"
+    mode: Literal["standing", "running"] = "standing" if batch_norms(sampler.generator) else "running"
     records: list[MetricRecord] = []
     values: dict[float, dict[str, float | None]] = {}
     rows = []
     for truncation in truncations:
-        here = dataclasses.replace(config, truncation=truncation, generator_mode=mode)  # type: ignore[arg-type]
+        here = dataclasses.replace(config, truncation=truncation, generator_mode=mode)
         side = generated(sampler, here, source)
         found = evaluate(side, here, source=source, device=device, handling=handling, progress=progress)
         values[truncation] = {record.metric: record.value for record in found}

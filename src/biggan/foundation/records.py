@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import typing
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -16,6 +17,7 @@ from typing import Annotated, Any, TypeVar, cast
 from annotated_types import Ge, Le, MaxLen
 
 from biggan.foundation.errors import CorruptFileError, UserError, nearest
+from biggan.foundation.files import format_bytes
 from biggan.foundation.terminal import one_line
 
 Record = TypeVar("Record")
@@ -100,22 +102,31 @@ def parse_plain(data: bytes | str, where: str, *, limit: int = LIMIT) -> Any:
     return value
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
-    """Return the bytes of a regular file, which is opened only if it has no more than ``limit``.
+def read_bounded(path: Path, limit: int, where: str | None = None) -> bytes:
+    """Return the bytes of a regular file that has no more than ``limit``; no more of a larger one is read.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have.
+        where: how messages call it; its path by default.
 
     Raises:
         CorruptFileError: larger, or no regular file (a pipe or a device could go on for ever).
         UserError: it is not there, or may not be read.
     """
+    where = one_line(where or str(path))
     try:
-        if not path.is_file():
-            raise UserError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        regular, there = path.is_file(), path.exists()
+        if regular:
+            with path.open("rb") as file:
+                # What is asked for is allocated: no more than there is, and one to tell whether it grew.
+                data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
     except (OSError, ValueError) as error:
-        raise UserError(f"{one_line(str(path))}: cannot be read ({error})") from error
+        raise UserError(f"{where}: cannot be read ({error})") from error
+    if not regular:
+        raise UserError(f"{where}: this is not a file" if there else f"{where}: there is no such file")
     if len(data) > limit:
-        raise CorruptFileError(f"{path}: larger than the {limit:,} bytes that such a file may have")
+        raise CorruptFileError(f"{where}: larger than the {format_bytes(limit)} that such a file may have")
     return data
 
 

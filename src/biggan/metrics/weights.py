@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import format_bytes
+from biggan.foundation.records import read_bounded
 from biggan.foundation.tensor_files import looks_like
 from biggan.foundation.torch_files import CLASS, StoredTensor, TorchFile, is_program, read_torch_file
 
@@ -47,7 +47,7 @@ def read_weights(path: Path, *, published: str | None = None) -> Weights:
         CorruptFileError: a web page or anything else, or another hash than its name says.
     """
     where = f"--features.weights {path}"
-    data = _content(path, where)
+    data = read_bounded(path, _LARGEST, where)
     sha256 = hashlib.sha256(data).hexdigest()
     announced = _ANNOUNCED.fullmatch(path.stem)
     if announced and not sha256.startswith(announced[1]):
@@ -110,19 +110,6 @@ def load_into(network: Any, weights: Weights, what: str) -> None:
         raise CorruptFileError(
             f"{weights.where}: does not fit, not the weights of {what} ({' '.join(reason[:2])})"
         ) from error
-
-
-def _content(path: Path, where: str) -> bytes:
-    if not path.is_file():
-        raise UserError(f"{where}: there is no such file")
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read ({error.strerror or error})") from error
-    if len(data) > _LARGEST:
-        raise UserError(f"{where}: larger than {format_bytes(_LARGEST)}, which no network here is")
-    return data
 
 
 def _tensors(found: TorchFile) -> dict[str, Tensor]:

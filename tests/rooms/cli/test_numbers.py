@@ -13,10 +13,11 @@ import pytest
 
 from biggan.cli.calibrate import CalibrateOptions
 from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
-from biggan.cli.evaluate import EvaluateOptions, ReferenceOptions, TruncationOptions
+from biggan.cli.evaluate import EvaluateOptions, TruncationOptions
 from biggan.cli.info import InfoOptions
 from biggan.cli.interpolate import InterpolateOptions
 from biggan.cli.main import main
+from biggan.cli.reference import ReferenceOptions
 from biggan.cli.report import CompareOptions
 from biggan.cli.sample import SampleOptions
 from biggan.cli.sheet import SheetOptions

@@ -34,12 +34,12 @@ def test_reading_ahead_changes_nothing_and_passes_errors_on() -> None:
         next(ahead)
 
 
-def test_workers_need_no_shared_memory(tmp_path: Path) -> None:
-    """Batches come through pipes: with next to no /dev/shm, workers deliver all the same."""
+def reading_workers(folder: Path) -> str:
+    """Return a program in which two workers read 128 px images into ``loader``."""
     from tests.data_kinds import as_folder
 
-    path = as_folder(images(), tmp_path / "data")
-    program = (
+    path = as_folder(images(), folder / "data")
+    return (
         "from biggan.data.configuration import DataConfig\n"
         "from biggan.data.opening import open_source\n"
         "from biggan.data.order.epochs import make_order\n"
@@ -48,8 +48,12 @@ def test_workers_need_no_shared_memory(tmp_path: Path) -> None:
         "source = open_source(config, (128, 128))\n"
         "order = make_order(source, config, 0)\n"
         "loader = make_loader(source, order, first=0, batch=64, offset=0, share=64, workers=2)\n"
-        "print(sum(next(loader).images.shape[0] for _ in range(6)))\n"
     )
+
+
+def test_workers_need_no_shared_memory(tmp_path: Path) -> None:
+    """Batches come through pipes: with next to no /dev/shm, workers deliver all the same."""
+    program = reading_workers(tmp_path) + "print(sum(next(loader).images.shape[0] for _ in range(6)))\n"
     mount = 'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$0" -c "$1"'
     command = ["unshare", "--mount", "sh", "-c", mount, sys.executable, program]
     try:
@@ -90,20 +94,7 @@ def test_a_signal_to_the_whole_group_saves(tmp_path: Path) -> None:
 
 
 def test_workers_end_with_a_trainer_that_was_killed(tmp_path: Path) -> None:
-    from tests.data_kinds import as_folder
-
-    path = as_folder(images(), tmp_path / "data")
-    program = (
-        "from biggan.data.configuration import DataConfig\n"
-        "from biggan.data.opening import open_source\n"
-        "from biggan.data.order.epochs import make_order\n"
-        "from biggan.data.order.loader import make_loader\n"
-        f"config = DataConfig(path={path!r})\n"
-        "source = open_source(config, (128, 128))\n"
-        "order = make_order(source, config, 0)\n"
-        "loader = make_loader(source, order, first=0, batch=64, offset=0, share=64, workers=2)\n"
-        "next(loader); print('reading', flush=True); import time; time.sleep(100)\n"
-    )
+    program = reading_workers(tmp_path) + "next(loader); print('reading', flush=True); import time; time.sleep(100)\n"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"reading\n"

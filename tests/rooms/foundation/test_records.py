@@ -96,7 +96,7 @@ def test_what_is_too_large_is_not_parsed(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="there is no such file"):
         read_plain(tmp_path / "nothing")
     with pytest.raises(UserError, match="not a file"):
         read_plain(tmp_path)
