@@ -33,6 +33,7 @@ def slow_prepare(folder: Path, target: Path, workers: str = "2") -> subprocess.P
     return subprocess.Popen([*command, "--workers", workers], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.nightly
 def test_kills_lose_nothing(make_folder: MakeFolder, tmp_path: Path) -> None:
     """SIGKILL again and again, while images are written: the file is what one undisturbed process makes."""
     folder = make_folder({"a": 500, "b": 500}, size=(150, 150))

@@ -124,6 +124,7 @@ def test_images_against_images(
     assert "1 of 60 images cannot be used" in failed(capsys, two, "--data", two, *options)
 
 
+@pytest.mark.nightly
 def test_accuracy_scores(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is real passes for real: two halves of the digits."""
     found = evaluated(capsys, "digits", "--data", "digits", "--resolution", 16, "--metrics", "cas", "--out", run / "x")

@@ -18,7 +18,7 @@ from tests.conftest import tiny_config
 from tests.rooms.evaluation.calling import evaluated, failed, inception_weights
 
 
-@pytest.mark.parametrize("name", ["random", "classifier"])
+@pytest.mark.parametrize("name", ["random", pytest.param("classifier", marks=pytest.mark.nightly)])
 def test_offline_features_are_deterministic(name: str, cache: Path) -> None:
     from biggan.data.opening import open_images
 
@@ -103,6 +103,7 @@ def test_wrong_weights(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "its SHA-256 begins with" in error(b"whatever", "weights-inception-2015-12-05-6726825d.pth")
 
 
+@pytest.mark.nightly
 def test_other_protocols_stand_beside_the_right_number(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

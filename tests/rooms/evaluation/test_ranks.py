@@ -170,6 +170,7 @@ def numbers(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in record.items() if name not in free} for record in records]
 
 
+@pytest.mark.machine
 def test_one_two_and_three_processes_give_the_same_bits(scenarios: Scenarios) -> None:
     alone, *others = (scenarios[f"{ranks} bits"] for ranks in (1, 2, 3))
     assert len(alone.ranks[0]) > 10

@@ -20,6 +20,7 @@ from tests.rooms.evaluation.calling import evaluated, failed
 MakeFolder = Callable[..., Path]
 
 
+@pytest.mark.nightly
 def test_an_interrupted_reference_leaves_nothing(
     run: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

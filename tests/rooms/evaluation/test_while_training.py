@@ -52,6 +52,7 @@ def test_none_starts_in_a_shorter_run_and_failures_are_told_once(tmp_path: Path)
         train(tiny_config(tmp_path / "gone", evaluation=evaluation(weights=str(tmp_path / "gone.pth"))), "digits")
 
 
+@pytest.mark.nightly
 def test_training_with_two_ranks_evaluates_on_both(tmp_path: Path) -> None:
     words = (
         "-m biggan train digits --duration 64 --batch 16 --device cpu --log.samples-every 1G --log.judge none".split()

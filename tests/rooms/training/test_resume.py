@@ -178,6 +178,7 @@ def test_signals_save_and_leave_with_a_message(number: signal.Signals, tmp_path:
 # -- learning ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 def test_a_class_of_constant_colour_is_learnt_as_that_colour(tmp_path: Path) -> None:
     """Red and blue squares: more than 95 % right within seconds."""
     root = tmp_path / "squares"

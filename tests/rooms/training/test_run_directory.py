@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.tensor_files import read_tensors
@@ -95,7 +96,7 @@ def test_data_positions_are_consecutive_whatever_the_batch(tmp_path: Path) -> No
     original = setup.train_step
 
     def spy(state: Any, inputs: Any, objective: Any, engine: Any) -> Any:
-        seen.extend(batch.images.numpy() for batch in inputs.discriminator)
+        seen.extend(batch.images.to(torch.device("cpu")).numpy() for batch in inputs.discriminator)
         return original(state, inputs, objective, engine)
 
     config = tiny_config(tmp_path / "run", duration=30, batch=10)
