@@ -119,20 +119,21 @@ class AffineNorm(nn.Module):
 
 
 class ConditionalNorm(nn.Module):
-    """norm(x) * (1 + gain(condition)) + bias(condition) (Dumoulin et al. 2017; gain centred at 1, BigGAN app. B).
+    """norm(x) * (centre + gain(condition)) + bias(condition) (Dumoulin et al. 2017; centre 1 by BigGAN app. B).
 
     ``gain`` and ``bias`` are linear in the condition: float [N, n], or class labels int64 [N] for class tables.
     """
 
-    def __init__(self, norm: nn.Module, gain: nn.Module, bias: nn.Module) -> None:
+    def __init__(self, norm: nn.Module, gain: nn.Module, bias: nn.Module, centre: float = 1.0) -> None:
         super().__init__()
         self.norm = norm
+        self.centre = centre
         self.gain = gain
         self.bias = bias
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Normalise, scale and shift x [N, C, H, W]."""
-        gain = 1 + self.gain(condition)[:, :, None, None]
+        gain = self.centre + self.gain(condition)[:, :, None, None]
         bias = self.bias(condition)[:, :, None, None]
         return torch.addcmul(bias, self.norm(x), gain)
 

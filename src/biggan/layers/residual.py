@@ -84,10 +84,20 @@ class FirstDiscriminatorBlock(nn.Module):
 class BottleneckGeneratorBlock(nn.Module):
     """1x1, up, 3x3, 3x3, 1x1, each after norm and relu; the shortcut drops channels (BigGAN, figure 16 b).
 
-    [N, C, H, W] -> [N, C', H, W] or, with ``doubles``, [N, C', 2H, 2W]; C' <= C.
+    [N, C, H, W] -> [N, C', H, W] or, with ``doubles``, [N, C', 2H, 2W]; C' <= C, or any with a ``learned_shortcut``,
+    which is a 1x1 convolution.
     """
 
-    def __init__(self, inputs: int, outputs: int, layers: LayerFactory, norm: NormFactory, *, doubles: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        layers: LayerFactory,
+        norm: NormFactory,
+        *,
+        doubles: bool,
+        learned_shortcut: bool = False,
+    ) -> None:
         super().__init__()
         hidden = max(inputs // 4, 1)
         self.outputs, self.doubles = outputs, doubles
@@ -95,6 +105,7 @@ class BottleneckGeneratorBlock(nn.Module):
         self.conv2 = layers.conv(hidden, hidden)
         self.conv3 = layers.conv(hidden, hidden)
         self.conv4 = layers.conv(hidden, outputs, 1)
+        self.shortcut = layers.conv(inputs, outputs, 1) if learned_shortcut else None
         self.norm1 = norm(inputs)
         self.norm2 = norm(hidden)
         self.norm3 = norm(hidden)
@@ -104,17 +115,30 @@ class BottleneckGeneratorBlock(nn.Module):
         """Refine, and double the size if asked."""
         h = self.conv1(F.relu(self.norm1(x, condition)))
         h = F.relu(self.norm2(h, condition))
-        x = x[:, : self.outputs]
+        if self.shortcut is None:
+            x = x[:, : self.outputs]
         if self.doubles:
             h, x = upsample(h), upsample(x)
         h = self.conv3(F.relu(self.norm3(self.conv2(h), condition)))
-        return self.conv4(F.relu(self.norm4(h, condition))) + x
+        return self.conv4(F.relu(self.norm4(h, condition))) + (x if self.shortcut is None else self.shortcut(x))
 
 
 class BottleneckDiscriminatorBlock(nn.Module):
-    """relu and 1x1, 3x3, 3x3, relu, pool, 1x1; the shortcut is pooled and gains channels (BigGAN, figure 16 c)."""
+    """relu and 1x1, 3x3, 3x3, relu, pool, 1x1; the shortcut is pooled and gains channels (BigGAN, figure 16 c).
 
-    def __init__(self, inputs: int, outputs: int, layers: LayerFactory, *, halve: bool, inplace: bool) -> None:
+    With a ``learned_shortcut`` a 1x1 convolution takes the place of the latter wherever size or width changes.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        layers: LayerFactory,
+        *,
+        halve: bool,
+        inplace: bool,
+        learned_shortcut: bool = False,
+    ) -> None:
         super().__init__()
         hidden = max(outputs // 4, 1)
         self.halve, self.inplace = halve, inplace
@@ -122,7 +146,9 @@ class BottleneckDiscriminatorBlock(nn.Module):
         self.conv2 = layers.conv(hidden, hidden)
         self.conv3 = layers.conv(hidden, hidden)
         self.conv4 = layers.conv(hidden, outputs, 1)
-        self.added = layers.conv(inputs, outputs - inputs, 1) if outputs > inputs else None
+        learned = learned_shortcut and (halve or inputs != outputs)
+        self.shortcut = layers.conv(inputs, outputs, 1) if learned else None
+        self.added = layers.conv(inputs, outputs - inputs, 1) if outputs > inputs and not learned_shortcut else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [N, C', H, W], or half the size."""
@@ -131,6 +157,8 @@ class BottleneckDiscriminatorBlock(nn.Module):
         h, shortcut = F.relu(h), activated if self.inplace else x
         if self.halve:
             h, shortcut = F.avg_pool2d(h, 2), F.avg_pool2d(shortcut, 2)
-        if self.added is not None:
+        if self.shortcut is not None:
+            shortcut = self.shortcut(shortcut)
+        elif self.added is not None:
             shortcut = torch.cat([shortcut, self.added(shortcut)], dim=1)
         return self.conv4(h) + shortcut

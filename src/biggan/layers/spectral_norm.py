@@ -5,12 +5,17 @@ Letters: W weight viewed as [rows, columns], rows being the filters; u left and 
 In training every forward makes ``iterations`` power iterations and stores u. In evaluation one is made from the
 stored u and nothing is stored, so that sigma is the same function of (W, u) in both modes. The gradient flows
 through sigma = v W' u' with u and v held constant.
+
+PyTorch's own spectral norm stores v as well and evaluates with both as they are. Weights that were trained with it mean
+other images otherwise, so a layer can be told to do the same (:func:`keep_right_vectors`).
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +60,7 @@ class SpectrallyNormalized(nn.Module):
     weight: Tensor
     u: Tensor
     sigma: Tensor
+    v: Tensor | None
     power: PowerIteration
 
     def track_singular_values(self, power: PowerIteration) -> None:
@@ -62,17 +68,27 @@ class SpectrallyNormalized(nn.Module):
         self.power = power
         self.register_buffer("u", torch.randn(power.singular_values, self.weight.shape[0]))
         self.register_buffer("sigma", torch.ones(power.singular_values))
+        self.v = None
+
+    def keep_right_vectors(self) -> None:
+        """Add the buffer ``v`` [k, columns]; evaluation then uses u and v as the last training forward left them."""
+        del self.v
+        self.register_buffer("v", torch.randn(self.power.singular_values, self.weight[0].numel()))
 
     def normalized_weight(self) -> Tensor:
         """Return weight / sigma, in the weight's precision but at least float32."""
         with without_autocast(self.weight):
             weight = at_least_float32(self.weight)
             W = weight.flatten(1)
+            if self.v is not None and not self.training:
+                return weight / torch.squeeze(self.v[:1].to(W.dtype) @ W.T @ self.u[:1].to(W.dtype).T)
             for _ in range(self.power.iterations if self.training else 1):
                 left, right = self._iterate(W)
                 if self.training:
                     with torch.no_grad():
                         self.u.copy_(torch.cat(left))
+                        if self.v is not None:
+                            self.v.copy_(torch.cat(right))
             first = torch.squeeze(right[0] @ W.T @ left[0].T)
             if self.training:
                 with torch.no_grad():
@@ -168,6 +184,13 @@ class LayerFactory:
 def spectrally_normalized(network: nn.Module) -> dict[str, SpectrallyNormalized]:
     """Return the spectrally normalised layers of ``network`` by name."""
     return {name: layer for name, layer in network.named_modules() if isinstance(layer, SpectrallyNormalized)}
+
+
+def keep_right_vectors(network: nn.Module, patterns: Sequence[str]) -> None:
+    """Let the layers whose names match one of ``patterns`` (``*`` any text) evaluate with stored vectors."""
+    for name, layer in spectrally_normalized(network).items():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            layer.keep_right_vectors()
 
 
 def singular_values(network: nn.Module) -> dict[str, Tensor]:

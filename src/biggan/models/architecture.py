@@ -33,6 +33,8 @@ class SpectralNorm:
     """Power iterations at each training forward."""
     eps: float = 1e-6
     """Smallest norm that a vector is divided by."""
+    stored_vectors: tuple[str, ...] = ()
+    """Layers (patterns of their names, * for any text) that evaluate with u and v as training left them."""
 
     def __post_init__(self) -> None:
         _refuse_beyond(
@@ -107,6 +109,14 @@ class Architecture:
     """Order in which class embedding and latent are concatenated."""
     inplace_activation: bool = False
     """D's activations work in place, so that the shortcut of a pre-activated block sees relu(x), not x."""
+    learned_shortcuts: bool = False
+    """Shortcuts of BigGAN-deep's blocks are 1x1 convolutions, where it otherwise drops and adds channels."""
+    dense_class_tables: bool = False
+    """Without a shared embedding: each normalisation multiplies one-hot labels by a matrix [channels, classes]."""
+    gain_centre: float = 1.0
+    """Added to the gain that a normalisation learns for a class."""
+    output_width: int | None = None
+    """Outputs of G's last convolution, of which the first are the image's channels; by default as many."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of colours inside the networks; images outside are always RGB."""
     compatibility: tuple[str, ...] = ()
@@ -133,6 +143,20 @@ class Architecture:
             raise UserError(
                 "--model.hierarchical-latent needs a shared class embedding: add --model.shared-embedding 128, "
                 "or --model.no-hierarchical-latent"
+            )
+        if self.output_width is not None and self.output_width < self.channels:
+            raise UserError(
+                f"--model.output-width {self.output_width}: images have {self.channels} channels; leave it out"
+            )
+        if self.learned_shortcuts and not family.discriminator_stem:
+            raise UserError(
+                f"--model.learned-shortcuts: those of {self.family} are learned anyway; leave it out, or choose "
+                "--model.family biggan-deep"
+            )
+        if self.dense_class_tables and self.embedding_size:
+            raise UserError(
+                "--model.dense-class-tables: a shared embedding has no class tables; leave one of the two out "
+                "(--model.shared-embedding 0)"
             )
         family.check(self)
         if self.latent_size < self.latent_slots:
@@ -208,6 +232,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "norm_eps": (1e-20, 1),
     "norm_momentum": (0, 1),
     "bottom": (1, LARGEST_SIDE),
+    "gain_centre": (-1000, 1000),
+    "output_width": (1, 2**13),
     "generator_channels": (1, 2**20),
     "discriminator_channels": (1, 2**20),
 }

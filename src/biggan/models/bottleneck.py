@@ -10,7 +10,7 @@ from biggan.layers.attention import SelfAttention
 from biggan.layers.heads import ProjectionHead
 from biggan.layers.residual import BottleneckDiscriminatorBlock, BottleneckGeneratorBlock
 from biggan.models.architecture import Architecture
-from biggan.models.contract import Discriminator, Generator, NormMaker, layer_factory, orient
+from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, orient
 
 
 class BottleneckGenerator(Generator):
@@ -39,6 +39,7 @@ class BottleneckGenerator(Generator):
                     layers,
                     norm,
                     doubles=i == last,
+                    learned_shortcut=architecture.learned_shortcuts,
                 )
                 for i in range(architecture.generator_depth)
             ]
@@ -46,7 +47,7 @@ class BottleneckGenerator(Generator):
                 modules.append(SelfAttention(stage.out_channels, layers))
             self.stages.append(nn.ModuleList(modules))
         self.output_norm = norm.last(stages[-1].out_channels)
-        self.output_conv = layers.conv(stages[-1].out_channels, architecture.channels)
+        self.output_conv = layers.conv(stages[-1].out_channels, architecture.output_width or architecture.channels)
 
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Return images in [-1, 1], float [N, C, H, W]."""
@@ -56,7 +57,7 @@ class BottleneckGenerator(Generator):
         for modules in self.stages:
             for layer in modules.children():
                 h = layer(h, condition) if isinstance(layer, BottleneckGeneratorBlock) else layer(h)
-        return orient(torch.tanh(self.output_conv(F.relu(self.output_norm(h)))), self.architecture)
+        return finish(self.output_conv(F.relu(self.output_norm(h))), self.architecture)
 
     def conditions(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Return the input of the linear layer and the condition of every block."""
@@ -86,6 +87,7 @@ class BottleneckDiscriminator(Discriminator):
                     layers,
                     halve=stage.resample and i == 0,
                     inplace=architecture.inplace_activation,
+                    learned_shortcut=architecture.learned_shortcuts,
                 )
                 for i in range(architecture.discriminator_depth)
             ]

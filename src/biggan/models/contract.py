@@ -19,7 +19,7 @@ from biggan.foundation.registry import Registry
 from biggan.foundation.seeding import derive_seed
 from biggan.layers.initialization import initialize
 from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
-from biggan.layers.spectral_norm import ClassTable, LayerFactory, PowerIteration
+from biggan.layers.spectral_norm import ClassTable, LayerFactory, PowerIteration, keep_right_vectors
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.family import FAMILIES
 
@@ -59,7 +59,9 @@ class Generator(nn.Module, ABC):
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images in [-1, 1], float [N, C, H, W], for z float [N, z_size] and labels int64 [N]."""
         # Per-layer class tables look labels up much faster than they mix one-hot rows; the result is the same.
-        look_up = self.architecture.classes and self.class_embedding is None
+        look_up = (
+            self.architecture.classes and self.class_embedding is None and not self.architecture.dense_class_tables
+        )
         return self.synthesize(z, labels if look_up else self.embed(labels))
 
 
@@ -90,6 +92,7 @@ class NormMaker:
         self.classes = architecture.classes if not architecture.embedding_size else 0
         self.layers, self.condition_size = layers, condition_size
         self.tables = layers if architecture.spectral_norm_class_tables else LayerFactory(None)
+        self.dense, self.centre = architecture.dense_class_tables, architecture.gain_centre
         self.inner = NormOptions(
             kind=architecture.normalization,
             eps=architecture.norm_eps,
@@ -109,11 +112,13 @@ class NormMaker:
         norm = self.inner.make(channels)
         if self.condition_size:
             gain, bias = (self.layers.linear(self.condition_size, channels, bias=False) for _ in range(2))
+        elif self.classes and self.dense:
+            gain, bias = (self.tables.linear(self.classes, channels, bias=False) for _ in range(2))
         elif self.classes:
             gain, bias = (self.tables.class_table(self.classes, channels) for _ in range(2))
         else:
             return AffineNorm(norm, channels)
-        return ConditionalNorm(norm, gain, bias)
+        return ConditionalNorm(norm, gain, bias, self.centre)
 
     def last(self, channels: int) -> AffineNorm:
         """Return the normalisation before the last convolution."""
@@ -127,6 +132,11 @@ def layer_factory(options: SpectralNorm) -> LayerFactory:
     return LayerFactory(
         PowerIteration(singular_values=options.singular_values, iterations=options.iterations, eps=options.eps)
     )
+
+
+def finish(features: Tensor, architecture: Architecture) -> Tensor:
+    """Return images in [-1, 1], float [N, C, H, W], of what the last convolution gives."""
+    return orient(torch.tanh(features[:, : architecture.channels]), architecture)
 
 
 def orient(images: Tensor, architecture: Architecture) -> Tensor:
@@ -149,6 +159,7 @@ def build_generator(architecture: Architecture) -> Generator:
     generator = _network_class(FAMILIES[architecture.family].generator)(architecture)
     if not isinstance(generator, Generator):
         raise TypeError(f"the generator of family '{architecture.family}' is no biggan Generator")
+    keep_right_vectors(generator, architecture.generator_spectral_norm.stored_vectors)
     initialize(generator, architecture.generator_init)
     return generator
 
@@ -159,6 +170,7 @@ def build_discriminator(architecture: Architecture) -> Discriminator:
     discriminator = _network_class(FAMILIES[architecture.family].discriminator)(architecture)
     if not isinstance(discriminator, Discriminator):
         raise TypeError(f"the discriminator of family '{architecture.family}' is no biggan Discriminator")
+    keep_right_vectors(discriminator, architecture.discriminator_spectral_norm.stored_vectors)
     initialize(discriminator, architecture.discriminator_init)
     return discriminator
 

@@ -13,7 +13,7 @@ from biggan.layers.attention import SelfAttention
 from biggan.layers.heads import ProjectionHead
 from biggan.layers.residual import DiscriminatorBlock, FirstDiscriminatorBlock, GeneratorBlock
 from biggan.models.architecture import Architecture
-from biggan.models.contract import Discriminator, Generator, NormMaker, layer_factory, orient
+from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, orient
 
 
 class ResidualGenerator(Generator):
@@ -39,7 +39,7 @@ class ResidualGenerator(Generator):
                 modules.append(SelfAttention(stage.out_channels, layers))
             self.stages.append(nn.ModuleList(modules))
         self.output_norm = norm.last(stages[-1].out_channels)
-        self.output_conv = layers.conv(stages[-1].out_channels, architecture.channels)
+        self.output_conv = layers.conv(stages[-1].out_channels, architecture.output_width or architecture.channels)
 
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Return images in [-1, 1], float [N, C, H, W]."""
@@ -51,7 +51,7 @@ class ResidualGenerator(Generator):
             h = block(h, condition)
             for layer in attention:
                 h = layer(h)
-        return orient(torch.tanh(self.output_conv(F.relu(self.output_norm(h)))), self.architecture)
+        return finish(self.output_conv(F.relu(self.output_norm(h))), self.architecture)
 
     def conditions(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the input of the linear layer and the condition of every stage."""
