@@ -222,32 +222,27 @@ def test_a_discriminator_alone(name: str) -> None:
 
 def test_full_size_layouts_by_their_keys() -> None:
     """Shapes of the released configurations, built on the meta device from our own presets and exported names."""
-    from biggan.convert.biggan_pytorch_names import discriminator_names, generator_names
+    from biggan.convert.biggan_pytorch import discriminator, generator
     from biggan.presets.registry import get_preset
 
     case = CASES["biggan_pytorch/bg128_hier"]
     model = get_preset("biggan-pytorch-bs256x8").build().model
     networks = build_on_meta(model)
     ours = set(networks.generator.state_dict())
-    theirs = set(case.state("G"))
-    renamed = {
-        n.replace(".u0", ".u").replace(".sv0", ".sigma") for n in generator_names(model, dict.fromkeys(theirs)).values()
-    }
-    assert renamed == ours
-    d_names = discriminator_names(model, dict.fromkeys(k for k in case.state("D") if ".1." not in k)).values()
-    assert {n.replace(".u0", ".u").replace(".sv0", ".sigma") for n in d_names} <= set(
-        networks.discriminator.state_dict()
-    )
+    assert {entry.ours for entry in generator(case.state("G"), DEFAULTS).entries.values()} == ours
+    without_attention = {key: value for key, value in case.state("D").items() if ".1." not in key}
+    d_names = {entry.ours for entry in discriminator(without_attention, DEFAULTS).entries.values()}
+    assert d_names <= set(networks.discriminator.state_dict())
 
 
 def test_what_is_no_such_state_dict() -> None:
-    with pytest.raises(UserError, match="no blocks"):
+    with pytest.raises(UserError, match="no residual blocks"):
         import_states({"conv.weight": torch.zeros(1)})
     with pytest.raises(UserError, match="nothing to import"):
         import_states(None, None)
     broken = state("bg32_hier", "G")
     del broken["linear.weight"]
-    with pytest.raises(UserError, match=r"no entry 'linear.weight'"):
+    with pytest.raises(UserError, match=r"no entry for 'linear.weight'"):
         import_states(broken)
     with pytest.raises(UserError, match="bottom grid"):
         import_states(state("bg32_hier", "G"), None, Facts(bottom=(6, 6)))

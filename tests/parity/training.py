@@ -223,7 +223,7 @@ def compare_states(case: Case, comparison: Comparison, pair: Pair, state: TrainS
             key: str, rest: str, name: str = name, network: str = network, own: Any = parameters
         ) -> None:
             parameter, _, kind = rest.rpartition("/")
-            moment = state.optimizers[name].state[own[pair.names[network][parameter]]][kind]
+            moment = state.optimizers[name].state[own[pair.ours(network, parameter)]][kind]
             limit = sequence_tolerance(tolerance(None, "gradient"), f"{network} moments")
             comparison.array(key, moment, limit, relative=True)
 

@@ -1,19 +1,24 @@
-"""State dicts of BigGAN-PyTorch (BigGAN and BigGAN-deep) to ours; keys and shapes decide structure."""
+"""BigGAN-PyTorch: BigGAN, BigGAN-deep, and the SAGAN and SNGAN of its launch scripts.
+
+The layout: ``shared``, ``linear``, ``blocks.N.M`` (M 0 is the residual block, the last may be attention; BigGAN-deep's
+G numbers all its blocks through), ``output_layer.0`` norm and ``.2`` convolution; D has ``input_conv`` (deep),
+``blocks``, ``linear``, ``embed``. A spectrally normalised layer has ``u0`` [1, out], ``sv0`` [1], and more of both for
+more singular values; an embedding's u has one entry a class. Conditional norms keep ``stored_mean``, ``stored_var``
+beside gain and bias, or in a child ``bn`` (with ``accumulation_counter`` for the kind that can accumulate, as
+``running_mean`` for the synchronised kind).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from torch import Tensor
-
-from biggan.convert.biggan_pytorch_layout import Layout, discriminator_values, generator_values
-from biggan.convert.biggan_pytorch_names import discriminator_names, generator_names, renamed
-from biggan.convert.facts import Facts, settle
+from biggan.convert.contract import ForeignFamily, Imported, State, import_networks
+from biggan.convert.facts import Facts
+from biggan.convert.naming import as_scalars, entries, generator_depth
+from biggan.convert.translation import Translation
 from biggan.foundation.errors import UserError
-from biggan.models.architecture import Architecture
-from biggan.models.family import FAMILIES
 
 DEFAULTS = Facts(
     norm_eps=1e-5,
@@ -33,17 +38,76 @@ DEFAULTS = Facts(
 """The parser's defaults. The launch scripts of the 128 px BigGANs use spectral-norm eps 1e-6."""
 
 _NORMALIZATIONS = {"bn": "batch", "in": "instance", "nonorm": "none"}
+_GENERATOR_HEADS = {"shared": "class_embedding", "linear": "linear", "output_layer.0": "output_norm"}
+_GENERATOR_HEADS |= {"output_layer.0.bn": "output_norm", "output_layer.2": "output_conv"}
+_DISCRIMINATOR_HEADS = {"input_conv": "stem", "linear": "head.linear", "embed": "head.class_embedding"}
+_BLOCK = re.compile(r"blocks\.(\d{1,4})\.(\d{1,4})(?:\.(.+))?")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """Foreign weights in our terms."""
+def recognises(keys: Collection[str]) -> bool:
+    """Tell whether keys are those of one of its networks."""
+    return {"blocks.0.0.conv1.weight", "linear.weight"} <= set(keys)
 
-    architecture: Architecture
-    generator: dict[str, Tensor] | None
-    discriminator: dict[str, Tensor] | None
-    assumed: tuple[str, ...]
-    """A sentence for each fact that was assumed."""
+
+def generator(state: State, _: Facts) -> Translation:
+    """Return what G's tensors are called here."""
+    depth = _depth(state)
+
+    def module_of(path: str) -> str | None:
+        match = _BLOCK.fullmatch(path)
+        if not match:
+            return _GENERATOR_HEADS.get(path)
+        stage, place = divmod(int(match[1]), depth)
+        layer = _layer(match[3] or "")
+        return f"stages.{stage}.{place + int(match[2])}" + (f".{layer}" if layer else "")
+
+    return Translation(as_scalars(state, entries(state, module_of)))
+
+
+def discriminator(state: State, _: Facts) -> Translation:
+    """Return what D's tensors are called here."""
+    shortcut = "added" if "blocks.0.0.conv4.weight" in state else "shortcut"
+
+    def module_of(path: str) -> str | None:
+        match = _BLOCK.fullmatch(path)
+        if not match:
+            return _DISCRIMINATOR_HEADS.get(path)
+        layer = (match[3] or "").replace("conv_sc", shortcut)
+        return f"stages.{match[1]}.{match[2]}" + (f".{layer}" if layer else "")
+
+    return Translation(as_scalars(state, entries(state, module_of)))
+
+
+def _depth(state: State) -> int:
+    """Return the blocks a stage of G: those of BigGAN-deep are numbered through."""
+    if "blocks.0.0.conv4.weight" not in state:
+        return 1
+    numbers = sorted({int(m[1]) for key in state if (m := re.match(r"blocks\.(\d{1,4})\.0\.conv4\.weight", key))})
+    return generator_depth(
+        [(state[f"blocks.{n}.0.conv1.weight"].shape[1], state[f"blocks.{n}.0.conv4.weight"].shape[0]) for n in numbers]
+    )
+
+
+def _layer(name: str) -> str:
+    """Translate the path of a module inside a block of G."""
+    match = re.fullmatch(r"bn(\d)(?:\.(.+))?", name)
+    if match:
+        inner = "" if match[2] in (None, "bn") else f".{match[2]}"
+        return f"norm{match[1]}{inner}"
+    return name.replace("conv_sc", "shortcut")
+
+
+def kind(ours: State) -> str:
+    """Return the family of architectures."""
+    return "biggan-deep" if "stages.0.0.conv4.weight" in ours else "biggan"
+
+
+def facts_from_keys(state: State) -> Facts:
+    """Return what G's keys say about its normalisation."""
+    return Facts(
+        biased_norm=any(key.endswith("accumulation_counter") for key in state),
+        normalization="batch" if "blocks.0.0.bn1.bn.running_mean" in state else None,
+    )
 
 
 def facts_from_options(options: Mapping[str, Any]) -> Facts:
@@ -78,71 +142,20 @@ def _count(options: Mapping[str, Any], name: str) -> int | None:
     raise UserError(f"option {name} is {value!a:.40}; a whole number from 1 to 64 is expected")
 
 
-def import_states(
-    generator: Mapping[str, Tensor] | None,
-    discriminator: Mapping[str, Tensor] | None = None,
-    facts: Facts | None = None,
-) -> Imported:
-    """Convert a generator's or a discriminator's state dict, or those of a pair.
-
-    Args:
-        generator: state dict of G (or of its moving average), or None.
-        discriminator: state dict of D, or None; its half of the architecture then is the family's custom.
-        facts: what the keys cannot tell; what is None is assumed, and listed in the result.
-
-    Raises:
-        UserError: keys or shapes that are not of this layout.
-    """
-    if generator is None and discriminator is None:
-        raise UserError("nothing to import: give a generator's or a discriminator's state dict")
-    needed = {"activation", "inplace_activation", "channel_order"}
-    if generator is not None:
-        needed |= {"bottom"}
-        if any(".bn1." in key for key in generator) and "blocks.0.0.bn1.bn.running_mean" not in generator:
-            needed |= {"normalization"}
-        if any(key.endswith(("_mean", "_var")) for key in generator):
-            needed |= {"norm_eps"}
-        if "linear.u0" in generator:
-            needed |= {"generator_spectral_eps", "generator_power_iterations"}
-    if discriminator is not None and "linear.u0" in discriminator:
-        needed |= {"discriminator_spectral_eps", "discriminator_power_iterations"}
-    settled, assumed = settle(facts or Facts(), DEFAULTS, needed)
-    values: dict[str, Any] = {"norm_eps": settled.norm_eps, "channel_order": settled.channel_order}
-    g = d = None
-    try:
-        if generator is not None:
-            g = Layout(generator)
-            values |= generator_values(g, settled)
-            if values["hierarchical_latent"] and (facts is None or facts.condition_order is None):
-                assumed.append(f"assumed condition order {settled.condition_order}")
-        if discriminator is not None:
-            d = Layout(discriminator)
-            values |= discriminator_values(d, settled, values.get("resolution"))
-        if g is not None and d is not None and g.deep != d.deep:
-            raise UserError("the generator and the discriminator are of different families")
-        kind = "biggan-deep" if (g or d).deep else "biggan"  # type: ignore[union-attr]
-        architecture = Architecture(family=kind, **_complete(kind, values, g, d))
-        return Imported(
-            architecture=architecture,
-            generator=renamed(g.state, generator_names(architecture, g.state)) if g else None,
-            discriminator=renamed(d.state, discriminator_names(architecture, d.state)) if d else None,
-            assumed=tuple(assumed),
-        )
-    except KeyError as error:
-        raise UserError(f"not a BigGAN-PyTorch state dict: no entry {error}") from error
-    except (IndexError, StopIteration, RuntimeError) as error:
-        raise UserError(f"not a BigGAN-PyTorch state dict: its shapes do not fit together ({error})") from error
+FAMILY = ForeignFamily(
+    name="biggan-pytorch",
+    title="BigGAN-PyTorch (ajbrock/BigGAN-PyTorch)",
+    defaults=DEFAULTS,
+    recognises=recognises,
+    generator=generator,
+    discriminator=discriminator,
+    kind=kind,
+    facts_from_options=facts_from_options,
+    facts_from_keys=facts_from_keys,
+    needed=frozenset({"normalization"}),
+)
 
 
-def _complete(kind: str, values: dict[str, Any], g: Layout | None, d: Layout | None) -> dict[str, Any]:
-    """Fill in the half of the architecture for which no weights were given."""
-    customs = dict(FAMILIES[kind].customs)
-    if g is None:
-        customs |= {"generator_attention": (), "hierarchical_latent": False, "shared_embedding": 0}
-    if d is None:
-        customs |= {"discriminator_attention": ()}
-        customs |= {
-            "discriminator_width": values["generator_width"],
-            "discriminator_depth": values["generator_depth"],
-        }
-    return {**customs, **values}
+def import_states(generator: State | None, discriminator: State | None = None, facts: Facts | None = None) -> Imported:
+    """Convert state dicts of BigGAN-PyTorch; see :func:`biggan.convert.contract.import_networks`."""
+    return import_networks(FAMILY, generator, discriminator, facts)

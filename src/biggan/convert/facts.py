@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,10 @@ class Facts:
     channel_order: str | None = None
     bottom: tuple[int, int] | None = None
     condition_order: str | None = None
+    gain_centre: float | None = None
+    dense_class_tables: bool | None = None
+    biased_norm: bool | None = None
+    image_channels: int | None = None
 
 
 TITLES = {
@@ -38,10 +43,14 @@ TITLES = {
     "channel_order": "channel order",
     "bottom": "bottom grid",
     "condition_order": "condition order",
+    "gain_centre": "centre of the gain",
+    "dense_class_tables": "dense class tables",
+    "biased_norm": "biased batch norm",
+    "image_channels": "image channels",
 }
 
 
-def settle(given: Facts, defaults: Facts, needed: set[str]) -> tuple[Facts, list[str]]:
+def settle(given: Facts, defaults: Facts, needed: Collection[str]) -> tuple[Facts, list[str]]:
     """Return ``given`` completed by ``defaults``, and a sentence for each of the ``needed`` that was assumed."""
     completed: dict[str, Any] = {}
     assumed: list[str] = []

@@ -1,0 +1,170 @@
+"""What every foreign family offers, and the one way from its tensors to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from biggan.convert.facts import Facts, settle
+from biggan.convert.structure import architecture_of
+from biggan.convert.translation import Translation, with_logged_values
+from biggan.foundation.errors import UserError
+from biggan.foundation.registry import Registry
+from biggan.models.architecture import Architecture
+from biggan.models.contract import build_on_meta
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignFamily:
+    """One implementation whose weights can be read: how it is recognised, what it leaves unsaid, and its names."""
+
+    name: str
+    title: str
+    """As its authors call it, with where it lives."""
+    defaults: Facts
+    """What its published configurations use where keys, shapes and options are silent."""
+    recognises: Callable[[Collection[str]], bool]
+    """Whether keys are those of one of its networks."""
+    generator: Callable[[State, Facts], Translation]
+    """The tensors of G."""
+    discriminator: Callable[[State, Facts], Translation] | None
+    """The tensors of D; None where only generators were published."""
+    kind: Callable[[State], str]
+    """The family of architectures of a network, by its tensors in our names."""
+    facts_from_options: Callable[[Mapping[str, Any]], Facts] = lambda _: Facts()
+    """What stored options say; those that cannot work raise UserError."""
+    facts_from_keys: Callable[[State], Facts] = lambda _: Facts()
+    """What the keys of G say about facts."""
+    needed: frozenset[str] = frozenset()
+    """Facts that it always leaves unsaid, besides those that every network needs."""
+    verified: bool = True
+    """Whether its numbers could be compared with those that its own code produces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """Foreign weights in our terms."""
+
+    architecture: Architecture
+    generator: dict[str, Tensor] | None
+    discriminator: dict[str, Tensor] | None
+    assumed: tuple[str, ...]
+    """A sentence for each fact that was assumed."""
+    facts: Facts
+    """All that keys and shapes could not tell, as it was settled."""
+    translations: Mapping[str, Translation] = field(default_factory=dict)
+    """By network, ``generator`` and ``discriminator``."""
+    unused: tuple[str, ...] = ()
+    """Their keys that nothing was made of, and that are not known to be superfluous."""
+    missing: tuple[str, ...] = ()
+    """Our tensors that theirs do not fill."""
+
+
+FOREIGN: Registry[ForeignFamily] = Registry(
+    "foreign family",
+    {
+        "biggan-pytorch": "biggan.convert.biggan_pytorch:FAMILY",
+        "mmgeneration": "biggan.convert.mmgeneration:FAMILY",
+        "studiogan": "biggan.convert.studiogan:FAMILY",
+        "huggingface": "biggan.convert.huggingface:FAMILY",
+        "tfhub": "biggan.convert.tfhub:FAMILY",
+    },
+)
+
+
+def import_networks(
+    family: ForeignFamily, generator: State | None, discriminator: State | None = None, facts: Facts | None = None
+) -> Imported:
+    """Convert a generator's or a discriminator's tensors, or those of a pair.
+
+    Args:
+        family: whose they are.
+        generator: the tensors of G (or of its moving average), or None.
+        discriminator: the tensors of D, or None; its half of the architecture then is the family's custom.
+        facts: what keys cannot tell; what is None is assumed, and listed in the result.
+
+    Raises:
+        UserError: keys or shapes that are not of this layout.
+    """
+    if generator is None and discriminator is None:
+        raise UserError("nothing to import: give a generator's or a discriminator's state dict")
+    given, _ = settle(facts or Facts(), family.facts_from_keys(generator or {}), set())
+    complete, _ = settle(given, family.defaults, set())
+    states = {"generator": generator, "discriminator": discriminator}
+    translations: dict[str, Translation] = {}
+    ours: dict[str, dict[str, Tensor] | None] = {"generator": None, "discriminator": None}
+    for name, make in (("generator", family.generator), ("discriminator", family.discriminator)):
+        state = states[name]
+        if state is None:
+            continue
+        if make is None:
+            raise UserError(f"{family.title}: only generators are known")
+        try:
+            translations[name] = make(state, complete)
+        except KeyError as error:
+            raise UserError(f"not {family.title}: there is no entry for {error}") from error
+        ours[name] = with_logged_values(translations[name].to_ours(state))
+    g, d = ours["generator"], ours["discriminator"]
+    kinds = {family.kind(state) for state in (g, d) if state is not None}
+    if len(kinds) > 1:
+        raise UserError(f"the generator and the discriminator are of different families: {', '.join(sorted(kinds))}")
+    try:
+        architecture = architecture_of(kinds.pop(), g, d, complete)
+    except UserError as error:
+        raise UserError(f"not {family.title}: {error}") from error
+    _, assumed = settle(given, family.defaults, _needed(g, d, architecture) | (family.needed if g else set()))
+    return Imported(
+        architecture=architecture,
+        generator=g,
+        discriminator=d,
+        assumed=tuple(assumed),
+        facts=complete,
+        translations=translations,
+        unused=tuple(key for name, found in translations.items() for key in found.unknown(states[name] or {})),
+        missing=_missing(architecture, ours),
+    )
+
+
+def recognise(keys: Collection[str]) -> list[ForeignFamily]:
+    """Return the families whose keys these may be."""
+    return [family for name in FOREIGN for family in (FOREIGN[name],) if family.recognises(keys)]
+
+
+def _needed(g: State | None, d: State | None, architecture: Architecture) -> set[str]:
+    """Return the facts that these weights depend on and that no key tells."""
+    needed = {"activation", "channel_order"}
+    if g is not None:
+        needed |= {"bottom"}
+        if any("running_" in key for key in g):
+            needed |= {"norm_eps"}
+        if any(key.endswith(".u") for key in g):
+            needed |= {"generator_spectral_eps", "generator_power_iterations"}
+        if architecture.hierarchical_latent:
+            needed |= {"condition_order"}
+    if d is not None:
+        needed |= {"inplace_activation"}
+        if any(key.endswith(".u") for key in d):
+            needed |= {"discriminator_spectral_eps", "discriminator_power_iterations"}
+    return needed
+
+
+def _missing(architecture: Architecture, ours: Mapping[str, State | None]) -> tuple[str, ...]:
+    """Return what the networks of ``architecture`` have and ``ours`` lacks, or has in another shape."""
+    networks = build_on_meta(architecture)
+    found = []
+    for name, network in (("generator", networks.generator), ("discriminator", networks.discriminator)):
+        tensors = ours[name]
+        if tensors is None:
+            continue
+        for key, expected in network.state_dict().items():
+            if key not in tensors:
+                found.append(f"{name}: {key}")
+            elif tensors[key].shape != expected.shape:
+                found.append(f"{name}: {key} is {list(tensors[key].shape)} in place of {list(expected.shape)}")
+        found += [f"{name}: {key} has no place" for key in sorted(tensors.keys() - network.state_dict().keys())]
+    return tuple(found)
