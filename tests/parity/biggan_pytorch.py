@@ -48,10 +48,10 @@ def run(case: Case, comparison: Comparison) -> None:
 
 
 @torch.no_grad()
-def run_forward(case: Case, comparison: Comparison) -> None:
+def run_forward(case: Case, comparison: Comparison, family: str = "biggan-pytorch") -> None:
     """Eval and train forwards, and the buffers after the latter."""
     for mode in ("eval", "train"):
-        pair = Pair(case)
+        pair = Pair(case, family=family)
         for network in ("G", "D"):
             if pair.has[network]:
                 forward(case, comparison, pair, network, mode)
@@ -59,14 +59,22 @@ def run_forward(case: Case, comparison: Comparison) -> None:
             compare_buffers(case, comparison, pair, "after_train")
 
 
-def forward(case: Case, comparison: Comparison, pair: Pair, network: str, mode: str, name: str | None = None) -> None:
-    """Run one network in one mode and compare its output."""
+def forward(
+    case: Case,
+    comparison: Comparison,
+    pair: Pair,
+    network: str,
+    mode: str,
+    name: str | None = None,
+    z: Tensor | None = None,
+) -> None:
+    """Run one network in one mode and compare its output; ``z`` takes the place of the case's."""
     module = pair.G if network == "G" else pair.D
     module.train(mode == "train")
     if network == "G":
-        output = pair.G(case.arrays["in/z"], case.arrays["in/y"])
+        output = pair.colours(pair.G(case.arrays["in/z"] if z is None else z, case.arrays["in/y"]))
     else:
-        output = pair.D(to_float(case.arrays["in/x_uint8"]), case.arrays["in/dy"])
+        output = pair.D(pair.colours(to_float(case.arrays["in/x_uint8"])), case.arrays["in/dy"])
     noise = recorded_noise(case, network, words=(mode,)) or recorded_noise(case, words=(mode,))
     limit = tolerance(noise, f"G {mode}" if network == "G" else "D")
     compare_output(case, comparison, f"out/{network}/{name or mode}", output, limit)

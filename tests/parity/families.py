@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.parity import biggan_pytorch, metrics
+from tests.parity import biggan_pytorch, metrics, others
 from tests.parity.case import Case
 from tests.parity.comparison import Comparison
 
 FAMILIES: dict[str, Callable[[Case, Comparison], None]] = {
     "biggan_pytorch": biggan_pytorch.run,
     "metrics": metrics.run,
+    "mmgen": others.run_mmgeneration,
+    "studiogan": others.run_studiogan,
 }

@@ -97,9 +97,9 @@ def _layer(name: str) -> str:
     return name.replace("conv_sc", "shortcut")
 
 
-def kind(ours: State) -> str:
+def kind(state: State) -> str:
     """Return the family of architectures."""
-    return "biggan-deep" if "stages.0.0.conv4.weight" in ours else "biggan"
+    return "biggan-deep" if "blocks.0.0.conv4.weight" in state else "biggan"
 
 
 def facts_from_keys(state: State) -> Facts:

@@ -35,7 +35,7 @@ class ForeignFamily:
     discriminator: Callable[[State, Facts], Translation] | None
     """The tensors of D; None where only generators were published."""
     kind: Callable[[State], str]
-    """The family of architectures of a network, by its tensors in our names."""
+    """The family of architectures of a network, by its tensors."""
     facts_from_options: Callable[[Mapping[str, Any]], Facts] = lambda _: Facts()
     """What stored options say; those that cannot work raise UserError."""
     facts_from_keys: Callable[[State], Facts] = lambda _: Facts()
@@ -110,7 +110,7 @@ def import_networks(
             raise UserError(f"not {family.title}: there is no entry for {error}") from error
         ours[name] = with_logged_values(translations[name].to_ours(state))
     g, d = ours["generator"], ours["discriminator"]
-    kinds = {family.kind(state) for state in (g, d) if state is not None}
+    kinds = {family.kind(state) for state in states.values() if state is not None}
     if len(kinds) > 1:
         raise UserError(f"the generator and the discriminator are of different families: {', '.join(sorted(kinds))}")
     try:

@@ -126,7 +126,8 @@ class BottleneckGeneratorBlock(nn.Module):
 class BottleneckDiscriminatorBlock(nn.Module):
     """relu and 1x1, 3x3, 3x3, relu, pool, 1x1; the shortcut is pooled and gains channels (BigGAN, figure 16 c).
 
-    With a ``learned_shortcut`` a 1x1 convolution takes the place of the latter wherever size or width changes.
+    With a ``learned_shortcut`` a 1x1 convolution takes the place of the latter wherever size or width changes, and the
+    pooling comes before the last relu (the variant of PyTorch-StudioGAN).
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class BottleneckDiscriminatorBlock(nn.Module):
     ) -> None:
         super().__init__()
         hidden = max(outputs // 4, 1)
-        self.halve, self.inplace = halve, inplace
+        self.halve, self.inplace, self.learned = halve, inplace, learned_shortcut
         self.conv1 = layers.conv(inputs, hidden, 1)
         self.conv2 = layers.conv(hidden, hidden)
         self.conv3 = layers.conv(hidden, hidden)
@@ -154,9 +155,13 @@ class BottleneckDiscriminatorBlock(nn.Module):
         """Return [N, C', H, W], or half the size."""
         activated = F.relu(x)
         h = self.conv3(F.relu(self.conv2(F.relu(self.conv1(activated)))))
-        h, shortcut = F.relu(h), activated if self.inplace else x
+        shortcut = activated if self.inplace else x
+        if not self.learned:
+            h = F.relu(h)
         if self.halve:
             h, shortcut = F.avg_pool2d(h, 2), F.avg_pool2d(shortcut, 2)
+        if self.learned:
+            h = F.relu(h)
         if self.shortcut is not None:
             shortcut = self.shortcut(shortcut)
         elif self.added is not None:

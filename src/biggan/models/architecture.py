@@ -110,7 +110,8 @@ class Architecture:
     inplace_activation: bool = False
     """D's activations work in place, so that the shortcut of a pre-activated block sees relu(x), not x."""
     learned_shortcuts: bool = False
-    """Shortcuts of BigGAN-deep's blocks are 1x1 convolutions, where it otherwise drops and adds channels."""
+    """Shortcuts of BigGAN-deep's blocks are 1x1 convolutions, where it otherwise drops and adds channels, and D pools
+    before its last relu."""
     dense_class_tables: bool = False
     """Without a shared embedding: each normalisation multiplies one-hot labels by a matrix [channels, classes]."""
     gain_centre: float = 1.0
