@@ -20,6 +20,7 @@ from biggan.models.contract import build, build_on_meta
 from tests.conftest import DATA
 from tests.parity.__main__ import main, run_case
 from tests.parity.case import read_cases
+from tests.parity.families import FAMILIES
 
 CASES = {case.name: case for case in read_cases(DATA / "parity")}
 NETWORKS = [name for name, case in CASES.items() if case.family == "biggan_pytorch"]
@@ -40,6 +41,7 @@ def test_the_cases_cover_what_the_core_promises() -> None:
         assert any(key.startswith(prefix) for key in kinds), prefix
     assert len(NETWORKS) == 12
     assert "metrics/features_600_500_64" in CASES
+    assert {case.family for case in CASES.values()} >= set(FAMILIES)
 
 
 # -- the runner misses what it should ----------------------------------------------------------------------------------

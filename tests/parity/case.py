@@ -23,8 +23,11 @@ ARRAY_PREFIXES = (
     "trace64/",
     "optim32/",
     "ortho_unit/",
+    "noise/",
+    "state_ema/",
+    "state_raw/",
 )
-NUMBER_PREFIXES = ("losses_", "per_parameter_l2", "checksums", "image_stats", "results")
+NUMBER_PREFIXES = ("losses_", "converted_checksums", "per_parameter_l2", "checksums", "image_stats", "results")
 
 
 LEVEL = " > "  # between the levels of the JSON in the name of a number; keys themselves contain slashes
@@ -42,6 +45,8 @@ class Case:
     name: str
     settings: dict[str, Any]
     arrays: dict[str, Tensor]
+    folder: Path = Path()
+    """Where it lies; files that its settings name are in it."""
 
     @property
     def family(self) -> str:
@@ -91,5 +96,6 @@ def read_cases(folder: Path) -> list[Case]:
         if not isinstance(settings, dict) or not ("case" in settings or arrays_path.exists()):
             continue  # a note beside the cases
         arrays = load_file(arrays_path) if arrays_path.exists() else {}
-        cases.append(Case(name=str(settings.get("case", path.stem)), settings=settings, arrays=arrays))
+        name = str(settings.get("case", path.stem))
+        cases.append(Case(name=name, settings=settings, arrays=arrays, folder=path.parent))
     return cases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.parity import biggan_pytorch, metrics, others
+from tests.parity import biggan_pytorch, generators, metrics, others
 from tests.parity.case import Case
 from tests.parity.comparison import Comparison
 
@@ -13,4 +13,7 @@ FAMILIES: dict[str, Callable[[Case, Comparison], None]] = {
     "metrics": metrics.run,
     "mmgen": others.run_mmgeneration,
     "studiogan": others.run_studiogan,
+    "hf_pretrained": generators.run_huggingface,
+    "to_uint8": generators.run_bytes,
+    "tfhub": generators.run_tfhub,
 }

@@ -80,11 +80,15 @@ def _statistics(info: SnapshotInfo, *, batch_norm: bool) -> str:
     )
     text = str(own)
     if standing is not None:
-        text += f", over {standing.batches:,} batches of {standing.batch}"
+        text += _over(standing.batches, standing.batch)
     if bank is not None:
         points = ", ".join(f"{truncation:g}" for truncation in bank.truncations[:8])
         points += f" and {len(bank.truncations) - 8} more" if len(bank.truncations) > 8 else ""
-        text += (
-            f"; a bank of them for truncations {points} by {bank.kind}, over {bank.batches:,} batches of {bank.batch}"
-        )
+        text += f"; a bank of them for truncations {points} by {bank.kind}{_over(bank.batches, bank.batch)}"
+        if bank.compatibility != "none":
+            text += f" (mixed as {bank.compatibility} does)"
     return text
+
+
+def _over(batches: int | None, batch: int | None) -> str:
+    return ", as they came with the weights" if batches is None else f", over {batches:,} batches of {batch}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,10 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.registry import Registry
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta
+from biggan.models.norm_records import TruncationBank
 
 State = Mapping[str, Tensor]
+STATISTICS = "statistics/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,9 @@ class ForeignFamily:
     """What the keys of G say about facts."""
     needed: frozenset[str] = frozenset()
     """Facts that it always leaves unsaid, besides those that every network needs."""
+    bank: TruncationBank | None = None
+    """How to read statistics of several truncations, which are translated to ``statistics/NAME`` [levels, C]; its
+    truncations are filled in."""
     verified: bool = True
     """Whether its numbers could be compared with those that its own code produces."""
 
@@ -59,6 +65,9 @@ class Imported:
     """All that keys and shapes could not tell, as it was settled."""
     translations: Mapping[str, Translation] = field(default_factory=dict)
     """By network, ``generator`` and ``discriminator``."""
+    bank: dict[str, Tensor] = field(default_factory=dict)
+    """Statistics by truncation, as :func:`biggan.models.snapshot.write_snapshot` takes them."""
+    truncation_bank: TruncationBank | None = None
     unused: tuple[str, ...] = ()
     """Their keys that nothing was made of, and that are not known to be superfluous."""
     missing: tuple[str, ...] = ()
@@ -110,6 +119,7 @@ def import_networks(
             raise UserError(f"not {family.title}: there is no entry for {error}") from error
         ours[name] = with_logged_values(translations[name].to_ours(state))
     g, d = ours["generator"], ours["discriminator"]
+    bank, record = _separate_bank(g, family.bank) if g is not None and family.bank is not None else ({}, None)
     kinds = {family.kind(state) for state in states.values() if state is not None}
     if len(kinds) > 1:
         raise UserError(f"the generator and the discriminator are of different families: {', '.join(sorted(kinds))}")
@@ -125,6 +135,8 @@ def import_networks(
         assumed=tuple(assumed),
         facts=complete,
         translations=translations,
+        bank=bank,
+        truncation_bank=record,
         unused=tuple(key for name, found in translations.items() for key in found.unknown(states[name] or {})),
         missing=_missing(architecture, ours),
     )
@@ -133,6 +145,24 @@ def import_networks(
 def recognise(keys: Collection[str]) -> list[ForeignFamily]:
     """Return the families whose keys these may be."""
     return [family for name in FOREIGN for family in (FOREIGN[name],) if family.recognises(keys)]
+
+
+def _separate_bank(state: dict[str, Tensor], bank: TruncationBank) -> tuple[dict[str, Tensor], TruncationBank]:
+    """Take the statistics of all truncations out of ``state``, which keeps those of the highest as its own."""
+    statistics = {name: state.pop(name) for name in sorted(state) if name.startswith(STATISTICS)}
+    levels = {len(values) for values in statistics.values()}
+    if len(levels) != 1:
+        found = " and ".join(map(str, sorted(levels))) or "no"
+        raise UserError(f"statistics for {found} truncations: all must have as many")
+    count = levels.pop()
+    state.update({name.removeprefix(STATISTICS): values[-1].clone() for name, values in statistics.items()})
+    tensors = {
+        f"{place}/{name.removeprefix(STATISTICS)}": values[place].clone()
+        for name, values in statistics.items()
+        for place in range(count)
+    }
+    truncations = tuple(place / max(count - 1, 1) for place in range(count))
+    return tensors, dataclasses.replace(bank, truncations=truncations)
 
 
 def _needed(g: State | None, d: State | None, architecture: Architecture) -> set[str]:

@@ -85,7 +85,7 @@ class Translation:
             if entry is None or not entry.ours:
                 continue
             try:
-                ours = entry.form.to_ours(tensor)
+                ours = entry.form.to_ours(tensor).contiguous()
             except (RuntimeError, IndexError) as error:
                 raise UserError(f"'{key}' of shape {list(tensor.shape)} does not fit into '{entry.ours}'") from error
             if entry.row is None:

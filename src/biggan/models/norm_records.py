@@ -19,6 +19,7 @@ MOST_BATCHES = 1_000_000
 SMALLEST_TRUNCATION, LARGEST_TRUNCATION = 0.001, 1000.0
 Truncation = Annotated[float, Ge(SMALLEST_TRUNCATION), Le(LARGEST_TRUNCATION)]
 """The bound T of latents."""
+_Level = Annotated[float, Ge(0), Le(LARGEST_TRUNCATION)]
 _Batches = Annotated[int, Ge(1), Le(MOST_BATCHES)]
 _BatchSize = Annotated[int, Ge(1), Le(1_000_000)]
 
@@ -49,10 +50,10 @@ def check_range(truncation: float | None, option: str) -> None:
 class StandingStatistics:
     """How the statistics that a file's weights carry were re-estimated."""
 
-    batches: _Batches
-    """Batches that were averaged over."""
-    batch: _BatchSize
-    """Images of each."""
+    batches: _Batches | None
+    """Batches that were averaged over; None if the weights came without a word on it."""
+    batch: _BatchSize | None
+    """Images of each; likewise."""
     truncation: Truncation | None
     """T of their latents; None for the whole prior."""
     kind: Literal["resample", "scale", "clamp", "tfhub", "none"]
@@ -71,15 +72,20 @@ class StandingStatistics:
 class TruncationBank:
     """For which truncations a file holds statistics, besides those that its weights carry."""
 
-    truncations: Annotated[tuple[Truncation, ...], MinLen(1), MaxLen(MOST_TRUNCATIONS)]
-    """Rising."""
+    truncations: Annotated[tuple[_Level, ...], MinLen(1), MaxLen(MOST_TRUNCATIONS)]
+    """Rising; the first may be 0, which is what lies below the others."""
     kind: TruncationKind
     """How latents were truncated."""
-    batches: _Batches
-    """Batches that each was averaged over."""
-    batch: _BatchSize
-    """Images of each."""
+    batches: _Batches | None
+    """Batches that each was averaged over; None if the weights came without a word on it."""
+    batch: _BatchSize | None
+    """Images of each; likewise."""
+    compatibility: Literal["none", "pytorch-pretrained-biggan"] = "none"
+    """``pytorch-pretrained-biggan`` gives the nearer of two levels the smaller weight, as that package does."""
 
     def __post_init__(self) -> None:
         if any(low >= high for low, high in zip(self.truncations, self.truncations[1:], strict=False)):
             raise ValueError("the truncations do not rise")
+        evenly = [place / max(len(self.truncations) - 1, 1) for place in range(len(self.truncations))]
+        if self.compatibility != "none" and list(self.truncations) != evenly:
+            raise ValueError(f"with compatibility {self.compatibility} the truncations go evenly from 0 to 1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,18 +33,29 @@ class Bank:
     def at(self, generator: Generator, truncation: float) -> Generator:
         """Return a copy of ``generator`` with the statistics of ``truncation``.
 
-        Between two truncations these are the linear interpolation of theirs, beyond the ends those of the end.
+        Between two truncations these are the linear interpolation of theirs, beyond the ends those of the end; see
+        :class:`~biggan.models.norm_records.TruncationBank` for the one exception.
         """
-        found, truncations = copy.deepcopy(generator), self.record.truncations
-        above = bisect.bisect_left(truncations, truncation)
-        low, high = max(above - 1, 0), min(above, len(truncations) - 1)
-        span = truncations[high] - truncations[low]
-        share = min(max((truncation - truncations[low]) / span, 0.0), 1.0) if span else 0.0
+        found = copy.deepcopy(generator)
+        low, high, share = self._between(truncation)
         for name, norm in batch_norms(found).items():
             for kind in RUNNING_STATISTICS:
                 one, other = self.tensors[f"{low}/{name}.{kind}"], self.tensors[f"{high}/{name}.{kind}"]
                 getattr(norm, kind).copy_(torch.lerp(one, other, share))
         return found
+
+    def _between(self, truncation: float) -> tuple[int, int, float]:
+        """Return the places of the two levels that are mixed, and the share of the second."""
+        truncations = self.record.truncations
+        if self.record.compatibility == "pytorch-pretrained-biggan":
+            # Its own arithmetic: which levels are met exactly depends on how the quotient is rounded.
+            rest, whole = math.modf(min(truncation, truncations[-1]) / (1.0 / (len(truncations) - 1)))
+            low = int(whole)
+            return (low, low + 1, 1 - rest) if rest else (low, low, 0.0)
+        above = bisect.bisect_left(truncations, truncation)
+        low, high = max(above - 1, 0), min(above, len(truncations) - 1)
+        span = truncations[high] - truncations[low]
+        return low, high, min(max((truncation - truncations[low]) / span, 0.0), 1.0) if span else 0.0
 
 
 def checked_bank(record: TruncationBank, tensors: Mapping[str, Tensor], generator: Generator, where: str) -> Bank:

@@ -48,6 +48,8 @@ class NormStatistics:
         words: list[str] = [self.kind if self.kind != "none" else "nobatchnorm"]
         if self.batches is not None:
             words[0] += f"{self.batches}x{self.batch}"
+        elif self.kind in ("standing", "bank"):
+            words[0] += "-of-the-file"
         elif self.kind == "batch":
             words[0] += f"{self.batch}"
         if self.between:

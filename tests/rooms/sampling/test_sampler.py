@@ -35,7 +35,8 @@ def test_lists_are_paired_and_one_entry_is_repeated(snapshot: Path) -> None:
     assert len(model.sample(classes=["cat", 3], seeds=[1])) == 2
     assert torch.equal(model.sample(classes=["cat"], seeds=[4]), model.sample(classes=[6], seeds=[4]))
     cycled = model.sample(seeds=range(12))
-    assert torch.equal(cycled[11:], model.sample(classes=[1], seeds=[11]))
+    alone = model.sample(classes=[1], seeds=[11])  # in another batch, so rounded differently
+    assert int((cycled[11:].int() - alone.int()).abs().max()) <= 1
     with pytest.raises(UserError, match="2 classes and 3 seeds cannot be paired"):
         model.sample(classes=[1, 2], seeds=[1, 2, 3])
 

@@ -31,6 +31,8 @@ _CHUNK_CACHE = 64 * 2**20  # bytes; the reference's chunks hold 500 images, whic
 _FILTERS = (1, 2, 3, 4, 32000)  # deflate, shuffle, fletcher32, szip, lzf: what this library brings itself
 _LONGEST_MARK = 1024
 _SHOWN = 10
+_MOST_NAMES = 100_000
+_DEEPEST = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,26 +97,26 @@ def read_head(path: Path) -> Head:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """Yield a file, open for reading.
+def opened(path: Path, where: str = "") -> Iterator[Any]:
+    """Yield a file, open for reading; ``where`` is how to call it in messages.
 
     Raises:
         CorruptFileError: it is none.
     """
-    file = open_file(path)
+    file = open_file(path, where)
     try:
         yield file
     finally:
         file.close()
 
 
-def open_file(path: Path) -> Any:
+def open_file(path: Path, where: str = "") -> Any:
     """Return a file, open for reading, with a cache that holds a chunk of the reference's.
 
     Raises:
         CorruptFileError: it is none.
     """
-    with foreign(f"--data {path}", "not a readable HDF5 file"):
+    with foreign(where or f"--data {path}", "not a readable HDF5 file"):
         return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
 
 
@@ -151,11 +153,22 @@ def _data_set(file: Any, name: str, where: str) -> Any:
             known = ", ".join(itertools.islice(file, _SHOWN))
         raise UserError(f"{where}: no '{name}' in it, only {known or 'nothing'}")
     with foreign(f"{where}, {name}", "not a readable data set"):
-        if file.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-            raise CorruptFileError(f"{where}: '{name}' is a link to something else; data must lie in the file itself")
-        found = h5py.h5o.open(file.id, name.encode())
+        found = _own(file.id, name, where)
         if not isinstance(found, h5py.h5d.DatasetID):
             raise UserError(f"{where}: {name} must be a data set, not a group")
+    return _checked(found, name, where)
+
+
+def _own(group: Any, name: str, where: str) -> Any:
+    """Return what lies under a name in the file itself."""
+    if group.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise CorruptFileError(f"{where}: '{name}' is a link to something else; data must lie in the file itself")
+    return h5py.h5o.open(group, name.encode())
+
+
+def _checked(found: Any, name: str, where: str) -> Any:
+    """Return a data set whose numbers lie in the file, in chunks of a size that can be read."""
+    with foreign(f"{where}, {name}", "not a readable data set"):
         plan = found.get_create_plist()
         if (
             plan.get_layout() not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
@@ -173,6 +186,42 @@ def _data_set(file: Any, name: str, where: str) -> Any:
                 f"{where}: '{name}' lies in chunks of {data.chunks}, each more than {MOST_DECODED // 2**20} MiB"
             )
     return data
+
+
+def read_numbers(path: Path, where: str = "") -> dict[str, npt.NDArray[Any]]:
+    """Return every array of numbers in a file by its path (``group/name``), in memory.
+
+    Raises:
+        UserError: no such file, or arrays of other types.
+        CorruptFileError: damaged, or it refers to other files, or describes more than it holds.
+    """
+    where = where or str(path)
+    if not path.is_file():
+        raise UserError(f"{where}: there is no such file")
+    length, read = path.stat().st_size, 0
+    found: dict[str, npt.NDArray[Any]] = {}
+    with opened(path, where) as file, foreign(where, "not a readable HDF5 file"):
+        groups: list[tuple[str, Any]] = [("", file.id)]
+        while groups:
+            prefix, group = groups.pop()
+            if len(groups) + len(found) > _MOST_NAMES or prefix.count("/") > _DEEPEST:
+                raise CorruptFileError(f"{where}: more than {_MOST_NAMES:,} names, or groups in a circle")
+            names = [group.get_objname_by_idx(place).decode() for place in range(group.get_num_objs())]
+            for name in names:
+                inner = _own(group, name, where)
+                if not isinstance(inner, h5py.h5d.DatasetID):
+                    groups.append((f"{prefix}{name}/", inner))
+                    continue
+                data = _checked(inner, f"{prefix}{name}", where)
+                if data.dtype.kind not in "iuf" or data.shape is None:
+                    raise UserError(f"{where}: {prefix}{name} is of type {data.dtype}; numbers are expected")
+                size = math.prod(data.shape) * data.dtype.itemsize
+                stored = min(data.id.get_storage_size(), length)
+                refuse_bomb(f"{where}, {prefix}{name}", size, stored)
+                read += size
+                refuse_bomb(where, read, length)
+                found[f"{prefix}{name}"] = np.asarray(data[()])
+    return found
 
 
 def _values(file: Any, name: str, where: str, length: int) -> npt.NDArray[Any]:
