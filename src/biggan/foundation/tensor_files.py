@@ -29,6 +29,8 @@ class TensorFile:
     """The same, as it is written."""
     tensors: dict[str, Tensor]
     """On the CPU."""
+    content_hash: str
+    """Of all that, hexadecimal; the one that the file carries."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any] | None = None) -> None:
@@ -121,7 +123,7 @@ def read_verified(path: Path) -> TensorFile:
             f"{path} is damaged: its content has the hash {found}, and it carries "
             f"{expected or 'none, which every file of this version does'}; get it again"
         )
-    return TensorFile(header, text, tensors)
+    return TensorFile(header, text, tensors, found)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

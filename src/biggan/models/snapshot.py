@@ -7,6 +7,7 @@ A snapshot needs no flags, no data set and no training code. Each checkpoint con
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,7 @@ from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
 from biggan.foundation.records import Count, Name, read_bounded
 from biggan.foundation.tensor_files import read_header, read_tensors, write_tensors
 from biggan.models.architecture import MOST_CLASSES, Architecture
+from biggan.models.continuation import Continuation
 from biggan.models.contract import Generator, build_generator
 from biggan.models.norm_records import StandingStatistics, TruncationBank
 
@@ -28,6 +30,8 @@ FORMAT = 1
 SUFFIX = ".safetensors"
 IN_CHECKPOINT = "snapshot.safetensors"
 LAST = "LAST"
+CONTINUATION = "continuation/"
+"""Begins the names of tensors that only training needs, see :mod:`biggan.models.export_file`."""
 _BANK = "bank/"
 
 
@@ -48,6 +52,8 @@ class SnapshotInfo:
     """How the batch-norm statistics were re-estimated, or None for the running ones."""
     truncation_bank: TruncationBank | None = None
     """Truncations (and their kind) for which the file holds standing statistics, or None."""
+    continuation: Continuation | None = None
+    """What the file holds besides, for training to go on from, or None; see :mod:`biggan.models.export_file`."""
 
     def __post_init__(self) -> None:
         if len(self.class_names) not in (0, self.architecture.classes):
@@ -63,10 +69,19 @@ def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo, bank: d
         info: everything else.
         bank: standing statistics by truncation, ``<place in the list>/<name of the buffer>``.
     """
+    tensors = snapshot_tensors(generator.state_dict(), bank or {})
+    write_tensors(path, tensors, snapshot_header(dataclasses.replace(info, continuation=None)))
+
+
+def snapshot_tensors(weights: Mapping[str, Tensor], bank: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a snapshot file by their names in it."""
+    return {**weights, **{f"{_BANK}{name}": value for name, value in bank.items()}}
+
+
+def snapshot_header(info: SnapshotInfo) -> dict[str, Any]:
+    """Return the header of a snapshot file, with all of the architecture written out."""
     resolved = dataclasses.replace(info, architecture=info.architecture.resolved())
-    header = {"format": FORMAT, **to_json(resolved)}
-    tensors = {**generator.state_dict(), **{f"{_BANK}{name}": value for name, value in (bank or {}).items()}}
-    write_tensors(path, tensors, header)
+    return {"format": FORMAT, **to_json(resolved)}
 
 
 def read_info(path: Path) -> SnapshotInfo:
@@ -75,13 +90,21 @@ def read_info(path: Path) -> SnapshotInfo:
     Raises:
         UserError: not a snapshot, or one of a newer format.
     """
-    header = read_header(path)
-    if header.get("format") != FORMAT:
+    return parse_info(read_header(path), path)
+
+
+def parse_info(header: Mapping[str, Any], path: Path) -> SnapshotInfo:
+    """Return what the header of the snapshot file ``path`` says.
+
+    Raises:
+        UserError: not a snapshot, or one of a newer format.
+    """
+    fields = dict(header)
+    if fields.pop("format", None) != FORMAT:
         raise UserError(
             f"{path} is of snapshot format {header.get('format')}, this version reads {FORMAT}; update biggan-torch"
         )
-    del header["format"]
-    info = from_json(SnapshotInfo, header, f"{path}: header")
+    info = from_json(SnapshotInfo, fields, f"{path}: header")
     try:
         info.architecture.validate()
     except UserError as error:
@@ -107,12 +130,21 @@ def read_with_bank(path: Path) -> tuple[Generator, SnapshotInfo, dict[str, Tenso
     info = read_info(path)
     with torch.device("meta"):
         generator = build_generator(info.architecture)
-    own: dict[str, Tensor] = {}
-    bank: dict[str, Tensor] = {}
-    for name, value in read_tensors(path).items():
-        (bank if name.startswith(_BANK) else own)[name.removeprefix(_BANK)] = value
+    own, bank, _ = divided(read_tensors(path), info)
     load_exactly(generator, own, str(path))
     return generator.eval().requires_grad_(False), info, bank
+
+
+def divided(
+    tensors: Mapping[str, Tensor], info: SnapshotInfo
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors of a snapshot file as the generator's, the bank's, and those that only training needs."""
+    prefixes = ("", _BANK) if info.continuation is None else ("", _BANK, CONTINUATION)
+    parts: dict[str, dict[str, Tensor]] = {prefix: {} for prefix in ("", _BANK, CONTINUATION)}
+    for name, value in tensors.items():
+        prefix = next((one for one in prefixes[1:] if name.startswith(one)), "")
+        parts[prefix][name.removeprefix(prefix)] = value
+    return parts[""], parts[_BANK], parts[CONTINUATION]
 
 
 def load_exactly(network: torch.nn.Module, tensors: dict[str, Tensor], where: str) -> None:

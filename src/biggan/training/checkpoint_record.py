@@ -28,7 +28,7 @@ class CheckpointRecord:
     weights: Literal["ema", "generator"]
     """What the snapshot inside holds."""
     configuration: dict[str, Any]
-    """Of the run when this was saved, for the record; nothing reads it."""
+    """Of the run when this was saved, for the record; an export takes from it how the optimizers were set."""
     pending: tuple[Name, ...]
     """What was due at this clock and has not been done: samples, snapshot, judge, evaluation."""
     digests: dict[str, str]

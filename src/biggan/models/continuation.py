@@ -1,0 +1,38 @@
+"""What a snapshot can hold beside the generator that is sampled: all that training goes on from. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
+
+_Beta = Annotated[float, Ge(0), Lt(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamRecord:
+    """How Adam was set that the moments of one network belong to."""
+
+    learning_rate: Annotated[float, Ge(0), Le(1e6)]
+    beta1: _Beta
+    beta2: _Beta
+    eps: Annotated[float, Gt(0), Le(1e6)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuation:
+    """Which further tensors a file holds."""
+
+    generator: bool = False
+    """G itself, where the file's own weights are its moving average."""
+    discriminator: bool = False
+    """D."""
+    generator_adam: AdamRecord | None = None
+    """Of the moments of G; None if the file holds none."""
+    discriminator_adam: AdamRecord | None = None
+    """Of the moments of D; None if the file holds none."""
+
+    def __post_init__(self) -> None:
+        if self.discriminator_adam is not None and not self.discriminator:
+            raise ValueError("moments of a discriminator that is not in the file")
