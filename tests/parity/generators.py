@@ -81,14 +81,14 @@ def run_tfhub(case: Case, comparison: Comparison) -> None:
     variables = read_numbers_as_tensors(case.folder / str(case.settings["hdf5"]).rpartition("/")[2])
     family = FOREIGN["tfhub"]
     for word, averaged in (("ema", True), ("raw", False)):
-        imported = import_networks(family, one_set(variables, averaged=averaged))
+        imported = import_networks(family, one_set(variables, averaged))
         generator = built(imported)
         with one_thread(), torch.no_grad():
             output = generator(case.arrays["in/z"], case.arrays["in/y"])
         noise = recorded_noise(case, words=("eval_f32",))
         compare_output(case, comparison, f"out/eval_{word}", output, tolerance(noise, "G eval"))
         compare_converted(case, comparison, generator, word)
-    imported = import_networks(family, one_set(variables, averaged=True), None, Facts(output_norm_eps=1e-4))
+    imported = import_networks(family, one_set(variables, True), None, Facts(output_norm_eps=1e-4))
     with one_thread(), torch.no_grad():
         output = built(imported)(case.arrays["in/z"], case.arrays["in/y"])
     # Their first stage divides by norm + eps where everybody after them takes the larger of the two; the recorded

@@ -147,6 +147,7 @@ FAMILY = ForeignFamily(
     title="BigGAN-PyTorch (ajbrock/BigGAN-PyTorch)",
     defaults=DEFAULTS,
     recognises=recognises,
+    is_generator=lambda keys: any(key.startswith("output_layer.") for key in keys),
     generator=generator,
     discriminator=discriminator,
     kind=kind,

@@ -37,6 +37,8 @@ class ForeignFamily:
     """The tensors of G."""
     discriminator: Callable[[State, Facts], Translation] | None
     """The tensors of D; None where only generators were published."""
+    is_generator: Callable[[Collection[str]], bool]
+    """Whether the keys of one of its networks are G's."""
     kind: Callable[[State], str]
     """The family of architectures of a network, by its tensors."""
     facts_from_options: Callable[[Mapping[str, Any]], Facts] = lambda _: Facts()
@@ -45,6 +47,8 @@ class ForeignFamily:
     """What the keys of G say about facts."""
     needed: frozenset[str] = frozenset()
     """Facts that it always leaves unsaid, besides those that every network needs."""
+    one_set: Callable[[State, bool], State] | None = None
+    """Where one file holds raw and averaged tensors of G: the averaged (True), or the raw ones, in the raw names."""
     bank: TruncationBank | None = None
     """How to read statistics of several truncations, which are translated to ``statistics/NAME`` [levels, C]; its
     truncations are filled in."""

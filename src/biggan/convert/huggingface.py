@@ -127,6 +127,7 @@ FAMILY = ForeignFamily(
     title="pytorch-pretrained-BigGAN (huggingface/pytorch-pretrained-BigGAN)",
     defaults=DEFAULTS,
     recognises=recognises,
+    is_generator=lambda _: True,
     generator=generator,
     discriminator=None,
     kind=lambda _: "biggan-deep",

@@ -245,6 +245,7 @@ FAMILY = ForeignFamily(
     title="mmgeneration (open-mmlab/mmgeneration)",
     defaults=DEFAULTS,
     recognises=recognises,
+    is_generator=lambda keys: any(key.startswith("noise2feat.") for key in keys),
     generator=generator,
     discriminator=discriminator,
     kind=kind,

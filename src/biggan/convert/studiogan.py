@@ -134,6 +134,7 @@ FAMILY = ForeignFamily(
     title="PyTorch-StudioGAN (POSTECH-CVLab/PyTorch-StudioGAN)",
     defaults=DEFAULTS,
     recognises=recognises,
+    is_generator=lambda keys: any(key.startswith("linear0.") for key in keys),
     generator=generator,
     discriminator=discriminator,
     kind=kind,

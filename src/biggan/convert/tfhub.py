@@ -55,7 +55,7 @@ def recognises(keys: Collection[str]) -> bool:
     return any(key.startswith(f"{ROOT}Generator/GBlock/") for key in keys)
 
 
-def one_set(variables: State, *, averaged: bool) -> State:
+def one_set(variables: State, averaged: bool) -> State:
     """Return the variables of one generator, under the raw names: the averaged where there are two, or the raw.
 
     Raises:
@@ -142,8 +142,10 @@ FAMILY = ForeignFamily(
     title="BigGAN of TensorFlow Hub (deepmind/biggan)",
     defaults=DEFAULTS,
     recognises=recognises,
+    is_generator=lambda _: True,
     generator=generator,
     discriminator=None,
     kind=lambda _: "biggan",
     needed=frozenset({"output_norm_eps"}),
+    one_set=one_set,
 )
