@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from biggan.version import __version__
 
 if TYPE_CHECKING:
+    from biggan.hub.pretrained import from_pretrained
     from biggan.sampling.sampler import Sampler, load
 
-__all__ = ["Sampler", "__version__", "load"]
+__all__ = ["Sampler", "__version__", "from_pretrained", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from biggan.sampling import sampler
 
         return getattr(sampler, name)
+    if name == "from_pretrained":
+        from biggan.hub.pretrained import from_pretrained
+
+        return from_pretrained
     raise AttributeError(f"module 'biggan' has no attribute '{name}'")

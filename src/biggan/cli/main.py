@@ -21,6 +21,8 @@ COMMANDS = {
     "report": ("biggan.cli.report:main", "a run's metrics beside the published log"),
     "data": ("biggan.cli.data:main", "prepare, inspect or export a data set"),
     "info": ("biggan.cli.info:main", "what a run, checkpoint or snapshot is"),
+    "pull": ("biggan.cli.pull:main", "fetch published weights, or list them"),
+    "push": ("biggan.cli.push:main", "give a generator away, with a card"),
     "demo": ("biggan.cli.demo:main", "train on digits, sample, and judge, in minutes on a CPU"),
 }
 

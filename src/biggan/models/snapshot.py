@@ -29,6 +29,8 @@ from biggan.models.norm_records import StandingStatistics, TruncationBank
 FORMAT = 1
 SUFFIX = ".safetensors"
 IN_CHECKPOINT = "snapshot.safetensors"
+IN_FOLDER = "model.safetensors"
+"""What the snapshot in a folder that is given away is called, as model hubs expect it."""
 LAST = "LAST"
 CONTINUATION = "continuation/"
 """Begins the names of tensors that only training needs, see :mod:`biggan.models.export_file`."""
@@ -167,7 +169,7 @@ def load_exactly(network: torch.nn.Module, tensors: dict[str, Tensor], where: st
 
 
 def find_snapshot(path: Path) -> Path:
-    """Return the snapshot file that ``path`` means: itself, a checkpoint's, or a run's newest.
+    """Return the snapshot file that ``path`` means: itself, a checkpoint's, a published folder's, or a run's newest.
 
     Raises:
         UserError: nothing there that holds a generator.
@@ -176,8 +178,9 @@ def find_snapshot(path: Path) -> Path:
         return path
     if not path.exists():
         raise UserError(f"{path} does not exist")
-    if (path / IN_CHECKPOINT).is_file():
-        return path / IN_CHECKPOINT
+    for name in (IN_CHECKPOINT, IN_FOLDER):
+        if (path / name).is_file():
+            return path / name
     candidates = {clock_of(file.stem): file for file in (path / SNAPSHOTS).glob(f"*{SUFFIX}")}
     last = path / CHECKPOINTS / LAST
     if last.is_file():

@@ -44,8 +44,8 @@ class Sampler:
         """Return the index of a class.
 
         Args:
-            name: an int is an index; a word that is a class name is that name, even if it looks like a number;
-                ``id:7`` is an index.
+            name: an int is an index; a word that is a class name is that name, even if it looks like a number; a word
+                that is one but for capitals and spaces is that; ``id:7`` is an index.
 
         Raises:
             UserError: no such class; the five nearest names are listed.
@@ -54,6 +54,9 @@ class Sampler:
         if isinstance(name, str):
             if name in self.class_names:
                 return self.class_names.index(name)
+            alike = [index for index, own in enumerate(self.class_names) if _plain(own) == _plain(name)]
+            if len(alike) == 1:
+                return alike[0]
             prefix, _, number = name.partition(":")
             if prefix != "id" or not re.fullmatch("[0-9]{1,9}", number):
                 close = ", ".join(map(one_line, nearest(name, self.class_names))) or "none, the classes have no names"
@@ -124,6 +127,11 @@ class Sampler:
             truncation=truncation,
             kind=kind,
         )
+
+
+def _plain(name: str) -> str:
+    """Return ``name`` without what people do not type twice alike: capitals, and what stands for a space."""
+    return " ".join(name.replace("_", " ").casefold().split())
 
 
 def load(path: str | Path, device: str = "auto") -> Sampler:

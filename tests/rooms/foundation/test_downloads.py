@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from biggan.foundation import files
-from biggan.foundation.downloads import download, file_name, require_secure
+from biggan.foundation.addresses import file_name, require_secure
+from biggan.foundation.downloads import download
 from biggan.foundation.errors import CorruptFileError, UserError
 
 CONTENT = bytes(range(256)) * 400

@@ -1,0 +1,153 @@
+"""Where weights are: a name of the index, an address, a repository, a folder. The one function that fetches them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from biggan.foundation.downloads import cache_folder, download
+from biggan.foundation.errors import UserError
+from biggan.foundation.files import replacing, require_space
+from biggan.foundation.outputs import output_file
+from biggan.foundation.tensor_files import HEADER_KEY, read_metadata
+from biggan.foundation.terminal import one_line
+from biggan.foundation.web_pages import WebPageError
+from biggan.hub.index import BY_HAND, Published, describe, find_published, read_index
+from biggan.hub.repositories import choose_file, fetch_file, files_of, is_repository
+from biggan.models.snapshot import find_snapshot
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".xz", ".tgz", ".bz2")
+_BROWSER_ONLY = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Weights that lie on this machine."""
+
+    path: Path
+    """A file; a folder where several belong together, or where one was given."""
+    published: Published | None = None
+    """What the index says, if they are of it."""
+
+
+def fetch(word: str, *, file: str | None = None, revision: str | None = None, sha256: str | None = None) -> Found:
+    """Return where weights lie on this machine; they are fetched if they do not.
+
+    Args:
+        word: a path, a name of the index, ``file://``, an https address, or a repository of the Hugging Face Hub.
+        file: which file of a repository.
+        revision: of a repository: branch, tag or commit.
+        sha256: what the file's hash is, or begins with, where the index does not know better.
+
+    Raises:
+        UserError: nothing of that name, not to be had by a program (it says how a person gets them), or no connection.
+        CorruptFileError: what came is not what was published.
+    """
+    if word.startswith("file://"):
+        return Found(path=_local(word))
+    if "://" in word and not word.startswith("hf://"):
+        return Found(path=_from_address(word, sha256))
+    if word.strip() and _exists(word):
+        return Found(path=Path(word))
+    if any(one.name == word for one in read_index().weights):
+        return _published(find_published(word), file, revision)
+    if is_repository(word):
+        return Found(path=_from_repository(word, file, revision))
+    find_published(word)
+    raise AssertionError("a name of the index was found before")
+
+
+def next_step(path: Path) -> str:
+    """Return what a person does with weights that lie here, on one line."""
+    shown = _quoted(path)
+    if is_snapshot(path):
+        return f"biggan sample {shown} --out FOLDER"
+    if path.name.endswith(_ARCHIVES):
+        return f"unpack {shown}, then: biggan convert FOLDER DST"
+    return f"biggan convert {shown} DST"
+
+
+def is_snapshot(path: Path) -> bool:
+    """Tell whether a file is a snapshot, or a folder holds one, by what it says itself."""
+    try:
+        return HEADER_KEY in read_metadata(find_snapshot(path))
+    except UserError:
+        return False
+
+
+def copy_out(path: Path, folder: Path, *, overwrite: bool) -> Path:
+    """Copy a file, or the files of a folder, into ``folder``; return what the copy is called.
+
+    Raises:
+        UserError: a file is there already (without ``overwrite``), a link, or no space.
+    """
+    sources = [path] if path.is_file() else sorted(file for file in path.iterdir() if _is_payload(file))
+    targets = [output_file(folder / source.name, overwrite=overwrite) for source in sources]
+    require_space(folder, sum(source.stat().st_size for source in sources), "the copy")
+    for source, target in zip(sources, targets, strict=True):
+        if target.exists() and target.samefile(source):
+            raise UserError(f"--out {folder}: that is where {source} lies already")
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+    return targets[0] if path.is_file() else folder
+
+
+def _is_payload(file: Path) -> bool:
+    return file.is_file() and not file.name.startswith(".")
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def _local(word: str) -> Path:
+    parts = urlsplit(word)
+    if parts.netloc not in ("", "localhost"):
+        raise UserError(f"{one_line(word)}: file:// means this machine; write file:///PATH")
+    path = Path(unquote(parts.path))
+    if not _exists(str(path)):
+        raise UserError(f"{one_line(word)}: there is no {one_line(str(path))}")
+    return path
+
+
+def _from_address(address: str, sha256: str | None, folder: Path | None = None, name: str | None = None) -> Path:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:  # the download has a sentence for it
+        host = ""
+    if host in _BROWSER_ONLY:
+        raise UserError(_by_hand(address, BY_HAND["browser"]))
+    try:
+        return download(address, sha256=sha256, folder=folder, name=name)
+    except WebPageError as error:
+        raise UserError(f"{error} 'biggan convert FILE DST' takes it from there.") from error
+
+
+def _from_repository(repository: str, file: str | None, revision: str | None) -> Path:
+    return fetch_file(repository, choose_file(repository, files_of(repository, revision), file), revision)
+
+
+def _published(one: Published, file: str | None, revision: str | None) -> Found:
+    if one.way == "repository":
+        repository = "/".join(urlsplit(one.files[0].address).path.split("/")[1:3])
+        return Found(path=_from_repository(repository, file, revision), published=one)
+    if one.way in BY_HAND:
+        raise UserError(f"{describe(one)}\n{_by_hand(one.files[0].address, BY_HAND[one.way])}")
+    folder = cache_folder() / "weights" / one.name
+    paths = [_from_address(part.address, part.sha256, folder, part.name) for part in one.files]
+    return Found(path=folder if len(paths) > 1 else paths[0], published=one)
+
+
+def _by_hand(address: str, how: str) -> str:
+    return f"{one_line(address)} is not to be had by a program. {how} Then: biggan convert FILE DST"
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(one_line(str(path)))
