@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import ipaddress
 import re
@@ -81,6 +82,11 @@ def told(url: str) -> Iterator[None]:
         raise UserError(f"{url}: could not be downloaded, no proper answer ({error})") from error
 
 
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 def opened(url: str, headers: Mapping[str, str]) -> Any:
     """Return the answer to a request for ``url``: an object with ``status``, ``headers`` and ``read``.
 
@@ -94,7 +100,7 @@ def opened(url: str, headers: Mapping[str, str]) -> Any:
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        urllib.request.HTTPSHandler(context=_trusted()),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _SecureRedirects(),

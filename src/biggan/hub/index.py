@@ -121,6 +121,17 @@ class Index:
             if twice:
                 raise ValueError(f"the {what} {twice[0]} stands twice")
 
+    def find(self, name: str) -> Published:
+        """Return the weights of a name.
+
+        Raises:
+            UserError: none has it; the nearest names are listed.
+        """
+        found = {one.name: one for one in self.weights}
+        if name not in found:
+            raise unknown("weights", name, found)
+        return found[name]
+
 
 @functools.cache
 def read_index(path: Path = INDEX) -> Index:
@@ -130,18 +141,6 @@ def read_index(path: Path = INDEX) -> Index:
         CorruptFileError: not such a file; names entry, field and value.
     """
     return read_record(Index, path)
-
-
-def find_published(name: str) -> Published:
-    """Return the weights of a name.
-
-    Raises:
-        UserError: none has it; the nearest names are listed.
-    """
-    found = {one.name: one for one in read_index().weights}
-    if name not in found:
-        raise unknown("weights", name, found)
-    return found[name]
 
 
 def table(weights: tuple[Published, ...]) -> str:

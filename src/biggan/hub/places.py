@@ -14,7 +14,7 @@ from biggan.foundation.outputs import output_file
 from biggan.foundation.tensor_files import HEADER_KEY, read_metadata
 from biggan.foundation.terminal import one_line
 from biggan.foundation.web_pages import WebPageError
-from biggan.hub.index import BY_HAND, Published, describe, find_published, read_index
+from biggan.hub.index import BY_HAND, Index, Published, describe, read_index
 from biggan.hub.repositories import choose_file, fetch_file, files_of, is_repository
 from biggan.models.snapshot import find_snapshot
 
@@ -32,14 +32,22 @@ class Found:
     """What the index says, if they are of it."""
 
 
-def fetch(word: str, *, file: str | None = None, revision: str | None = None, sha256: str | None = None) -> Found:
+def fetch(
+    word: str,
+    *,
+    file: str | None = None,
+    revision: str | None = None,
+    sha256: str | None = None,
+    index: Index | None = None,
+) -> Found:
     """Return where weights lie on this machine; they are fetched if they do not.
 
     Args:
         word: a path, a name of the index, ``file://``, an https address, or a repository of the Hugging Face Hub.
         file: which file of a repository.
         revision: of a repository: branch, tag or commit.
-        sha256: what the file's hash is, or begins with, where the index does not know better.
+        sha256: what the hash of the file at an address is, or begins with.
+        index: of published weights; ours by default.
 
     Raises:
         UserError: nothing of that name, not to be had by a program (it says how a person gets them), or no connection.
@@ -51,12 +59,9 @@ def fetch(word: str, *, file: str | None = None, revision: str | None = None, sh
         return Found(path=_from_address(word, sha256))
     if word.strip() and _exists(word):
         return Found(path=Path(word))
-    if any(one.name == word for one in read_index().weights):
-        return _published(find_published(word), file, revision)
     if is_repository(word):
         return Found(path=_from_repository(word, file, revision))
-    find_published(word)
-    raise AssertionError("a name of the index was found before")
+    return _published((index or read_index()).find(word), file, revision)
 
 
 def next_step(path: Path) -> str:

@@ -111,12 +111,16 @@ def _library() -> Any:
 def _told(what: str) -> Iterator[None]:
     """Say whatever the library raises in one way."""
     errors = _library().errors
+    # What its own error derives from is what its transport raises, which is another library from version to version.
+    transport = tuple(set(errors.HfHubHTTPError.__mro__) - {object, BaseException, Exception})
     try:
         yield
     except errors.GatedRepoError as error:
         raise UserError(f"{what}: its owner lets only those in who asked; ask on its page, then log in") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise UserError(f"{what}: the Hugging Face Hub could not be reached, and it is not in its cache") from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
         raise UserError(f"{what}: the Hugging Face Hub has no such thing, or not for you to see") from error
-    except (errors.HfHubHTTPError, errors.HFValidationError, OSError, ValueError) as error:
+    except (*transport, errors.HFValidationError) as error:
         reason = one_line(str(error) or type(error).__name__, 300)
         raise UserError(f"{what}: the Hugging Face Hub could not do it ({reason})") from error

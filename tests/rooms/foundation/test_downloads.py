@@ -83,7 +83,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Server, "slow", threading.Event())
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
         running.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that leaves is no error here
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
         Server.slow.set()
         running.shutdown()
