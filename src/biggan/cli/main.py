@@ -17,6 +17,7 @@ COMMANDS = {
     "sheet": ("biggan.cli.sheet:main", "one picture of every class"),
     "interpolate": ("biggan.cli.interpolate:main", "paths between seeds and classes: picture, GIF or film"),
     "evaluate": ("biggan.cli.evaluate:main", "FID, KID, precision, recall ... against real images"),
+    "convert": ("biggan.cli.convert:main", "weights of other implementations, to sample and to train on"),
     "calibrate": ("biggan.cli.calibrate:main", "store batch-norm statistics for a range of truncations"),
     "report": ("biggan.cli.report:main", "a run's metrics beside the published log"),
     "data": ("biggan.cli.data:main", "prepare, inspect or export a data set"),

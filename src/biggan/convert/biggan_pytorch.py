@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from biggan.convert.contract import ForeignFamily, Imported, State, import_networks
 from biggan.convert.facts import Facts
@@ -37,7 +37,7 @@ DEFAULTS = Facts(
 )
 """The parser's defaults. The launch scripts of the 128 px BigGANs use spectral-norm eps 1e-6."""
 
-_NORMALIZATIONS = {"bn": "batch", "in": "instance", "nonorm": "none"}
+_NORMALIZATIONS: dict[str, Literal["batch", "instance", "none"]] = {"bn": "batch", "in": "instance", "nonorm": "none"}
 _GENERATOR_HEADS = {"shared": "class_embedding", "linear": "linear", "output_layer.0": "output_norm"}
 _GENERATOR_HEADS |= {"output_layer.0.bn": "output_norm", "output_layer.2": "output_conv"}
 _DISCRIMINATOR_HEADS = {"input_conv": "stem", "linear": "head.linear", "embed": "head.class_embedding"}

@@ -90,4 +90,3 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(one) for one in node.elts]
     return ast.literal_eval(node)
-

@@ -5,30 +5,70 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from biggan.foundation.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Each is None where it is unknown; an importer then assumes its family's published default and says so."""
+    """What keys and shapes cannot tell.
+
+    What is not stated comes from the files' own options, else from what the family published: that is printed.
+    """
 
     norm_eps: float | None = None
+    """Added to the variance by G's normalisations."""
     output_norm_eps: float | None = None
+    """The same for the last one, before the image."""
     generator_spectral_eps: float | None = None
+    """Smallest norm by which G's spectral norm divides."""
     discriminator_spectral_eps: float | None = None
+    """Smallest norm by which D's spectral norm divides."""
     generator_power_iterations: int | None = None
+    """Power iterations of G at each training step."""
     discriminator_power_iterations: int | None = None
-    normalization: str | None = None
-    activation: str | None = None
+    """Power iterations of D at each training step."""
+    normalization: Literal["batch", "instance", "none"] | None = None
+    """Normalisation of G."""
+    activation: Literal["relu"] | None = None
+    """Activation of both networks; only relu can be reproduced."""
     inplace_activation: bool | None = None
-    channel_order: str | None = None
+    """D's activation works in place, so that its shortcuts see relu(x)."""
+    channel_order: Literal["rgb", "bgr"] | None = None
+    """Order of colours that G makes."""
     bottom: tuple[int, int] | None = None
-    condition_order: str | None = None
+    """Height and width of the grid that the image grows from."""
+    condition_order: Literal["class-latent", "latent-class"] | None = None
+    """Order in which class embedding and latent are joined."""
     gain_centre: float | None = None
+    """Added to a class's gain: 1, or 0 where the stored gain is the whole."""
     dense_class_tables: bool | None = None
+    """Class tables are dense layers of one-hot labels, so they lie transposed."""
     biased_norm: bool | None = None
+    """Batch norm stores the biased variance."""
     image_channels: int | None = None
+    """Channels of the image, where the last convolution makes more."""
 
+    def __post_init__(self) -> None:
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if number is not None and not least <= number <= most:
+                    raise UserError(f"--facts.{name.replace('_', '-')} {number}: must be {least:g} to {most:g}")
+
+
+_BOUNDS = {
+    "norm_eps": (1e-20, 1.0),
+    "output_norm_eps": (1e-20, 1.0),
+    "generator_spectral_eps": (0.0, 1.0),
+    "discriminator_spectral_eps": (0.0, 1.0),
+    "generator_power_iterations": (1, 1000),
+    "discriminator_power_iterations": (1, 1000),
+    "bottom": (1, 1024),
+    "gain_centre": (-1000.0, 1000.0),
+    "image_channels": (1, 64),
+}
 
 TITLES = {
     "norm_eps": "batch-norm eps",
@@ -66,6 +106,8 @@ def settle(given: Facts, defaults: Facts, needed: Collection[str]) -> tuple[Fact
 def _show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and value >= 1e-3:
+        return f"{value:g}"
     if isinstance(value, float):
         mantissa, _, exponent = f"{value:.0e}".partition("e")
         return f"{mantissa}e{int(exponent)}" if float(f"{value:.0e}") == value else str(value)

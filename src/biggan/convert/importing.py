@@ -21,7 +21,7 @@ from biggan.models.class_names import IMAGENET_CLASSES, imagenet_class_names
 from biggan.models.continuation import AdamRecord, Continuation
 from biggan.models.contract import build
 from biggan.models.export_file import Export, checked
-from biggan.models.norm_records import StandingStatistics
+from biggan.models.norm_records import StandingStatistics, TruncationBank
 from biggan.models.snapshot import SnapshotInfo
 from biggan.version import __version__
 
@@ -69,7 +69,7 @@ def convert(
     family = weights.family
     stored, _ = settle(facts, family.facts_from_options(weights.options), set())
     main = weights.generator if weights.average is None else weights.average
-    imported = import_networks(family, main, weights.discriminator, stored)
+    imported = import_networks(family, _all_float32(main), _all_float32(weights.discriminator), stored)
     imported.architecture.validate()
     ignored = tuple(key for key in imported.unused if _named(key, ignore))
     left = [key for key in imported.unused if key not in ignored]
@@ -113,10 +113,14 @@ def _completed(imported: Imported) -> Imported:
     for name, network in (("generator", networks.generator), ("discriminator", networks.discriminator)):
         theirs = imported.generator if name == "generator" else imported.discriminator
         own = network.state_dict()
-        filled[name] = None if theirs is None else {
-            key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value
-            for key, value in own.items()
-        }
+        filled[name] = (
+            None
+            if theirs is None
+            else {
+                key: theirs[key] if key in theirs and theirs[key].shape == value.shape else value
+                for key, value in own.items()
+            }
+        )
     return dataclasses.replace(imported, generator=filled["generator"], discriminator=filled["discriminator"])
 
 
@@ -155,11 +159,7 @@ def _export(imported: Imported, weights: ForeignWeights, names: tuple[str, ...])
         images_seen=images_seen(weights),
         iterations=weights.iterations or 0,
         provenance=_provenance(imported, weights),
-        standing_statistics=None
-        if imported.truncation_bank is None
-        else StandingStatistics(
-            batches=None, batch=None, truncation=imported.truncation_bank.truncations[-1], kind=imported.truncation_bank.kind
-        ),
+        standing_statistics=_standing(imported.truncation_bank),
         truncation_bank=imported.truncation_bank,
         continuation=Continuation(
             generator=raw is not None,
@@ -181,12 +181,24 @@ def _export(imported: Imported, weights: ForeignWeights, names: tuple[str, ...])
     )
 
 
+def _standing(bank: TruncationBank | None) -> StandingStatistics | None:
+    """Return what the generator's own statistics are: those of the bank's highest truncation."""
+    if bank is None:
+        return None
+    return StandingStatistics(batches=None, batch=None, truncation=bank.truncations[-1], kind=bank.kind)
+
+
 def _float32(tensor: Tensor) -> Tensor:
-    return tensor.float().contiguous()
+    """Return a copy of its own: what is written apart must not lie in the same memory."""
+    return tensor.to(torch.float32, copy=True).contiguous() if tensor.is_floating_point() else tensor.clone()
+
+
+def _all_float32(state: Mapping[str, Tensor] | None) -> dict[str, Tensor] | None:
+    return None if state is None else {key: _float32(value) for key, value in state.items()}
 
 
 def _translated(translation: Translation, state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    found = with_logged_values(translation.to_ours(state))
+    found = with_logged_values(translation.to_ours(_all_float32(state) or {}))
     return {key: _float32(found.get(key, value)) for key, value in like.items()}
 
 
@@ -208,8 +220,8 @@ def _moments(
     names = parameter_names(state)
     if len(names) != len(adam.moments):
         raise UserError(
-            f"the optimizer of the {network} holds {len(adam.moments)} parameters, its network has {len(names)}: they do "
-            "not belong together"
+            f"the optimizer of the {network} holds {len(adam.moments)} parameters, its network has {len(names)}: "
+            "they do not belong together"
         )
     found: dict[str, Tensor] = {}
     for name, of_parameter in zip(names, adam.moments, strict=True):

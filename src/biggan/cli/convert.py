@@ -1,0 +1,73 @@
+"""``biggan convert``: weights of other implementations to one file of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from biggan.convert.facts import Facts
+from biggan.foundation.errors import UserError
+from biggan.foundation.outputs import OverwriteOption, output_file
+from biggan.foundation.terminal import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions(OverwriteOption):
+    """Read weights of BigGAN-PyTorch, mmgeneration, StudioGAN, pytorch-pretrained-BigGAN, TF-Hub or compare_gan.
+
+    The result is a snapshot: sample it, evaluate it, or train on from it (biggan train PRESET --init FILE). Nothing in
+    the files is ever run.
+    """
+
+    source: tyro.conf.Positional[str]
+    """A file of weights, or a folder of files that belong together."""
+    out: tyro.conf.Positional[str]
+    """The new file, ending in .safetensors."""
+    family: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Whose weights these are; by default their keys tell."""
+    name: str | None = None
+    """Which set of a folder that holds several, such as best0 or copy1."""
+    raw: bool = False
+    """Where one file holds raw and averaged variables, take the raw ones."""
+    class_names: str | None = None
+    """A file with one name a line, by class index; a thousand classes are taken for ImageNet's."""
+    ignore: tuple[str, ...] = ()
+    """Patterns of keys of theirs that may be left aside."""
+    fresh: tuple[str, ...] = ()
+    """Patterns of tensors of ours that may be drawn anew where theirs are missing."""
+    facts: Facts = field(default_factory=Facts)
+
+
+def main(words: list[str]) -> int:
+    """Convert."""
+    options = tyro.cli(ConvertOptions, args=words, prog="biggan convert")
+    out = output_file(options.out, overwrite=options.overwrite, option="DST")
+    if out.suffix != ".safetensors":
+        raise UserError(f"DST {options.out}: must end in .safetensors")
+    names = None if options.class_names is None else _names(Path(options.class_names))
+    from biggan.convert.gathering import gather
+    from biggan.convert.importing import convert
+    from biggan.convert.report import report
+    from biggan.models.export_file import write_export
+
+    weights = gather(Path(options.source), options.family, name=options.name, averaged=not options.raw)
+    converted = convert(weights, options.facts, class_names=names, ignore=options.ignore, fresh=options.fresh)
+    say(report(converted))
+    write_export(out, converted.export)
+    say(str(out))
+    return 0
+
+
+def _names(path: Path) -> list[str]:
+    from biggan.foundation.records import read_bounded
+
+    try:
+        names = read_bounded(path, 2**24, "--class-names").decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"--class-names {path}: is not UTF-8 text") from error
+    if len(set(names)) != len(names) or not all(name.strip() for name in names):
+        raise UserError(f"--class-names {path}: every line must be a name, and each another one")
+    return names
