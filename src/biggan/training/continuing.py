@@ -65,6 +65,14 @@ def compare(stored: StoredRun | None, config: TrainingConfig, source: ImageSourc
     if stored is None:
         return []
     remarks = refuse_another_run(stored.config, config)
+    if not stored.data.images:
+        # Weights that were trained elsewhere never say on what; that there are as many classes is all that is known.
+        return [
+            *remarks,
+            f"the weights came from elsewhere: check that class 0 is '{one_line(source.class_names[0])}' for them too"
+            if source.class_names
+            else "the weights came from elsewhere",
+        ]
     if stored.data.class_names != source.class_names:
         changed = next(
             pair for pair in zip(stored.data.class_names, source.class_names, strict=False) if pair[0] != pair[1]

@@ -20,6 +20,18 @@ def facts(
     config: TrainingConfig, source: ImageSource, key: str, plans: dict[str, BatchPlan], ranks: int
 ) -> dict[str, Any]:
     """Return what was derived, for the record."""
+    return derived(config, plans, ranks) | {
+        "data": {
+            "source": source.notes().kind,
+            "images": len(source),
+            "key": key,
+            "class_names": list(source.class_names),
+        },
+    }
+
+
+def derived(config: TrainingConfig, plans: dict[str, BatchPlan], ranks: int) -> dict[str, Any]:
+    """Return what was derived from the configuration alone."""
     return {
         "used": {
             "ranks": ranks,
@@ -27,12 +39,6 @@ def facts(
             "tf32": config.precision == "tf32",
             **{name: dataclasses.asdict(part) for name, part in plans.items()},
             "images_per_iteration": config.batch * config.discriminator_steps,
-        },
-        "data": {
-            "source": source.notes().kind,
-            "images": len(source),
-            "key": key,
-            "class_names": list(source.class_names),
         },
         "versions": _versions(),
     }
