@@ -53,6 +53,8 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.evaluate import TruncationOptions
     from biggan.cli.interpolate import InterpolateOptions
+    from biggan.cli.pull import PullOptions
+    from biggan.cli.push import PushOptions
     from biggan.cli.reference import ReferenceOptions
     from biggan.cli.sample import SampleOptions
     from biggan.cli.sheet import SheetOptions
@@ -67,6 +69,8 @@ def test_commands_and_options_exist(page: Path) -> None:
         InspectOptions,
         ExportOptions,
         CalibrateOptions,
+        PullOptions,
+        PushOptions,
         ReferenceOptions,
         TruncationOptions,
     ):

@@ -74,7 +74,7 @@ def choose_classes(sampler: Sampler, words: Sequence[str]) -> list[int]:
     """
     chosen: list[int] = []
     for word in words:
-        parts = [word] if word in sampler.class_names or "," not in word else word.split(",")
+        parts = [word] if "," not in word or sampler.named(word) is not None else word.split(",")
         chosen += [sampler.class_index(part.strip()) for part in parts if part.strip()]
     if words and not chosen:
         raise UserError("--classes: name at least one class, or leave the option out")

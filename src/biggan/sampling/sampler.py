@@ -52,11 +52,9 @@ class Sampler:
         """
         classes = self.info.architecture.classes
         if isinstance(name, str):
-            if name in self.class_names:
-                return self.class_names.index(name)
-            alike = [index for index, own in enumerate(self.class_names) if _plain(own) == _plain(name)]
-            if len(alike) == 1:
-                return alike[0]
+            named = self.named(name)
+            if named is not None:
+                return named
             prefix, _, number = name.partition(":")
             if prefix != "id" or not re.fullmatch("[0-9]{1,9}", number):
                 close = ", ".join(map(one_line, nearest(name, self.class_names))) or "none, the classes have no names"
@@ -71,6 +69,16 @@ class Sampler:
                 else "this generator is unconditional: leave out the classes"
             )
         return name
+
+    def named(self, word: str) -> int | None:
+        """Return the index of the class that ``word`` names; None if there is none.
+
+        Exactly, or but for capitals and spaces where that leaves one alone.
+        """
+        if word in self.class_names:
+            return self.class_names.index(word)
+        alike = [index for index, own in enumerate(self.class_names) if _plain(own) == _plain(word)]
+        return alike[0] if len(alike) == 1 else None
 
     def sample(
         self,

@@ -48,6 +48,7 @@ def test_classes_by_name_and_by_index(snapshot: Path) -> None:
     assert model.class_index("id:7") == 7
     assert model.class_index("id:2") == 4, "even if it looks like an index"
     assert model.class_index(7) == 7
+    assert model.class_index(" Golden_RETRIEVER") == 1, "capitals and spaces do not matter where one name is left"
     with pytest.raises(UserError, match=r"no class 'retriever'; nearest: golden retriever, .*index is written id:7"):
         model.class_index("retriever")
     with pytest.raises(UserError, match="no class '3'"):
