@@ -22,6 +22,7 @@ FLOORS = {
     "training": 4,
     "evaluation": 3.5,  # judges what sampling draws by metrics, against data; training's hooks call it
     "report": 4,
+    "exporting": 4.5,  # writes what training has saved, in the formats of others
     "presets": 4.5,  # beside: needs the configuration of training, and only the edges need it
     "cli": 5,
     "__init__": 5.5,
