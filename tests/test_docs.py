@@ -52,6 +52,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.calibrate import CalibrateOptions
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.evaluate import TruncationOptions
+    from biggan.cli.export import ExportOptions as NetworkOptions
     from biggan.cli.interpolate import InterpolateOptions
     from biggan.cli.pull import PullOptions
     from biggan.cli.push import PushOptions
@@ -68,6 +69,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         PrepareOptions,
         InspectOptions,
         ExportOptions,
+        NetworkOptions,
         CalibrateOptions,
         PullOptions,
         PushOptions,

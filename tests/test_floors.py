@@ -23,6 +23,7 @@ FLOORS = {
     "evaluation": 3.5,  # judges what sampling draws by metrics, against data; training's hooks call it
     "report": 4,
     "hub": 4,  # gives away what sampling draws, with the numbers of evaluation; training knows nothing of it
+    "exporting": 4.5,  # writes what training has saved, in the formats of others
     "presets": 4.5,  # beside: needs the configuration of training, and only the edges need it
     "cli": 5,
     "__init__": 5.5,

@@ -52,6 +52,8 @@ def main(words: list[str]) -> int:
         f"  parameters: G {counts['G']:,} (its D has {counts['D']:,}); z has {model.z_size} numbers",
         f"  batch-norm statistics: {_statistics(info, batch_norm=bool(batch_norms(networks.generator)))}",
     ]
+    if info.continuation is not None:
+        lines.append(f"  also holds: {', '.join(info.continuation.parts)}")
     lines += [f"  {one_line(name, 80)}: {one_line(str(value))}" for name, value in info.provenance.items()]
     say("\n".join(lines))
     return 0

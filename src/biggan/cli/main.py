@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": ("biggan.cli.evaluate:main", "FID, KID, precision, recall ... against real images"),
     "convert": ("biggan.cli.convert:main", "weights of other implementations, to sample and to train on"),
     "calibrate": ("biggan.cli.calibrate:main", "store batch-norm statistics for a range of truncations"),
+    "export": ("biggan.cli.export:main", "networks for other programs, or for training to go on from"),
     "report": ("biggan.cli.report:main", "a run's metrics beside the published log"),
     "data": ("biggan.cli.data:main", "prepare, inspect or export a data set"),
     "info": ("biggan.cli.info:main", "what a run, checkpoint or snapshot is"),

@@ -13,6 +13,7 @@ other images otherwise, so a layer can be told to do the same (:func:`keep_right
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -96,6 +97,10 @@ class SpectrallyNormalized(nn.Module):
                     self.sigma.copy_(torch.stack([first.detach(), *values]))
             return weight / first
 
+    def plain(self) -> nn.Module:
+        """Return an ordinary layer that computes what this one does in evaluation, with :meth:`normalized_weight`."""
+        raise NotImplementedError
+
     @torch.no_grad()
     def _iterate(self, W: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Make one power iteration from the stored u; return the new left and right vectors, each [1, n]."""
@@ -118,6 +123,12 @@ class SpectralConv2d(SpectrallyNormalized, nn.Conv2d):
         """Convolve."""
         return self._conv_forward(input, self.normalized_weight(), self.bias)
 
+    def plain(self) -> nn.Module:
+        """Return the convolution."""
+        size, padding = (self.kernel_size[0], self.kernel_size[1]), (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
+        layer = nn.Conv2d(self.in_channels, self.out_channels, size, padding=padding, bias=self.bias is not None)
+        return _given(layer, self)
+
 
 class SpectralLinear(SpectrallyNormalized, nn.Linear):
     """Linear layer, spectrally normalised: [N, n] -> [N, m]."""
@@ -129,6 +140,10 @@ class SpectralLinear(SpectrallyNormalized, nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Multiply and add."""
         return F.linear(input, self.normalized_weight(), self.bias)
+
+    def plain(self) -> nn.Module:
+        """Return the linear layer."""
+        return _given(nn.Linear(self.in_features, self.out_features, bias=self.bias is not None), self)
 
 
 class ClassTable(nn.Embedding):
@@ -156,6 +171,33 @@ class SpectralClassTable(SpectrallyNormalized, ClassTable):
     def table(self) -> Tensor:
         """Return the normalised rows [K, n]."""
         return self.normalized_weight()
+
+    def plain(self) -> nn.Module:
+        """Return the table."""
+        return _given(ClassTable(self.num_embeddings, self.embedding_dim), self)
+
+
+def _given(layer: nn.Module, normalized: SpectrallyNormalized) -> nn.Module:
+    """Return ``layer`` with the weight that ``normalized`` computes with in its mode, and its bias."""
+    with torch.no_grad():
+        layer.weight = nn.Parameter(normalized.normalized_weight().detach(), requires_grad=False)
+    bias = getattr(normalized, "bias", None)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return layer
+
+
+def without_spectral_norm(network: nn.Module) -> nn.Module:
+    """Return a copy of ``network``, for evaluation only, whose weights are divided by their singular values already.
+
+    Its spectrally normalised layers are ordinary ones; what it computes is, to the bit, what ``network`` does in
+    evaluation.
+    """
+    folded = copy.deepcopy(network).eval().requires_grad_(False)
+    for name, layer in spectrally_normalized(folded).items():
+        parent, _, leaf = name.rpartition(".")
+        setattr(folded.get_submodule(parent), leaf, layer.plain())
+    return folded.eval()
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class BottleneckGenerator(Generator):
         """Return images in [-1, 1], float [N, C, H, W]."""
         first, condition = self.conditions(z, embedding)
         h = self.linear(first)
-        h = h.view(len(h), -1, *self.architecture.grid)
+        h = h.unflatten(1, (-1, *self.architecture.grid))
         for modules in self.stages:
             for layer in modules.children():
                 h = layer(h, condition) if isinstance(layer, BottleneckGeneratorBlock) else layer(h)

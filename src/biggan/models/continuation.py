@@ -36,3 +36,14 @@ class Continuation:
     def __post_init__(self) -> None:
         if self.discriminator_adam is not None and not self.discriminator:
             raise ValueError("moments of a discriminator that is not in the file")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What there is, in words."""
+        there = {
+            "G itself": self.generator,
+            "D": self.discriminator,
+            "Adam's moments of G": self.generator_adam is not None,
+            "Adam's moments of D": self.discriminator_adam is not None,
+        }
+        return tuple(name for name, is_there in there.items() if is_there)

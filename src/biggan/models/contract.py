@@ -50,7 +50,7 @@ class Generator(nn.Module, ABC):
             return embedding
         if self.architecture.classes:
             return F.one_hot(labels, self.architecture.classes).to(parameter.dtype)
-        return torch.zeros(len(labels), 0, dtype=parameter.dtype, device=parameter.device)
+        return torch.zeros(labels.shape[0], 0, dtype=parameter.dtype, device=parameter.device)
 
     @abstractmethod
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class ResidualGenerator(Generator):
         """Return images in [-1, 1], float [N, C, H, W]."""
         first, conditions = self.conditions(z, embedding)
         h = self.linear(first)
-        h = h.view(len(h), -1, *self.architecture.grid)
+        h = h.unflatten(1, (-1, *self.architecture.grid))
         for modules, condition in zip(self.stages, conditions, strict=True):
             block, *attention = modules.children()
             h = block(h, condition)
