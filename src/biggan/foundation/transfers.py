@@ -27,7 +27,6 @@ from biggan.foundation.files import (
     refuse_link,
     require_space,
     sync_directory,
-    sync_file,
     write_json,
 )
 from biggan.foundation.records import Count, Name, read_record
@@ -113,8 +112,7 @@ class _Part:
         if self.validator is None or not 0 < self.received <= self.length:
             self.discard()
             return
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        self._sync()
         hashed = self.hashes["sha256"].hexdigest()
         facts = {"address": self.address, "validator": self.validator, "length": self.length}
         write_json(self.note, {**facts, "received": self.received, "sha256": hashed})
@@ -135,12 +133,17 @@ class _Part:
 
     def finish(self) -> dict[str, str]:
         """Give it its place; return the hashes of what it holds."""
+        self._sync()
         self.close()
-        sync_file(self.path)
         self.path.replace(self.whole)
         self.note.unlink(missing_ok=True)
         sync_directory(self.whole.parent)
         return {kind: one.hexdigest() for kind, one in self.hashes.items()}
+
+    def _sync(self) -> None:
+        assert self.file is not None
+        self.file.flush()
+        os.fsync(self.file.fileno())
 
     def _start_hashes(self) -> None:
         self.hashes = {kind: hashlib.new(kind) for kind in self.kinds}

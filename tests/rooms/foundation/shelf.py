@@ -75,11 +75,11 @@ class Shelf:
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
         part = body[: self.most]
+        self.sent += len(part)
         request.wfile.write(part)
         request.wfile.flush()
-        self.sent += len(part)
         if self.hangs:
-            self.released.wait(30)
+            self.released.wait(300)
 
     def _first(self, headers: object) -> int | None:
         """Return the first byte of the part to give; None for the whole."""

@@ -126,7 +126,7 @@ def test_numbers_are_those_of_these_weights_with_their_protocol(tmp_path: Path) 
     assert f"| fd\\_random | 7.25 | `{CONDITIONS}` |" in card
     assert f"| fd\\_random | 2 | `{truncated}` |" in card
     alone = write(tmp_path / "alone" / "other.safetensors")
-    append_records(alone.parent, [number(1.0, file="x/640.safetensors"), number(6.0, file="x/other.safetensors")])
+    append_records(alone.parent, [number(6.0, file="x/other.safetensors"), number(1.0, file="x/640.safetensors")])
     assert [record.value for record in numbers_of(alone, info)] == [6.0], "outside of a run, those of this file"
 
 
