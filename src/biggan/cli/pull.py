@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
         say(describe(found.published))
     path = found.path if out is None else copy_out(found.path, out, overwrite=options.overwrite)
     say(one_line(str(path)))
-    say(f"next: {next_step(path)}")
+    say(f"next: {next_step(path, found.published)}")
     return 0
 
 

@@ -83,6 +83,7 @@ def model_card(info: SnapshotInfo, numbers: Sequence[MetricRecord], *, licence: 
             "",
             f"Generator of a {_text(model.family)} GAN: {model.channels} x {height} x {width} images, {classes}. "
             f"Weights: {kind}, after {info.images_seen:,} images ({info.iterations:,} iterations).",
+            *_besides(info),
             "",
             "## Load",
             "",
@@ -113,6 +114,12 @@ def _front(licence: str | None, family: str) -> list[str]:
     tags = ["gan", "image-generation", *([family] if re.fullmatch(r"[a-z0-9-]+", family) else [])]
     stated = [f"license: {licence}"] if licence else []
     return ["---", "library_name: biggan", *stated, "tags:", *(f"- {tag}" for tag in tags), "---"]
+
+
+def _besides(info: SnapshotInfo) -> list[str]:
+    if info.continuation is None:
+        return []
+    return ["", f"The file also holds, for training to go on from: {_text(', '.join(info.continuation.parts))}."]
 
 
 def _loading(info: SnapshotInfo, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from biggan.hub.index import BY_HAND, Index, Published, describe, read_index
 from biggan.hub.repositories import choose_file, fetch_file, files_of, is_repository
 from biggan.models.snapshot import find_snapshot
 
-_ARCHIVES = (".zip", ".tar", ".gz", ".xz", ".tgz", ".bz2")
+_ARCHIVE = re.compile(r"(\.(zip|tar|gz|xz|tgz|bz2))+$", re.IGNORECASE)
 _BROWSER_ONLY = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 
 
@@ -64,14 +65,17 @@ def fetch(
     return _published((index or read_index()).find(word), file, revision)
 
 
-def next_step(path: Path) -> str:
-    """Return what a person does with weights that lie here, on one line."""
+def next_step(path: Path, published: Published | None = None) -> str:
+    """Return what a person does with weights that lie here, and what the index says of them, on one line."""
     shown = _quoted(path)
     if is_snapshot(path):
         return f"biggan sample {shown} --out FOLDER"
-    if path.name.endswith(_ARCHIVES):
-        return f"unpack {shown}, then: biggan convert FOLDER DST"
-    return f"biggan convert {shown} DST"
+    bare = _ARCHIVE.sub("", path.name)
+    stem = path.stem if bare == path.name and not path.is_dir() else bare
+    new = _quoted(Path(f"{published.name if published is not None else stem or 'weights'}.safetensors"))
+    if bare != path.name and not path.is_dir():
+        return f"unpack {shown}, then: biggan convert FOLDER {new}"
+    return f"biggan convert {shown} {new}"
 
 
 def is_snapshot(path: Path) -> bool:
@@ -130,7 +134,7 @@ def _from_address(address: str, sha256: str | None, folder: Path | None = None, 
     try:
         return download(address, sha256=sha256, folder=folder, name=name)
     except WebPageError as error:
-        raise UserError(f"{error} 'biggan convert FILE DST' takes it from there.") from error
+        raise UserError(f"{error} 'biggan convert FILE NEW.safetensors' takes it from there.") from error
 
 
 def _from_repository(repository: str, file: str | None, revision: str | None) -> Path:
@@ -149,7 +153,7 @@ def _published(one: Published, file: str | None, revision: str | None) -> Found:
 
 
 def _by_hand(address: str, how: str) -> str:
-    return f"{one_line(address)} is not to be had by a program. {how} Then: biggan convert FILE DST"
+    return f"{one_line(address)} is not to be had by a program. {how} Then: biggan convert FILE NEW.safetensors"
 
 
 def _quoted(path: Path) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from biggan.evaluation.records import MetricRecord
-from biggan.foundation.config import to_json
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import write_atomically, write_json
 from biggan.foundation.outputs import output_folder
+from biggan.foundation.tensor_files import read_header
 from biggan.foundation.terminal import one_line
 from biggan.hub.card import check_licence, model_card, numbers_of
 from biggan.hub.places import fetch, is_snapshot, next_step
 from biggan.hub.repositories import PREFIX, is_repository, require_token, upload
+from biggan.models.export_file import read_export, write_export
 from biggan.models.snapshot import IN_FOLDER, find_snapshot, write_snapshot
 from biggan.sampling.sampler import Sampler, load
 
@@ -42,7 +44,7 @@ class PretrainedSampler(Sampler):
         """Write the generator, its card and its configuration into a folder; return the folder.
 
         ``model.safetensors`` holds all that is needed; ``config.json`` repeats its header for programs that do not read
-        it, and nothing here reads it.
+        it, and nothing here reads it. Of a file that training can go on from, all of that goes along.
 
         Args:
             folder: a new or an empty one.
@@ -56,11 +58,17 @@ class PretrainedSampler(Sampler):
         check_licence(licence)
         out = output_folder(folder, overwrite=overwrite, option="folder")
         numbers = self.numbers()
-        bank = dict(self.bank.tensors) if self.bank is not None else None
-        write_snapshot(out / IN_FOLDER, self.generator, self.info, bank)
-        write_json(out / CONFIGURATION, to_json(self.info))
+        self._write(out / IN_FOLDER)
+        write_json(out / CONFIGURATION, read_header(out / IN_FOLDER))
         write_atomically(out / CARD, model_card(self.info, numbers, licence=licence, name=name or str(folder)))
         return out
+
+    def _write(self, path: Path) -> None:
+        if self.info.continuation is not None and self.path is not None:  # D and moments of the file go along
+            own = {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}
+            write_export(path, dataclasses.replace(read_export(self.path), sampled=own))
+        else:
+            write_snapshot(path, self.generator, self.info, dict(self.bank.tensors) if self.bank is not None else None)
 
     def push_to_hub(self, repository: str, *, licence: str | None = None, private: bool = True) -> str:
         """Upload what :meth:`save_pretrained` writes to the Hugging Face Hub; return the address.
@@ -127,5 +135,7 @@ def _snapshot(name: str, revision: str | None) -> Path:
     """Return the snapshot that a name means, which is fetched if need be."""
     found = fetch(name, revision=revision, file=IN_FOLDER if is_repository(name) else None)
     if (found.path.is_file() or found.published is not None) and not is_snapshot(found.path):
-        raise UserError(f"{one_line(name)}: weights of another implementation; first: {next_step(found.path)}")
+        raise UserError(
+            f"{one_line(name)}: weights of another implementation; first: {next_step(found.path, found.published)}"
+        )
     return find_snapshot(found.path)

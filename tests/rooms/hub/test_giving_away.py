@@ -152,7 +152,7 @@ def test_a_card_reads_as_it_stands_whatever_names_hold(tmp_path: Path) -> None:
         ("FILE hf://x", "hf://x: a repository is written hf://owner/name"),
         ("FILE owner/name", "owner/name: this is a repository of the Hugging Face Hub, which takes a token"),
         ("nothing OUT", "unknown weights 'nothing'"),
-        ("biggan-pytorch-128 OUT", "Then: biggan convert FILE DST"),
+        ("biggan-pytorch-128 OUT", "Then: biggan convert FILE NEW.safetensors"),
         ("FOREIGN OUT", "weights of another implementation; first: biggan convert "),
         ("EMPTY OUT", "neither a run with a snapshot"),
     ],

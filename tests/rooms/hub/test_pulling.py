@@ -53,7 +53,7 @@ def test_files_that_belong_together_lie_together(cache: Path) -> None:
         found = fetch("weights-1", index=index)
     assert found.path == cache / "weights" / "weights-1"
     assert {path.name for path in found.path.iterdir() if path.name[0] != "."} == {"pytorch_model.bin", "config.json"}
-    assert next_step(found.path) == f"biggan convert {found.path} DST"
+    assert next_step(found.path, found.published) == f"biggan convert {found.path} weights-1.safetensors"
 
 
 def test_an_address_a_path_and_a_file_address_are_alike(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_an_address_a_path_and_a_file_address_are_alike(tmp_path: Path) -> None:
     assert fetch(str(file)).path == file
     assert fetch(file.as_uri()).path == file
     assert fetch(f"file://localhost{file.parent.as_uri()[7:]}").path == file.parent
-    assert next_step(file) == f"biggan convert '{file}' DST"
+    assert next_step(file) == f"biggan convert '{file}' G.safetensors"
     for word, message in (
         ("file:///nowhere/G.pth", "there is no /nowhere/G.pth"),
         ("file://elsewhere/G.pth", "file:// means this machine"),
@@ -89,8 +89,14 @@ def test_an_address_a_path_and_a_file_address_are_alike(tmp_path: Path) -> None:
             "open the address in a browser, save what it offers.*biggan convert FILE",
         ),
         ("https://drive.google.com/drive/folders/1", "browser"),
-        ("biggan-pytorch-128", "(?s)inception_score 97.35.*drive.google.com.*browser.*Then: biggan convert FILE DST"),
-        ("tfhub-biggan-256", "save its variables by name in one .npz or HDF5 file. Then: biggan convert FILE DST"),
+        (
+            "biggan-pytorch-128",
+            "(?s)inception_score 97.35.*drive.google.com.*browser.*Then: biggan convert FILE NEW.safetensors",
+        ),
+        (
+            "tfhub-biggan-256",
+            "save its variables by name in one .npz or HDF5 file. Then: biggan convert FILE NEW.safetensors",
+        ),
         ("compare-gan-danbooru256", "rsync"),
     ],
 )
@@ -101,7 +107,10 @@ def test_what_no_program_gets_is_told_with_the_way_by_hand(word: str, message: s
 
 def test_a_page_says_how_to_go_on_by_hand(cache: Path) -> None:
     page = b"<!DOCTYPE html><html><title>Quota exceeded</title>Too many users have viewed this file"
-    with Shelf(page).served() as site, pytest.raises(UserError, match=r"a web page came.*'biggan convert FILE DST'"):
+    with (
+        Shelf(page).served() as site,
+        pytest.raises(UserError, match=r"a web page came.*'biggan convert FILE NEW.safetensors'"),
+    ):
         fetch(f"{site}/G.pth")
     assert not list(cache.rglob("G.pth"))
 
@@ -116,7 +125,7 @@ def test_an_interrupted_pull_goes_on(capsys: pytest.CaptureFixture[str]) -> None
     assert shelf.sent == len(CONTENT)
     path, step = capsys.readouterr().out.splitlines()
     assert Path(path).read_bytes() == CONTENT
-    assert step == f"next: biggan convert {path} DST"
+    assert step == f"next: biggan convert {path} G.safetensors"
 
 
 def test_the_command_lists_and_copies(tmp_path: Path, snapshot: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,4 +148,4 @@ def test_the_command_lists_and_copies(tmp_path: Path, snapshot: Path, capsys: py
 
 
 def test_an_archive_is_to_be_unpacked_first(tmp_path: Path) -> None:
-    assert next_step(tmp_path / "x.tar.gz") == f"unpack {tmp_path}/x.tar.gz, then: biggan convert FOLDER DST"
+    assert next_step(tmp_path / "x.tar.gz") == f"unpack {tmp_path}/x.tar.gz, then: biggan convert FOLDER x.safetensors"
