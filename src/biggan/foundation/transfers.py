@@ -10,147 +10,26 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import hashlib
-import os
 import re
 import urllib.error
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from biggan.foundation.addresses import opened, told
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import (
-    create,
     format_bytes,
     full_disk_is_an_error,
     refuse_link,
     require_space,
-    sync_directory,
-    write_json,
 )
-from biggan.foundation.records import Count, Name, read_record
 from biggan.foundation.terminal import one_line
+from biggan.foundation.unfinished import BLOCK, Unfinished
 from biggan.foundation.web_pages import refuse_web_page
 
-_BLOCK = 2**20
-_NOTED_EVERY = 2**26  # bytes after which a killed process can be made up for
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _SETTLED = 60  # seconds after which a time of change tells one content from the next
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Begun:
-    """What is known about an unfinished file."""
-
-    address: Name
-    """Hash of its address, which may hold what is nobody's business."""
-    validator: Name
-    """By which the server tells this content from another one."""
-    length: Count
-    """Bytes of the whole."""
-    received: Count
-    sha256: Name
-    """Of what was received."""
-
-
-class _Part:
-    """The unfinished file beside ``path``; for one process at a time."""
-
-    def __init__(self, path: Path, url: str, kinds: Collection[str]) -> None:
-        self.path = path.with_name(f".{path.name}.partial")
-        self.note = path.with_name(f".{path.name}.partial.json")
-        self.whole, self.address = path, hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
-        self.kinds = {*kinds, "sha256"}
-        self.hashes: dict[str, Any] = {}
-        self.file: BinaryIO | None = None
-        self.validator: str | None = None
-        self.length, self.received, self._noted = 0, 0, 0
-
-    def take_up(self) -> bool:
-        """Open what an earlier attempt left; tell whether there is such, and it is what that attempt received."""
-        try:
-            begun = read_record(_Begun, self.note, limit=4096) if self.note.is_file() else None
-            if begun is None or begun.address != self.address or self.path.is_symlink():
-                return False
-            if not 0 < begun.received <= begun.length or self.path.stat().st_size < begun.received:
-                return False
-            self.file = self.path.open("r+b")
-        except (OSError, UserError):
-            return False
-        self.file.truncate(begun.received)
-        self._start_hashes()
-        while block := self.file.read(_BLOCK):
-            self._hash(block)
-        if self.hashes["sha256"].hexdigest() != begun.sha256:
-            self.discard()
-            return False
-        self.validator, self.length, self.received = begun.validator, begun.length, begun.received
-        self._noted = begun.received
-        return True
-
-    def begin(self, validator: str | None, length: int) -> None:
-        """Start with an empty file."""
-        self.discard()
-        self.file = os.fdopen(create(self.path), "wb")
-        self.validator, self.length, self.received, self._noted = validator, length, 0, 0
-        self._start_hashes()
-
-    def write(self, block: bytes) -> None:
-        """Append ``block``."""
-        assert self.file is not None
-        self.file.write(block)
-        self._hash(block)
-        self.received += len(block)
-        if self.received - self._noted >= _NOTED_EVERY:
-            self.keep()
-
-    def keep(self) -> None:
-        """Make sure that what came so far can be gone on with; remove it if it never can."""
-        if self.file is None:
-            return
-        if self.validator is None or not 0 < self.received <= self.length:
-            self.discard()
-            return
-        self._sync()
-        hashed = self.hashes["sha256"].hexdigest()
-        facts = {"address": self.address, "validator": self.validator, "length": self.length}
-        write_json(self.note, {**facts, "received": self.received, "sha256": hashed})
-        self._noted = self.received
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self.file is not None:
-            with contextlib.suppress(OSError):
-                self.file.close()
-            self.file = None
-
-    def discard(self) -> None:
-        """Remove it."""
-        self.close()
-        for path in (self.note, self.path):
-            path.unlink(missing_ok=True)
-
-    def finish(self) -> dict[str, str]:
-        """Give it its place; return the hashes of what it holds."""
-        self._sync()
-        self.close()
-        self.path.replace(self.whole)
-        self.note.unlink(missing_ok=True)
-        sync_directory(self.whole.parent)
-        return {kind: one.hexdigest() for kind, one in self.hashes.items()}
-
-    def _sync(self) -> None:
-        assert self.file is not None
-        self.file.flush()
-        os.fsync(self.file.fileno())
-
-    def _start_hashes(self) -> None:
-        self.hashes = {kind: hashlib.new(kind) for kind in self.kinds}
-
-    def _hash(self, block: bytes) -> None:
-        for one in self.hashes.values():
-            one.update(block)
 
 
 def fetch(url: str, path: Path, expected: Mapping[str, str], most: int) -> dict[str, str]:
@@ -168,7 +47,7 @@ def fetch(url: str, path: Path, expected: Mapping[str, str], most: int) -> dict[
         CorruptFileError: the connection ended early, or what came is not what was announced.
     """
     refuse_link(path)
-    part = _Part(path, url, expected.keys())
+    part = Unfinished(path, url, expected.keys())
     with full_disk_is_an_error(path):
         try:
             _receive(part, url, most)
@@ -198,7 +77,7 @@ def _not(kind: str, value: str) -> str:
     return f"not {value}" if whole else f"which does not begin with {value}"
 
 
-def _receive(part: _Part, url: str, most: int) -> None:
+def _receive(part: Unfinished, url: str, most: int) -> None:
     with contextlib.closing(_answer(part, url, most)) as answer:
         require_space(part.whole.parent, max(part.length - part.received, 0), f"the download of {url}")
         for block in _blocks(answer, url, part):
@@ -215,7 +94,7 @@ def _receive(part: _Part, url: str, most: int) -> None:
         raise CorruptFileError(f"{url}: the connection ended after {part.received:,} of {part.length:,} bytes; {kept}")
 
 
-def _answer(part: _Part, url: str, most: int) -> Any:
+def _answer(part: Unfinished, url: str, most: int) -> Any:
     """Return the answer that goes on with ``part``, or begins it anew."""
     if part.take_up() and part.length <= most:
         assert part.validator is not None
@@ -228,7 +107,7 @@ def _answer(part: _Part, url: str, most: int) -> Any:
     return _begun(part, answer, url, most)
 
 
-def _rest(part: _Part, url: str, headers: dict[str, str]) -> Any:
+def _rest(part: Unfinished, url: str, headers: dict[str, str]) -> Any:
     """Return the answer with what is missing; None if the server does not give exactly that."""
     if part.received == part.length:  # all came, and the process ended before it was named
         headers["Range"] = f"bytes={part.received - 1}-"
@@ -252,7 +131,7 @@ def _rest(part: _Part, url: str, headers: dict[str, str]) -> Any:
     return answer
 
 
-def _begun(part: _Part, answer: Any, url: str, most: int) -> Any:
+def _begun(part: Unfinished, answer: Any, url: str, most: int) -> Any:
     try:
         if answer.status != 200:
             raise UserError(f"{url}: could not be downloaded, no proper answer (status {answer.status})")
@@ -293,7 +172,7 @@ def _announced(answer: Any, url: str, most: int) -> int | None:
     return int(text)
 
 
-def _blocks(answer: Any, url: str, part: _Part) -> Iterator[bytes]:
+def _blocks(answer: Any, url: str, part: Unfinished) -> Iterator[bytes]:
     from tqdm import tqdm
 
     name = one_line(part.whole.name[:40])
@@ -302,7 +181,7 @@ def _blocks(answer: Any, url: str, part: _Part) -> Iterator[bytes]:
     ) as bar:
         while True:
             with told(url):
-                block = answer.read(_BLOCK)
+                block = answer.read(BLOCK)
             if not block:
                 return
             bar.update(len(block))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from biggan.foundation import transfers
+from biggan.foundation import transfers, unfinished
 from biggan.foundation.downloads import download
 from biggan.foundation.errors import CorruptFileError, UserError
 from tests.rooms.foundation.shelf import SETTLED, Shelf
@@ -222,7 +222,7 @@ def test_all_came_and_the_process_ended(
     shelf: Shelf, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as context:
-        context.setattr(transfers._Part, "finish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        context.setattr(unfinished.Unfinished, "finish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             download(address)
     assert download(address).read_bytes() == CONTENT
@@ -231,7 +231,7 @@ def test_all_came_and_the_process_ended(
 
 
 def _fetch_noting_often(address: str) -> None:
-    transfers._NOTED_EVERY, transfers._BLOCK = 1000, 1000
+    unfinished._NOTED_EVERY, transfers.BLOCK = 1000, 1000
     download(address)
 
 
@@ -254,7 +254,7 @@ def test_a_killed_process_is_made_up_for(shelf: Shelf, address: str, tmp_path: P
 def _fetch_onto_a_small_disk(address: str) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-    transfers._BLOCK = 1000
+    transfers.BLOCK = 1000
     with pytest.raises(UserError, match="could not be written"):
         download(address)
 

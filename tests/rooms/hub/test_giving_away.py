@@ -133,7 +133,8 @@ def test_numbers_are_those_of_these_weights_with_their_protocol(tmp_path: Path) 
 def test_a_card_reads_as_it_stands_whatever_names_hold(tmp_path: Path) -> None:
     names = ("| a |", "`b`", "<script>", "[x](y)", "line\nline", "\x1b[31m", "#", "***", "---", "1. x")
     info = dataclasses.replace(
-        read_info(write(tmp_path / "1.safetensors", names=names)), provenance={"a|b": "<img src=x>\n# head"}
+        read_info(write(tmp_path / "1.safetensors", names=names)),
+        provenance={"a|b": "<img src=x>\n# head", "made": {"by": ["you", "me"], "of": {}}},
     )
     card = model_card(info, [], licence=None, name='x"); import os #\n```')
     assert "<script>" not in card
@@ -142,6 +143,7 @@ def test_a_card_reads_as_it_stands_whatever_names_hold(tmp_path: Path) -> None:
     assert card.count("\n```") == 2, "one block of code, opened and closed"
     assert len([line for line in card.splitlines() if line.startswith("#")]) == 6
     assert card.count("\n---\n") == 1
+    assert "- made.by: you, me\n" in card
     assert "4. line\\\\nline" in card
 
 
