@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from biggan.evaluation.records import MetricRecord
+from biggan.evaluation.records import METRICS_FILE, MetricRecord, as_line
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import write_atomically, write_json
 from biggan.foundation.outputs import output_folder
@@ -44,7 +44,8 @@ class PretrainedSampler(Sampler):
         """Write the generator, its card and its configuration into a folder; return the folder.
 
         ``model.safetensors`` holds all that is needed; ``config.json`` repeats its header for programs that do not read
-        it, and nothing here reads it. Of a file that training can go on from, all of that goes along.
+        it, and nothing here reads it; ``metrics.jsonl`` holds the numbers of the card, if there are any. Of a file that
+        training can go on from, all of that goes along.
 
         Args:
             folder: a new or an empty one.
@@ -57,8 +58,10 @@ class PretrainedSampler(Sampler):
         """
         check_licence(licence)
         out = output_folder(folder, overwrite=overwrite, option="folder")
-        numbers = self.numbers()
+        numbers = [dataclasses.replace(record, file=IN_FOLDER) for record in self.numbers()]
         self._write(out / IN_FOLDER)
+        if numbers or (out / METRICS_FILE).exists():
+            write_atomically(out / METRICS_FILE, "".join(f"{as_line(record)}\n" for record in numbers))
         write_json(out / CONFIGURATION, read_header(out / IN_FOLDER))
         write_atomically(out / CARD, model_card(self.info, numbers, licence=licence, name=name or str(folder)))
         return out

@@ -125,6 +125,14 @@ def test_numbers_are_those_of_these_weights_with_their_protocol(tmp_path: Path) 
     card = model_card(info, found, licence=None, name="run")
     assert f"| fd\\_random | 7.25 | `{CONDITIONS}` |" in card
     assert f"| fd\\_random | 2 | `{truncated}` |" in card
+    given = file
+    for place in ("given", "given-again"):
+        given = biggan.from_pretrained(given, device="cpu").save_pretrained(tmp_path / place)
+        assert (given / "README.md").read_text().count("| fd\\_random |") == 2
+    again = biggan.from_pretrained(given, device="cpu").numbers()
+    assert again == [dataclasses.replace(record, file="model.safetensors") for record in found]
+    biggan.from_pretrained(write(tmp_path / "2.safetensors"), device="cpu").save_pretrained(given, overwrite=True)
+    assert not biggan.from_pretrained(given, device="cpu").numbers(), "those of other weights do not stay"
     alone = write(tmp_path / "alone" / "other.safetensors")
     append_records(alone.parent, [number(6.0, file="x/other.safetensors"), number(1.0, file="x/640.safetensors")])
     assert [record.value for record in numbers_of(alone, info)] == [6.0], "outside of a run, those of this file"
