@@ -16,6 +16,7 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.files import replacing
 from biggan.models.contract import build_on_meta
 from biggan.models.export_file import NETWORKS, Export
+from biggan.models.snapshot import SnapshotInfo
 
 _LETTERS = {"generator": "G", "discriminator": "D"}
 _KINDS = ("step", "exp_avg", "exp_avg_sq")
@@ -104,6 +105,7 @@ def _progress(export: Export) -> dict[str, Any]:
     info = export.info
     options = options_of(info.architecture, discriminator=export.discriminator is not None)
     options["ema"] = info.weights == "ema"
+    options |= _batches(info)
     for network, record in _adam(export).items():
         options |= adam_options(_LETTERS[network], record) | {"adam_eps": record.eps}
     images = info.provenance.get("images")
@@ -117,6 +119,17 @@ def _progress(export: Export) -> dict[str, Any]:
         "best_FID": 999999,
         "config": options,
     }
+
+
+def _batches(info: SnapshotInfo) -> dict[str, int]:
+    """Return the options from which iterations become images, if all that was seen came in equal batches."""
+    batch = info.provenance.get("batch")
+    if not isinstance(batch, int) or batch < 1 or not info.iterations:
+        return {}
+    steps, rest = divmod(info.images_seen, info.iterations * batch)
+    if rest or not steps:
+        return {}
+    return {"batch_size": batch, "num_D_steps": steps, "num_D_accumulations": 1, "num_G_accumulations": 1}
 
 
 FORMAT = ExportFormat(name="biggan-pytorch", suffix="", write=write, optimizers=True, runs=False, refuse=refuse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from biggan.cli.main import main
 from biggan.convert.biggan_pytorch import facts_from_options, import_states
 from biggan.convert.stored_options import read_options
+from biggan.data.configuration import DataConfig
 from biggan.exporting.contract import FORMATS, ExportRequest
 from biggan.exporting.original_names import OriginalNames
 from biggan.exporting.original_options import options_of
@@ -25,9 +28,12 @@ from biggan.models.contract import build_on_meta
 from biggan.models.export_file import Export
 from biggan.models.snapshot import SnapshotInfo
 from biggan.presets.registry import get_preset
-from tests.conftest import DATA, assert_same_tensors
+from biggan.training.exportable import read_exportable
+from biggan.training.setup import train
+from tests.conftest import DATA, assert_same_tensors, tiny_config
 from tests.rooms.exporting.exported import lively
 from tests.rooms.presets.test_presets import RECORDED, SCRIPTS
+from tests.rooms.training.test_run import final_state
 
 FORMAT = FORMATS["biggan-pytorch"]
 WHOLE = ExportRequest(discriminator=True, optimizers=True)
@@ -65,7 +71,7 @@ def export_of(a: Architecture) -> Export:
         weights="ema",
         images_seen=640,
         iterations=10,
-        provenance={"images": 100},
+        provenance={"images": 100, "batch": 32},
         continuation=continuation,
     )
     moments = {
@@ -152,6 +158,7 @@ def test_the_progress_is_plain_and_complete(tmp_path: Path) -> None:
     assert (progress["itr"], progress["epoch"]) == (10, 6)
     config = progress["config"]
     assert (config["G_lr"], config["D_lr"], config["adam_eps"], config["ema"]) == (1e-4, 4e-4, 1e-6, True)
+    assert config["batch_size"] * config["num_D_steps"] * progress["itr"] == 640
     assert {type(value) for value in config.values()} <= {int, float, str, bool}
 
 
@@ -211,3 +218,33 @@ def test_a_generator_of_512_px_goes_without_its_discriminator() -> None:
     assert options_of(a, discriminator=False)["resolution"] == 512
     with pytest.raises(UserError, match="512x512"):
         options_of(a, discriminator=True)
+
+
+def test_a_run_survives_the_way_there_and_back(tmp_path: Path, make_folder: Callable[..., Path]) -> None:
+    """Exported and converted, it is the same state, at the same clock."""
+    data = DataConfig(path=str(make_folder({"a": 5, "b": 5}, size=(32, 32))), workers=0)
+    train(tiny_config(tmp_path / "run", duration=16, data=data, model=model(classes=2)), "digits")
+    theirs, back = tmp_path / "theirs", tmp_path / "back"
+    whole = ["--to", "biggan-pytorch", "--with-discriminator", "--with-optimizers"]
+    assert main(["export", str(tmp_path / "run"), *whole, "--out", str(theirs)]) == 0
+    assert main(["convert", str(theirs), str(back)]) == 0
+    assert_same_tensors(final_state(back), final_state(tmp_path / "run"))
+    assert read_exportable(back)[0].info.images_seen == 16
+    assert main(["export", str(back), *whole, "--out", str(tmp_path / "again")]) == 0
+    for file in theirs.iterdir():
+        first, again = load(file), load(tmp_path / "again" / file.name)
+        if file.name == "state_dict.pth":  # the number of images, and so of epochs, is not in their files
+            first, again = ({**one["config"], "itr": one["itr"]} for one in (first, again))
+            first = {name: first[name] for name in again}
+        assert_same_leaves(again, first)
+
+
+def assert_same_leaves(one: Any, other: Any) -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key, value in one.items():
+            assert_same_leaves(value, other[key])
+    elif isinstance(one, Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
