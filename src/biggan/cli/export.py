@@ -18,9 +18,9 @@ class ExportOptions(OverwriteOption):
 
     file: tyro.conf.Positional[str]
     """A run (its newest checkpoint), a checkpoint, a snapshot, or an export."""
-    to: Literal["safetensors", "onnx", "torch-export"]
-    """safetensors: G, its average and, if asked for, D and moments, to sample from and to train on from; onnx,
-    torch-export: programs for ONNX Runtime or PyTorch alone."""
+    to: Literal["safetensors", "biggan-pytorch", "onnx", "torch-export"]
+    """safetensors: G, its average and, if asked for, D and moments, to sample from and to train on from;
+    biggan-pytorch: the same as the files that it saves; onnx, torch-export: programs for ONNX Runtime, PyTorch."""
     out: str | None = None
     """File (biggan-pytorch: folder) to write; by default beside what was named, after the images seen."""
     with_discriminator: bool = False

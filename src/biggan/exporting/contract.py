@@ -55,6 +55,7 @@ FORMATS: Registry[ExportFormat] = Registry(
     "--to",
     {
         "safetensors": "biggan.exporting.whole_file:FORMAT",
+        "biggan-pytorch": "biggan.exporting.original_files:FORMAT",
         "onnx": "biggan.exporting.onnx_file:FORMAT",
         "torch-export": "biggan.exporting.torch_program:FORMAT",
     },

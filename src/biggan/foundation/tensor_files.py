@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, A
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(finite(header or {}), allow_nan=False)
     with replacing(path) as temporary:
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         try:
             save_file(plain, temporary, metadata={HEADER_KEY: text, HASH_KEY: content_hash(text, plain)})
+            temporary.chmod(mode)  # the library puts a file of its own there, which only its owner may read
         except SafetensorError as error:  # the library has no class of its own for what the system says
             raise NoSpaceError(f"{path} could not be written ({error}); nothing that was there is lost") from error
 

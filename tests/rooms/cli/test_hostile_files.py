@@ -40,12 +40,15 @@ DRAWERS = (
     f"interpolate FILE --out OUT/o.gif --seeds 0-1 --frames 1 {CPU}",
     f"calibrate FILE --out OUT/o.safetensors --truncations 0.5 --batches 1 {CPU}",
     f"evaluate FILE --data digits --out OUT/e {MEASURE}",
+    "export FILE --to safetensors --out OUT/o.safetensors",
 )
+EXPORT = "export {} --to safetensors --with-discriminator --with-optimizers --out OUT/o.safetensors"
 RUNS = (
     "info KIT/run",
     f"sample KIT/run --out OUT/o --count 1 {CPU}",
     f"evaluate KIT/run --out OUT/e {MEASURE}",
     f"train digits --run-dir KIT/run --dry-run {CPU}",
+    EXPORT.format("KIT/run"),
 )
 READERS = (
     "data inspect DATA --out OUT/i.png --workers 0",
@@ -89,6 +92,7 @@ CASES = [
         )
         for line in RUNS
     ),
+    *(Case("whole.safetensors", line) for line in ("info FILE", DRAWERS[2], EXPORT.format("FILE"))),
     *(Case("run/metrics.jsonl", f"report compare KIT/run --out OUT/c.{ending}") for ending in ("png", "svg", "pdf")),
     Case("log.csv", "report compare KIT/run --log FILE --out OUT/c.svg"),
     *(
@@ -135,6 +139,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (kit / "log.csv").write_text("iteration,inception_score,fid\n1,2.0,300\n1000,20.0,30\n")
     for line in (
         f"calibrate {colour} --out {kit}/bank.safetensors --truncations 0.4 0.8 --batches 1 {CPU}",
+        f"export {kit}/run --to safetensors --with-discriminator --with-optimizers --out {kit}/whole.safetensors",
         f"data export {kit}/images {kit}/images.zip --resolution 16",
         f"data prepare {kit}/images {kit}/images.hdf5 --resolution 16 --workers 0",
         f"evaluate {kit}/run {MEASURE}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,16 @@ def test_it_is_a_snapshot_for_everybody_else(tmp_path: Path) -> None:
     write_snapshot(plain, generator, info)
     assert read_export(plain).info == without_training(made).info, "what is not written is not announced"
     assert torch.equal(biggan.load(path, "cpu").sample(), biggan.load(plain, "cpu").sample())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_others_may_read_it_as_the_mask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_export(tmp_path / "whole.safetensors", make())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "whole.safetensors").stat().st_mode) == 0o640
 
 
 def test_a_plain_snapshot_is_an_export_of_the_generator_alone(tmp_path: Path) -> None:
