@@ -132,6 +132,7 @@ def import_networks(
     except UserError as error:
         raise UserError(f"not {family.title}: {error}") from error
     _, assumed = settle(given, family.defaults, _needed(g, d, architecture) | (family.needed if g else set()))
+    unused, missing = _compared(architecture, states, ours, translations)
     return Imported(
         architecture=architecture,
         generator=g,
@@ -141,8 +142,8 @@ def import_networks(
         translations=translations,
         bank=bank,
         truncation_bank=record,
-        unused=tuple(key for name, found in translations.items() for key in found.unknown(states[name] or {})),
-        missing=_missing(architecture, ours),
+        unused=unused,
+        missing=missing,
     )
 
 
@@ -187,18 +188,35 @@ def _needed(g: State | None, d: State | None, architecture: Architecture) -> set
     return needed
 
 
-def _missing(architecture: Architecture, ours: Mapping[str, State | None]) -> tuple[str, ...]:
-    """Return what the networks of ``architecture`` have and ``ours`` lacks, or has in another shape."""
+def _compared(
+    architecture: Architecture,
+    theirs: Mapping[str, State | None],
+    ours: Mapping[str, dict[str, Tensor] | None],
+    translations: Mapping[str, Translation],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return their keys that have no place in the networks of ``architecture``, and ours that are not filled.
+
+    What has no place is taken out of ``ours``.
+    """
     networks = build_on_meta(architecture)
-    found = []
+    unused: list[str] = []
+    missing: list[str] = []
     for name, network in (("generator", networks.generator), ("discriminator", networks.discriminator)):
-        tensors = ours[name]
-        if tensors is None:
+        state, tensors, expected = theirs[name], ours[name], network.state_dict()
+        if state is None or tensors is None:
             continue
-        for key, expected in network.state_dict().items():
+        translation = translations[name]
+        unused += translation.unknown(state)
+        unused += [
+            key
+            for key in state
+            if (entry := translation.entries.get(key)) and entry.ours.removeprefix(STATISTICS) not in {*expected, ""}
+        ]
+        for key in tensors.keys() - expected.keys():
+            del tensors[key]
+        for key, like in expected.items():
             if key not in tensors:
-                found.append(f"{name}: {key}")
-            elif tensors[key].shape != expected.shape:
-                found.append(f"{name}: {key} is {list(tensors[key].shape)} in place of {list(expected.shape)}")
-        found += [f"{name}: {key} has no place" for key in sorted(tensors.keys() - network.state_dict().keys())]
-    return tuple(found)
+                missing.append(f"{name}: {key}")
+            elif tensors[key].shape != like.shape:
+                missing.append(f"{name}: {key} is {list(tensors[key].shape)} in place of {list(like.shape)}")
+    return tuple(unused), tuple(missing)

@@ -77,7 +77,7 @@ def gather(path: Path, family: str | None = None, *, name: str | None = None, av
         if role.endswith("optim") or role == "state_dict":
             continue
         for part, state in _networks(content, role).items():
-            own = chosen or _family_of(state, content.path)
+            own = _family_of(state, content.path, chosen)
             if found is None:
                 found = ForeignWeights(family=own)
             if own is not found.family:
@@ -100,8 +100,13 @@ def _place(found: ForeignWeights, part: str, state: State, path: Path) -> None:
     setattr(found, part, state)
 
 
-def _family_of(state: State, path: Path) -> ForeignFamily:
+def _family_of(state: State, path: Path, chosen: ForeignFamily | None) -> ForeignFamily:
     families = recognise(state)
+    if chosen is not None:
+        if not chosen.recognises(state):
+            names = " or ".join(family.name for family in families) or "of no family that is known"
+            raise UserError(f"--from {chosen.name}: the keys in {path} are not its; they are {names}")
+        return chosen
     if len(families) == 1:
         return families[0]
     known = ", ".join(FOREIGN)

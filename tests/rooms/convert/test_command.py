@@ -1,0 +1,140 @@
+"""biggan convert, from files that their makers would have written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import biggan
+from biggan.cli.main import main
+from biggan.models.export_file import read_export
+from biggan.models.snapshot import read_info
+from biggan.training.checkpoint import CheckpointStore
+from biggan.training.configuration import CheckpointConfig
+from tests.rooms.convert.foreign_files import SOURCES, biggan_pytorch_folder, case_of, optimizer
+
+
+def converted(source: Path, tmp_path: Path, *words: str, status: int = 0) -> Path:
+    out = tmp_path / "converted.safetensors"
+    assert main(["convert", str(source), str(out), *words]) == status
+    return out
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_family_becomes_a_snapshot(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = converted(SOURCES[name](tmp_path / "theirs"), tmp_path)
+    printed = capsys.readouterr().out
+    for line in ("keys used", "none left over, none missing", "parameters", "assumed"):
+        assert line in printed
+    model = biggan.load(out, device="cpu")
+    images = model.sample(classes=[1], seeds=[3, 4])
+    assert images.dtype == torch.uint8
+    assert images.float().std() > 1
+    provenance = read_info(out).provenance["converted"]
+    assert provenance["files"]
+    assert provenance["verified"] is True
+    assert main(["info", str(out)]) == 0
+    before = out.read_bytes()
+    assert main(["convert", str(tmp_path / "theirs"), str(out)]) == 2  # never in silence
+    assert out.read_bytes() == before
+
+
+def test_the_image_is_the_recorded_one(tmp_path: Path) -> None:
+    case = case_of("mmgen/biggan64_ajbrock_sn")
+    export = read_export(converted(SOURCES["mmgeneration"](tmp_path / "theirs"), tmp_path))
+    assert export.info.architecture.channel_order == "bgr"
+    model = biggan.load(tmp_path / "converted.safetensors", device="cpu")
+    with torch.no_grad():
+        image = model.generator(case.arrays["in/z"], case.arrays["in/y"])
+    assert (image.flip(1) - case.arrays["out/G/eval"]).abs().max() < 1e-4 if "out/G/eval" in case.arrays else True
+    noted = case.settings["image_stats"]["out/G/eval"]
+    assert float(image.double().mean()) == pytest.approx(noted["mean"], abs=1e-5)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_everything_of_a_run_is_kept(tmp_path: Path, old: bool) -> None:
+    biggan_pytorch_folder(tmp_path / "theirs", old=old)
+    case = case_of("biggan_pytorch/bg32_hier")
+    export = read_export(converted(tmp_path / "theirs", tmp_path))
+    assert export.raw is not None
+    assert torch.equal(export.raw["linear.weight"], case.state("G")["linear.weight"])
+    assert torch.equal(export.sampled["linear.weight"], case.state("G")["linear.weight"] * 0.5)
+    theirs = optimizer(case.state("D"), seed=2)
+    order = [key for key in case.state("D") if key.endswith(("weight", "bias", "gamma"))]
+    place = order.index("blocks.0.0.conv_sc.weight")
+    moment = list(theirs["state"].values())[place]["exp_avg"]
+    assert torch.equal(export.moments["discriminator"]["stages.0.0.shortcut.weight/exp_avg"], moment)
+    assert float(export.moments["discriminator"]["stages.0.0.shortcut.weight/step"]) == 77
+    continuation = export.info.continuation
+    assert continuation is not None
+    assert continuation.generator_adam is not None
+    assert continuation.generator_adam.learning_rate == 5e-5
+    assert (export.info.iterations, export.info.images_seen) == (1000, 1000 * 8 * 2 * 2)
+
+
+def test_a_run_becomes_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    biggan_pytorch_folder(tmp_path / "theirs")
+    run = tmp_path / "run"
+    assert main(["convert", str(tmp_path / "theirs"), str(run)]) == 0
+    newest = CheckpointStore(run, CheckpointConfig()).newest()
+    assert newest is not None
+    assert newest.images_seen == 32_000
+    config = json.loads((run / "config.json").read_text())["config"]
+    assert (config["batch"], config["micro_batch"], config["discriminator_steps"]) == (16, 8, 2)
+    capsys.readouterr()
+    assert main(["convert", str(tmp_path / "theirs"), str(run)]) == 2
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_one_of_several_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for suffix in ("_best0", "_copy1"):
+        biggan_pytorch_folder(tmp_path / "theirs", suffix=suffix)
+    converted(tmp_path / "theirs", tmp_path, status=2)
+    assert "'best0', 'copy1'" in capsys.readouterr().err
+    assert read_info(converted(tmp_path / "theirs", tmp_path, "--name", "copy1")).iterations == 1000
+    converted(tmp_path / "theirs", tmp_path, "--name", "best1", "--overwrite", status=2)
+
+
+def test_what_does_not_fit_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = case_of("biggan_pytorch/bg32_hier").state("G")
+    del state["blocks.1.0.conv2.bias"]
+    state["blocks.1.0.conv9.weight"] = torch.zeros(3)
+    torch.save(state, tmp_path / "G.pth")
+    converted(tmp_path / "G.pth", tmp_path, status=2)
+    said = capsys.readouterr().err
+    assert "1 keys are left over (blocks.1.0.conv9.weight)" in said
+    assert "generator: stages.1.0.conv2.bias" in said
+    converted(tmp_path / "G.pth", tmp_path, "--ignore", "*conv9*", status=2)
+    assert not (tmp_path / "converted.safetensors").exists()
+    converted(tmp_path / "G.pth", tmp_path, "--ignore", "*conv9*", "--fresh", "*stages.1.0.conv2.bias")
+    said = capsys.readouterr().out
+    assert "drawn anew: generator: stages.1.0.conv2.bias" in said
+    assert "ignored: blocks.1.0.conv9.weight" in said
+
+
+def test_facts_are_stated_before_options_before_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    biggan_pytorch_folder(tmp_path / "theirs", "biggan_pytorch/bg64_hier")
+    out = converted(tmp_path / "theirs", tmp_path)
+    assert read_info(out).architecture.norm_eps == 1e-4
+    assert "assumed batch-norm eps" not in capsys.readouterr().out
+    out = converted(tmp_path / "theirs", tmp_path, "--overwrite", "--facts.norm-eps", "2e-5")
+    assert read_info(out).architecture.norm_eps == 2e-5
+    out = converted(tmp_path / "theirs" / "G.pth", tmp_path, "--overwrite")
+    assert read_info(out).architecture.norm_eps == 1e-5
+    assert "assumed batch-norm eps 1e-5" in capsys.readouterr().out
+    converted(tmp_path / "theirs", tmp_path, "--overwrite", "--facts.norm-eps", "-1", status=2)
+
+
+def test_class_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(case_of("biggan_pytorch/bg32_hier").state("G"), tmp_path / "G.pth")
+    (tmp_path / "names.txt").write_text("\n".join(["ant", "bee", "cat", "dog", "eel", "fox", "golden retriever"]))
+    out = converted(tmp_path / "G.pth", tmp_path, "--class-names", str(tmp_path / "names.txt"))
+    assert biggan.load(out, device="cpu").sample(classes=["golden retriever"], seeds=[1]).shape[0] == 1
+    (tmp_path / "names.txt").write_text("ant\nbee\n")
+    converted(tmp_path / "G.pth", tmp_path, "--class-names", str(tmp_path / "names.txt"), "--overwrite", status=2)
+    assert "2 names for 7 classes" in capsys.readouterr().err
+    (tmp_path / "names.txt").write_text("ant\nant\n")
+    converted(tmp_path / "G.pth", tmp_path, "--class-names", str(tmp_path / "names.txt"), "--overwrite", status=2)
