@@ -196,6 +196,7 @@ def test_it_is_refused(title: str, tmp_path: Path) -> None:
         opened(write(tmp_path))
 
 
+@pytest.mark.nightly
 def test_memory(tmp_path: Path) -> None:
     """All of them in one process: what it holds at most hardly grows; by a picture that is allowed, a few times that.
 

@@ -57,6 +57,7 @@ def test_enlarging_is_said_for_what_is_no_folder(tmp_path: Path, kind: str) -> N
     assert any("6 of 6 images are smaller than 32x32 and are enlarged" in remark for remark in source.remarks)
 
 
+@pytest.mark.nightly
 def test_statistics_of_other_features_are_refused(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_the_same_call_gives_the_same_number_whatever_the_batch(run: Path, capsy
     assert calls[1]["kid_classifier"].reference_from_cache
 
 
+@pytest.mark.nightly
 def test_the_generator_is_not_changed(run: Path) -> None:
     from biggan.data.opening import open_images
     from biggan.evaluation.evaluate import evaluate

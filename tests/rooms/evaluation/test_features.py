@@ -35,6 +35,7 @@ def test_offline_features_are_deterministic(name: str, cache: Path) -> None:
         assert first.accuracy > 0.97  # type: ignore[attr-defined]
 
 
+@pytest.mark.nightly
 def test_inception_by_a_weights_file(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole real path, with weights that mean nothing; only these numbers are called fid."""
     path = inception_weights(tmp_path / "weights.pth")

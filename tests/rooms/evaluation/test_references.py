@@ -61,6 +61,7 @@ def test_swapped_data_are_noticed(make_folder: MakeFolder, tmp_path: Path, capsy
     assert swapped.value != first.value
 
 
+@pytest.mark.nightly
 def test_given_statistics(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = (run, "--count", 50, "--metrics", "fid", "--features", "random")
     right = evaluated(capsys, *words)["fd_random"]

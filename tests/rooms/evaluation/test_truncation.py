@@ -15,6 +15,7 @@ from biggan.cli.main import main
 from tests.conftest import assert_same_tensors
 
 
+@pytest.mark.nightly
 def test_a_sweep(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--count", "60", "--metrics", "fid", "is", "--truncations", "0.3", "1.0", "--standing-batches", "2"]
     assert main(["evaluate", "truncation", str(run), *words, "--device", "cpu", "--out", str(tmp_path)]) == 0

@@ -104,7 +104,9 @@ def test_launch_scripts(script: str, name: str) -> None:
     assert not model.compatibility
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly) if name.endswith("-512") else name for name in NAMES]
+)
 def test_two_steps_at_width_4(name: str, tmp_path: Path) -> None:
     """The real thing, narrow and with few classes and small batches, on digits at the preset's own size."""
     preset = get_preset(name).build()

@@ -110,6 +110,7 @@ def test_ranks_equal_one_process(ranks: int, batch: int, generator_batch: int, t
         assert torch.allclose(value, several[name], rtol=1e-3, atol=3e-4), name
 
 
+@pytest.mark.nightly
 def test_running_statistics_move_by_the_moments_averaged_over_ranks(tmp_path: Path) -> None:
     """One iteration of two ranks against two copies of G that see a half each: theirs averaged is the ranks'."""
     words = ["-m", "biggan", "train", "digits", "--run-dir", str(tmp_path / "run"), "--batch", "8", *SMALL]
@@ -154,6 +155,7 @@ def test_ranks_that_drift_are_caught(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "checkpoints" / "LAST").exists()
 
 
+@pytest.mark.nightly
 def test_more_ranks_than_images(tmp_path: Path) -> None:
     words = ["-m", "biggan", "train", "digits", "--run-dir", str(tmp_path / "run"), "--batch", "1", *SMALL]
     done = torchrun(2, [*words, "--duration", "4"])
