@@ -22,6 +22,7 @@ ARRAY_PREFIXES = (
     "after64/",
     "trace64/",
     "optim32/",
+    "optim64/",
     "ortho_unit/",
     "noise/",
     "state_ema/",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.parity import biggan_pytorch, generators, metrics, others
+from tests.parity import biggan_pytorch, generators, metrics, others, run_folder
 from tests.parity.case import Case
 from tests.parity.comparison import Comparison
 
@@ -16,4 +16,5 @@ FAMILIES: dict[str, Callable[[Case, Comparison], None]] = {
     "hf_pretrained": generators.run_huggingface,
     "to_uint8": generators.run_bytes,
     "tfhub": generators.run_tfhub,
+    "biggan_pytorch_run": run_folder.run,
 }
