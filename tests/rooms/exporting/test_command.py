@@ -69,6 +69,7 @@ def test_links_are_not_written_through(
     assert contents(victim) == {} if victim.is_dir() else victim.read_text() == "dear"
 
 
+@pytest.mark.nightly
 def test_a_link_for_the_second_file_is_found_before_the_first_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
