@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ def write(export: Export, path: Path, request: ExportRequest) -> list[str]:  # n
     contents = files(export)
     with ExitStack() as stack:
         for name, content in contents.items():
-            with stack.enter_context(replacing(path / name)).open("wb") as file:
-                torch.save(content, file)
+            saved = io.BytesIO()  # on a full disk the library's own writer can end the process
+            torch.save(content, saved)
+            stack.enter_context(replacing(path / name)).write_bytes(saved.getbuffer())
     left = ["class names"] if export.info.class_names else []
     left += [] if export.info.truncation_bank is None else ["statistics by truncation"]
     lines = [f"{', '.join(contents)}"]

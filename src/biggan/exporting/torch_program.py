@@ -24,8 +24,10 @@ def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
 
 def _write_one(program: Program, card: Card, path: Path) -> str:
     graph = traced(program)
-    with path.open("wb") as file, quiet():
-        torch.export.save(graph, file, extra_files={CARD: card_text(card)})
+    content = io.BytesIO()  # on a full disk the library's own writer ends the process
+    with quiet():
+        torch.export.save(graph, content, extra_files={CARD: card_text(card)})
+    path.write_bytes(content.getbuffer())
     return check(program, path)
 
 

@@ -7,7 +7,6 @@ parts ``generator``, ``discriminator``, ``optimizer/generator`` and ``optimizer/
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,9 +169,3 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where:
             raise CorruptFileError(
                 f"{where}: {name} is {one.dtype} {tuple(one.shape)}, here {like.dtype} {tuple(like.shape)}"
             )
-
-
-def without_training(export: Export) -> Export:
-    """Return the snapshot alone."""
-    info = dataclasses.replace(export.info, continuation=None)
-    return Export(info=info, sampled=export.sampled, bank=export.bank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_links_are_not_written_through(
     assert contents(victim) == {} if victim.is_dir() else victim.read_text() == "dear"
 
 
+@pytest.mark.nightly
 def test_a_link_for_the_second_file_is_found_before_the_first_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,3 +159,14 @@ def test_the_statistics_of_a_truncation_are_in_the_program(
     z, labels = torch.randn(3, sampler.info.architecture.z_size), torch.tensor([0, 1, 2])
     assert torch.allclose(program(z, labels), sampler.at_truncation(0.4)(z, labels), atol=1e-5)
     assert not torch.allclose(program(z, labels), sampler.generator(z, labels), atol=1e-3)
+
+
+def test_every_format_is_offered_and_documented() -> None:
+    from biggan.cli.export import ExportOptions
+
+    offered = typing.get_args(typing.get_type_hints(ExportOptions)["to"])
+    assert set(offered) == set(contract.FORMATS)
+    page = (Path(__file__).parents[3] / "docs" / "export.md").read_text()
+    for name in contract.FORMATS:
+        assert contract.FORMATS[name].name == name
+        assert f"\n| `{name}` |" in page

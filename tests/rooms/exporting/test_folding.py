@@ -24,7 +24,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("family", "values"), CASES)
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [*CASES[:4], *(pytest.param(*case, marks=pytest.mark.nightly) for case in CASES[4:8]), *CASES[8:]],
+)
 def test_folded_networks_compute_the_same_bits(family: str, values: dict[str, Any]) -> None:
     model = small(family, **values)
     networks = lively(model)

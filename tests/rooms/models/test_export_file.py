@@ -16,7 +16,7 @@ from biggan.foundation.errors import CorruptFileError
 from biggan.foundation.tensor_files import read_verified, write_tensors
 from biggan.models.continuation import AdamRecord, Continuation
 from biggan.models.contract import build
-from biggan.models.export_file import Export, read_export, without_training, write_export
+from biggan.models.export_file import Export, read_export, write_export
 from biggan.models.snapshot import SnapshotInfo, read_snapshot, write_snapshot
 from tests.conftest import FAMILIES, assert_same_tensors, tiny
 
@@ -52,6 +52,10 @@ def make(family: str = "biggan") -> Export:
         discriminator=networks.discriminator.state_dict(),
         moments=moments,
     )
+
+
+def without_training(export: Export) -> Export:
+    return Export(info=dataclasses.replace(export.info, continuation=None), sampled=export.sampled)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
