@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from biggan.convert.contract import FOREIGN, import_networks, recognise
 from biggan.convert.naming import discriminator_depth, generator_depth, places
 from biggan.convert.translation import channels_first, first_columns_last
 from biggan.foundation.errors import UserError
+from biggan.models.contract import build_on_meta, count_parameters
+from tests.conftest import DATA
 from tests.rooms.convert.foreign_files import CASES
 
 FAMILIES = {"biggan_pytorch": "biggan-pytorch", "mmgen": "mmgeneration", "studiogan": "studiogan"}
@@ -91,3 +95,26 @@ def test_attention_has_a_number_of_its_own() -> None:
         places({0: "block", 1: "attention", 2: "block"}, 2)
     with pytest.raises(UserError, match="3 blocks do not make stages of 2"):
         places({0: "block", 1: "block", 2: "block"}, 2)
+
+
+LAYOUTS = sorted((DATA / "layouts").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", LAYOUTS, ids=lambda path: path.stem)
+def test_released_sizes_become_networks_of_as_many_parameters(path: Path) -> None:
+    """Only names and shapes, without memory; D's of families without one are our own."""
+    layout = json.loads(path.read_text())
+    states = {
+        network: {key: torch.empty(shape, device="meta") for key, shape in layout[network].items()}
+        for network in ("G", "D")
+        if layout[network]
+    }
+    (family,) = recognise(states["G"])
+    assert family.name == layout["family"]
+    generator = states["G"] if family.one_set is None else family.one_set(states["G"], True)
+    imported = import_networks(family, generator, states.get("D"))
+    assert (imported.unused, imported.missing) == ((), ())
+    networks = build_on_meta(imported.architecture)
+    assert count_parameters(networks.generator) == layout["counts"][0]
+    if "D" in states:
+        assert count_parameters(networks.discriminator) == layout["counts"][1]
