@@ -13,6 +13,7 @@ from typing import Any, Literal
 from biggan.foundation.compatibility import expand
 from biggan.foundation.errors import UserError, nearest
 from biggan.models.family import FAMILIES
+from biggan.models.grown import Grown
 from biggan.models.sizes import LARGEST_SIDE, bottom_grid
 from biggan.models.stages import Stage, discriminator_stages, generator_stages
 
@@ -120,6 +121,8 @@ class Architecture:
     """Outputs of G's last convolution, of which the first are the image's channels; by default as many."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of colours inside the networks; images outside are always RGB."""
+    grown: Grown = field(default_factory=Grown)
+    """What growing to a larger size added, see ``biggan grow``."""
     compatibility: tuple[str, ...] = ()
     """Named differences from ours, see ``biggan.foundation.compatibility``."""
 
@@ -167,6 +170,7 @@ class Architecture:
             )
         self.generator_stages()
         self.discriminator_stages()
+        self.grown.check(self)
 
     def resolved(self) -> Architecture:
         """Return the same architecture with everything that was derived written out, as snapshots store it."""

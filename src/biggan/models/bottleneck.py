@@ -11,6 +11,7 @@ from biggan.layers.heads import ProjectionHead
 from biggan.layers.residual import BottleneckDiscriminatorBlock, BottleneckGeneratorBlock
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, orient
+from biggan.models.skips import Gate
 
 
 class BottleneckGenerator(Generator):
@@ -48,16 +49,22 @@ class BottleneckGenerator(Generator):
             self.stages.append(nn.ModuleList(modules))
         self.output_norm = norm.last(stages[-1].out_channels)
         self.output_conv = layers.conv(stages[-1].out_channels, architecture.output_width or architecture.channels)
+        if architecture.grown.stages:
+            self.skip, self.gate = norm.skip(stages[self.branch].in_channels), Gate()
 
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Return images in [-1, 1], float [N, C, H, W]."""
         first, condition = self.conditions(z, embedding)
         h = self.linear(first)
-        h = h.unflatten(1, (-1, *self.architecture.grid))
-        for modules in self.stages:
+        branch = h = h.unflatten(1, (-1, *self.architecture.grid))
+        for i, modules in enumerate(self.stages):
+            branch = h if i == self.branch else branch
             for layer in modules.children():
                 h = layer(h, condition) if isinstance(layer, BottleneckGeneratorBlock) else layer(h)
-        return finish(self.output_conv(F.relu(self.output_norm(h))), self.architecture)
+        features = self.output_conv(F.relu(self.output_norm(h)))
+        if self.skip is not None and self.gate is not None:
+            features = self.skip(branch) + self.gate(features)
+        return finish(features, self.architecture)
 
     def conditions(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Return the input of the linear layer and the condition of every block."""
@@ -95,12 +102,16 @@ class BottleneckDiscriminator(Discriminator):
                 modules.append(SelfAttention(stage.out_channels, layers))
             self.stages.append(nn.ModuleList(modules))
         self.head = ProjectionHead(stages[-1].out_channels, architecture.classes, layers)
+        if self.junction is not None:
+            self.skip = layers.conv(architecture.channels, stages[self.junction].out_channels)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return scores, float [N, 1]."""
-        h = self.stem(orient(images, self.architecture))
-        for modules in self.stages:
+        x = orient(images, self.architecture)
+        h = self.stem(x)
+        for i, modules in enumerate(self.stages):
             for layer in modules.children():
                 h = layer(h)
+            h = self.join(i, h, x)
         scores: Tensor = self.head(h, labels)
         return scores

@@ -22,6 +22,8 @@ from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
 from biggan.layers.spectral_norm import ClassTable, LayerFactory, PowerIteration, keep_right_vectors
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.family import FAMILIES
+from biggan.models.grown import gates, junction
+from biggan.models.skips import Gate, GeneratorSkip, pooled
 
 
 class Generator(nn.Module, ABC):
@@ -37,6 +39,10 @@ class Generator(nn.Module, ABC):
         size = architecture.embedding_size
         # Never spectrally normalised: doing so cripples G (the reference authors' observation).
         self.class_embedding = ClassTable(architecture.classes, size) if size else None
+        self.branch = architecture.doublings - architecture.grown.stages
+        """The stage before which a grown G branches off to its old output."""
+        self.skip: GeneratorSkip | None = None
+        self.gate: Gate | None = None
 
     def embed(self, labels: Tensor) -> Tensor:
         """Return what conditions the synthesis: int64 [N] -> float [N, n].
@@ -71,6 +77,24 @@ class Discriminator(nn.Module, ABC):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.junction = junction(architecture)
+        self.skip: nn.Module | None = None
+        """The old first layer of a grown D, which sees the image in its old size."""
+        self.gates = nn.ModuleDict({str(stage): Gate() for stage in gates(architecture)})
+
+    def join(self, stage: int, features: Tensor, images: Tensor) -> Tensor:
+        """Return the output of ``stage`` with what growing adds to it; other stages' is unchanged.
+
+        Args:
+            stage: its number.
+            features: what it gives, float [N, C, H, W].
+            images: what D sees, float [N, C', H', W'].
+        """
+        if str(stage) in self.gates:
+            features = self.gates[str(stage)](features)
+        if self.skip is not None and stage == self.junction:
+            features = self.skip(pooled(images, self.architecture.grown.stages)) + features
+        return features
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -89,6 +113,7 @@ class NormMaker:
 
     def __init__(self, architecture: Architecture, layers: LayerFactory, condition_size: int) -> None:
         switches = architecture.compatibility
+        self.architecture = architecture
         self.classes = architecture.classes if not architecture.embedding_size else 0
         self.layers, self.condition_size = layers, condition_size
         self.tables = layers if architecture.spectral_norm_class_tables else LayerFactory(None)
@@ -119,6 +144,11 @@ class NormMaker:
         else:
             return AffineNorm(norm, channels)
         return ConditionalNorm(norm, gain, bias, self.centre)
+
+    def skip(self, channels: int) -> GeneratorSkip:
+        """Return the old output of a grown G, of the ``channels`` before its new stages."""
+        width = self.architecture.output_width or self.architecture.channels
+        return GeneratorSkip(self.last(channels), self.layers.conv(channels, width), self.architecture.grown.stages)
 
     def last(self, channels: int) -> AffineNorm:
         """Return the normalisation before the last convolution."""

@@ -14,6 +14,7 @@ from biggan.layers.heads import ProjectionHead
 from biggan.layers.residual import DiscriminatorBlock, FirstDiscriminatorBlock, GeneratorBlock
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, orient
+from biggan.models.skips import Gate
 
 
 class ResidualGenerator(Generator):
@@ -40,18 +41,24 @@ class ResidualGenerator(Generator):
             self.stages.append(nn.ModuleList(modules))
         self.output_norm = norm.last(stages[-1].out_channels)
         self.output_conv = layers.conv(stages[-1].out_channels, architecture.output_width or architecture.channels)
+        if architecture.grown.stages:
+            self.skip, self.gate = norm.skip(stages[self.branch].in_channels), Gate()
 
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Return images in [-1, 1], float [N, C, H, W]."""
         first, conditions = self.conditions(z, embedding)
         h = self.linear(first)
-        h = h.unflatten(1, (-1, *self.architecture.grid))
-        for modules, condition in zip(self.stages, conditions, strict=True):
+        branch = h = h.unflatten(1, (-1, *self.architecture.grid))
+        for i, (modules, condition) in enumerate(zip(self.stages, conditions, strict=True)):
+            branch = h if i == self.branch else branch
             block, *attention = modules.children()
             h = block(h, condition)
             for layer in attention:
                 h = layer(h)
-        return finish(self.output_conv(F.relu(self.output_norm(h))), self.architecture)
+        features = self.output_conv(F.relu(self.output_norm(h)))
+        if self.skip is not None and self.gate is not None:
+            features = self.skip(branch) + self.gate(features)
+        return finish(features, self.architecture)
 
     def conditions(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the input of the linear layer and the condition of every stage."""
@@ -90,12 +97,20 @@ class ResidualDiscriminator(Discriminator):
             attention = [SelfAttention(stage.out_channels, layers)] if stage.attention else []
             self.stages.append(nn.ModuleList([block, *attention]))
         self.head = ProjectionHead(stages[-1].out_channels, architecture.classes, layers)
+        if self.junction is not None:
+            old = stages[self.junction]
+            hidden = old.out_channels if architecture.wide_discriminator else architecture.channels
+            self.skip = FirstDiscriminatorBlock(
+                architecture.channels, old.out_channels, layers, hidden=hidden, halve=old.resample
+            )
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return scores, float [N, 1]."""
-        h = orient(images, self.architecture)
-        for modules in self.stages:
-            for layer in modules.children():
+        h = x = orient(images, self.architecture)
+        for i, modules in enumerate(self.stages):
+            block, *attention = modules.children()
+            h = self.join(i, block(h), x)
+            for layer in attention:
                 h = layer(h)
         scores: Tensor = self.head(h, labels)
         return scores

@@ -20,6 +20,7 @@ from biggan.training.configuration import TrainingConfig
 from biggan.training.draws import FakeDraws, Share, StepDraws
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
+from biggan.training.freezing import freeze_old
 from biggan.training.hooks.agenda import Agenda
 from biggan.training.hooks.evaluation import Evaluation
 from biggan.training.hooks.intervals import AtIntervals
@@ -98,13 +99,16 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
     )
 
 
-def make_engine(config: TrainingConfig, plans: dict[str, BatchPlan], device: torch.device) -> Engine:
-    """Return how updates are carried out."""
+def make_engine(
+    config: TrainingConfig, plans: dict[str, BatchPlan], state: TrainState, device: torch.device
+) -> Engine:
+    """Return how updates of ``state`` are carried out."""
     return Engine(
         device=device,
         accumulation={name: part.accumulation for name, part in plans.items()},
         regularizers=make_regularizers(config),
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
+        frozen=freeze_old(config.model, state.networks, config.freeze_old),
     )
 
 

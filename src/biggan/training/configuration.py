@@ -147,6 +147,8 @@ class TrainingConfig:
     """Strength of G's orthogonal regularisation (the paper: 1e-4)."""
     discriminator_orthogonal: float = 0.0
     """Strength of D's orthogonal regularisation."""
+    freeze_old: Images = 0
+    """Of networks that biggan grow made, train only the new parts until this many images have been seen."""
     fake_labels: Literal["data", "uniform", "sqrt"] = "data"
     """Labels of fakes: as often as in the data, or all alike."""
     ema: MovingAverageConfig = field(default_factory=MovingAverageConfig)
@@ -173,5 +175,7 @@ class TrainingConfig:
         for name in ("generator_orthogonal", "discriminator_orthogonal"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be 0 or a positive number")
+        if self.freeze_old < 0:
+            raise UserError(f"--freeze-old {self.freeze_old}: must not be negative")
         if self.duration < 1:
             raise UserError(f"--duration {self.duration}: must be at least 1 image")

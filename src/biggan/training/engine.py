@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.layers.normalization import RUNNING_STATISTICS
+from biggan.training.freezing import Frozen, freeze
 from biggan.training.state import TrainState
 
 
@@ -107,6 +108,8 @@ class Engine:
     regularizers: Mapping[str, Sequence[Regularizer]] = field(default_factory=dict)
     narrow: torch.dtype | None = None
     """Autocast to this type."""
+    frozen: Mapping[str, Sequence[Frozen]] = field(default_factory=dict)
+    """Parameters, by network, that do not train, or not yet."""
 
     def __post_init__(self) -> None:
         self.guard = FiniteGuard(self.device)
@@ -128,10 +131,11 @@ class Engine:
     def update(self, state: TrainState, name: str) -> Iterator[Update]:
         """Collect gradients of the network ``name``; at the end synchronise, regularise and step its optimizer.
 
-        Only that network requires gradients meanwhile.
+        Only that network requires gradients meanwhile, without what is frozen in it.
         """
         for other, network in state.networks.items():
             network.requires_grad_(other == name)
+        freeze(state.networks[name], self.frozen.get(name, ()), state.images_seen)
         state.optimizers[name].zero_grad(set_to_none=False)
         parts = self.accumulation.get(name, self.accumulation.get("discriminator", 1))
         update = Update(parts=parts, device=self.device)

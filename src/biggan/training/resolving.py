@@ -10,6 +10,7 @@ from biggan.evaluation.checking import check_evaluation
 from biggan.foundation.compatibility import expand
 from biggan.foundation.config import to_json
 from biggan.foundation.durations import format_images
+from biggan.foundation.errors import UserError
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.metrics.judges import JUDGES
 from biggan.models.contract import build_on_meta, count_parameters
@@ -51,6 +52,11 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         if log.judge == "digits" and config.data.path != "digits":
             log = dataclasses.replace(log, judge="none")  # it knows these ten classes only
     model.validate()
+    if config.freeze_old and not model.grown.stages:
+        raise UserError(
+            f"--freeze-old {config.freeze_old}: only networks that biggan grow made, with their skip, have old and new "
+            "parts; leave it out"
+        )
     resolved = dataclasses.replace(
         config, model=model, log=log, resolution=None, compatibility=expand(config.compatibility, "training")
     )

@@ -141,7 +141,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         config=config,
         directory=directory,
         state=state,
-        engine=make_engine(config, plans, place.device),
+        engine=make_engine(config, plans, state, place.device),
         objective=Objective(
             loss=ADVERSARIAL_LOSSES[config.loss](),
             score=score_separately if config.split_discriminator_pass else score_together,
