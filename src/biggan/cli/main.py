@@ -18,6 +18,7 @@ COMMANDS = {
     "interpolate": ("biggan.cli.interpolate:main", "paths between seeds and classes: picture, GIF or film"),
     "evaluate": ("biggan.cli.evaluate:main", "FID, KID, precision, recall ... against real images"),
     "convert": ("biggan.cli.convert:main", "weights of other implementations, to sample and to train on"),
+    "grow": ("biggan.cli.grow:main", "networks for images twice as large, that go on from where the old ones are"),
     "calibrate": ("biggan.cli.calibrate:main", "store batch-norm statistics for a range of truncations"),
     "export": ("biggan.cli.export:main", "networks for other programs, or for training to go on from"),
     "report": ("biggan.cli.report:main", "a run's metrics beside the published log"),

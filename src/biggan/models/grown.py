@@ -40,7 +40,8 @@ class Grown:
         wrong = [i for i in self.scaled if not 0 <= i < stages]
         if wrong or len(set(self.scaled)) != len(self.scaled):
             raise UserError(
-                f"--model.grown.scaled {' '.join(map(str, self.scaled))}: name stages of D, 0 to {stages - 1}, once each"
+                f"--model.grown.scaled {' '.join(map(str, self.scaled))}: name stages of D, each once, from 0 to "
+                f"{stages - 1}"
             )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
 from biggan.foundation.errors import UserError
@@ -41,7 +41,9 @@ def grown_architecture(
     old = architecture.resolved()
     m = _new_stages(old, resolution)
     stem = FAMILIES[old.family].discriminator_stem
-    assert old.generator_channels and old.discriminator_channels and old.discriminator_downsampling
+    assert old.generator_channels is not None
+    assert old.discriminator_channels is not None
+    assert old.discriminator_downsampling is not None
     g, d = old.generator_channels[-1], old.discriminator_channels[0]
     for option, asked, most in (
         ("--generator-channels", generator_channels, g),
@@ -89,7 +91,7 @@ def moved(old: Architecture, m: int, network: str, name: str) -> str:
     return _NUMBERED.sub(lambda match: f"{match[1]}.{int(match[2]) + m}.", name, count=1)
 
 
-def with_vectors(grown: Architecture, old: Architecture, normalized: dict[str, Collection[str]]) -> Architecture:
+def with_vectors(grown: Architecture, old: Architecture, normalized: Mapping[str, Collection[str]]) -> Architecture:
     """Return ``grown`` with the layers named that evaluated with stored vectors before they were moved.
 
     Args:

@@ -27,7 +27,9 @@ UNKNOWN = "unknown"
 """Source of data that were never seen here."""
 
 
-def adopt(export: Export, directory: Path, config: TrainingConfig, preset: str) -> TrainingConfig:
+def adopt(
+    export: Export, directory: Path, config: TrainingConfig, preset: str, data: StoredData | None = None
+) -> TrainingConfig:
     """Write a run directory from which ``biggan train PRESET --run-dir`` goes on as if it had trained so far.
 
     Args:
@@ -35,6 +37,7 @@ def adopt(export: Export, directory: Path, config: TrainingConfig, preset: str) 
         directory: a new one.
         config: how training goes on; its architecture and its optimizers become the export's.
         preset: what the run is called by.
+        data: what it was trained on so far; by default nobody knows.
 
     Returns:
         The configuration that was stored.
@@ -78,7 +81,7 @@ def adopt(export: Export, directory: Path, config: TrainingConfig, preset: str) 
     plans = plan(config, 1)
     run = RunDirectory(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    data = StoredData(source=UNKNOWN, images=0, class_names=export.info.class_names)
+    data = data or StoredData(source=UNKNOWN, images=0, class_names=export.info.class_names)
     run.write_config(preset, config, derived(config, plans, 1) | {"data": to_json(data)})
     info = dataclasses.replace(
         export.info,

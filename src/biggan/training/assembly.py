@@ -99,9 +99,7 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
     )
 
 
-def make_engine(
-    config: TrainingConfig, plans: dict[str, BatchPlan], state: TrainState, device: torch.device
-) -> Engine:
+def make_engine(config: TrainingConfig, plans: dict[str, BatchPlan], state: TrainState, device: torch.device) -> Engine:
     """Return how updates of ``state`` are carried out."""
     return Engine(
         device=device,

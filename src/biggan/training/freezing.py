@@ -46,7 +46,9 @@ def freeze_old(architecture: Architecture, networks: Mapping[str, nn.Module], un
     return {
         name: [
             Frozen(
-                names=frozenset(key for key, _ in networks[name].named_parameters() if not is_new(architecture, name, key)),
+                names=frozenset(
+                    key for key, _ in networks[name].named_parameters() if not is_new(architecture, name, key)
+                ),
                 until=until,
             )
         ]

@@ -146,9 +146,7 @@ def _factors(gate: float) -> dict[str, float]:
 
 def _folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     factors = _factors(float(tensors[_GATE]))
-    return {
-        name: value * factors[name] if name in factors else value for name, value in _without_skip(tensors).items()
-    }
+    return {name: value * factors[name] if name in factors else value for name, value in _without_skip(tensors).items()}
 
 
 def _folded_moments(moments: Mapping[str, Tensor], gate: float) -> dict[str, Tensor]:
