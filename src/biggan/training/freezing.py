@@ -31,11 +31,11 @@ class Frozen:
 
 
 def freeze(network: nn.Module, frozen: Sequence[Frozen], images_seen: int) -> None:
-    """Switch the gradients of ``network`` on, but for what is frozen in the iteration that begins at this clock."""
+    """Take the gradients from what is frozen in the iteration that begins at this clock; the rest keeps its own."""
     names = frozenset[str]().union(*(part.names for part in frozen if part.holds(images_seen)))
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name not in names)
         if name in names:
+            parameter.requires_grad_(False)
             parameter.grad = None
 
 

@@ -16,7 +16,7 @@ from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.models.export_file import Export, write_export
-from biggan.models.grown import is_new
+from biggan.models.grown import is_new, junction
 from biggan.models.stages import Stage
 from biggan.sampling.latents import latents
 from biggan.training.adopting import adopt
@@ -106,6 +106,7 @@ def table(architecture: Architecture) -> list[str]:
     """Return the stages of both networks as lines; what growing added is marked."""
     networks = build_on_meta(architecture)
     new, lines = architecture.grown.stages, []
+    last = junction(architecture)  # of D's new stages; a residual D's first block is one of them
     for letter, name, stages in (
         ("G", "generator", architecture.generator_stages()),
         ("D", "discriminator", architecture.discriminator_stages()),
@@ -116,7 +117,7 @@ def table(architecture: Architecture) -> list[str]:
             f"{letter}: {count_parameters(network):,} parameters" + (f", of which {added:,} are new" if added else "")
         )
         for i, stage in enumerate(stages):
-            fresh = new and (i >= len(stages) - new if name == "generator" else i < new)
+            fresh = last is not None and (i >= len(stages) - new if name == "generator" else i <= last)
             lines.append(f"  stage {i}: {_stage(stage)}" + (", new" if fresh else ""))
     return lines
 
@@ -170,5 +171,9 @@ def _compared(old: Export, new: Export, origin: _Origin | None) -> list[str]:
     )
     if origin is not None and origin.config.log.judge != "none":
         judge = JUDGES[origin.config.log.judge]()
-        lines += [f"before: {judge.judge(before)}", f"after: {judge.judge(after)}"]
+        longer = before.architecture.z_size != after.architecture.z_size
+        lines += [
+            f"before: {judge.judge(before)}",
+            f"after{', of other seeds, because z is longer' if longer else ''}: {judge.judge(after)}",
+        ]
     return lines
