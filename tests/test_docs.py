@@ -53,6 +53,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.evaluate import TruncationOptions
     from biggan.cli.export import ExportOptions as NetworkOptions
+    from biggan.cli.grow import GrowOptions
     from biggan.cli.interpolate import InterpolateOptions
     from biggan.cli.pull import PullOptions
     from biggan.cli.push import PushOptions
@@ -70,6 +71,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         InspectOptions,
         ExportOptions,
         NetworkOptions,
+        GrowOptions,
         CalibrateOptions,
         PullOptions,
         PushOptions,

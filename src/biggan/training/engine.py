@@ -60,8 +60,8 @@ class FiniteGuard:
     def __init__(self, device: torch.device) -> None:
         self.bad = torch.zeros((), device=device)
         self.iteration = torch.full((), -1, dtype=torch.int64, device=device)
-        self._norms: dict[str, Tensor] = {}
-        self._names: dict[str, list[str]] = {}
+        self._norms: dict[tuple[str, int], Tensor] = {}  # by phase and number: what is frozen has no gradient
+        self._names: dict[tuple[str, int], list[str]] = {}
 
     def observe(self, phase: str, names: list[str], norms: Tensor, loss: Tensor, iteration: int) -> Tensor:
         """Note this update; return a float flag, 1 where the optimizer must skip."""
@@ -69,10 +69,11 @@ class FiniteGuard:
         now_bad = torch.maximum(self.bad, (~finite).to(self.bad.dtype))
         first = now_bad > self.bad
         record = torch.cat([loss.detach().reshape(1).to(norms.dtype), norms])
-        previous = self._norms.get(phase, record)
-        self._names[phase] = ["loss", *names]
+        kind = (phase, len(names))
+        previous = self._norms.get(kind, record)
+        self._names[kind] = ["loss", *names]
         # Norms are refreshed until the first bad update, then kept.
-        self._norms[phase] = torch.where(self.bad > 0, previous, record)
+        self._norms[kind] = torch.where(self.bad > 0, previous, record)
         self.iteration = torch.where(first, torch.full_like(self.iteration, iteration), self.iteration)
         self.bad = now_bad
         return self.bad
@@ -85,10 +86,10 @@ class FiniteGuard:
         """
         if not bool(self.bad.item()):
             return
-        for phase, norms in self._norms.items():
+        for (phase, number), norms in self._norms.items():
             wrong = (~torch.isfinite(norms)).nonzero()
             if len(wrong):
-                name = self._names[phase][int(wrong[0])]
+                name = self._names[phase, number][int(wrong[0])]
                 what = f"the {phase}'s loss" if name == "loss" else f"the gradient of {phase}.{name}"
                 raise NonFiniteError(
                     f"step {int(self.iteration)}: {what} is not finite; the update was skipped, training stops and no "

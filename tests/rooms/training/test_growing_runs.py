@@ -104,7 +104,7 @@ def test_the_skip_is_dropped_and_the_run_goes_on(
 @pytest.mark.parametrize("family", ["biggan", "biggan-deep"])
 def test_a_generator_of_512_px_alone_trains_on_with_a_new_discriminator(family: str, tmp_path: Path) -> None:
     """D is that of the table for 512 px, and one step of both changes both."""
-    model = tiny(family, resolution=(512, 512), channels=3, generator_width=1, discriminator_width=1, latent_size=16)
+    model = tiny(family, resolution=(512, 512), channels=3, generator_width=4, discriminator_width=4, latent_size=16)
     info = SnapshotInfo(architecture=model, class_names=(), weights="ema", images_seen=0, iterations=0)
     write_snapshot(tmp_path / "only.safetensors", build(model, 3).generator, info)
     export, _ = read_exportable(tmp_path / "only.safetensors")
