@@ -76,6 +76,8 @@ def _going_on(config: TrainingConfig, stored: StoredRun) -> TrainingConfig:
             f"--init {config.init.path}: the run in this directory began from {began} and has its own weights by now. "
             "Leave the option out to continue it, or choose another --run-dir."
         )
+    if config.d_warmup and not stored.config.d_warmup:
+        raise UserError(f"--d-warmup {config.d_warmup}: D warms up at the start of a run, and this one began without")
     if stored.config.init.path is None:
         return config
     warm_up = stored.config.d_warmup if config.d_warmup is None else config.d_warmup

@@ -173,14 +173,14 @@ def keep_contrast(generator: Generator, given: Mapping[str, Tensor], old: Archit
     Spectral norm divides the resized weight by another number than it did the old one; relu and the convolution are
     positively homogeneous, so that the gain and bias before them can make up for that.
     """
-    original = build_generator(old)
+    original = build_generator(old).to(next(iter(given.values())).dtype)
     original.load_state_dict(dict(given))
     before, after = original.eval().output_conv, generator.output_conv
     norm = generator.output_norm
     assert isinstance(norm, AffineNorm)
     mode = generator.training
     generator.eval()
-    wanted = _effective(before)[: old.channels].mean(dim=0).to(norm.gain)
+    wanted = _effective(before)[: old.channels].mean(dim=0).to(norm.gain.device)
     found = _effective(after)[0]
     generator.train(mode)
     factor = (wanted * found).sum() / found.square().sum()
