@@ -50,6 +50,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.calibrate import CalibrateOptions
+    from biggan.cli.convert import ConvertOptions
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.evaluate import TruncationOptions
     from biggan.cli.export import ExportOptions as NetworkOptions
@@ -77,6 +78,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         PushOptions,
         ReferenceOptions,
         TruncationOptions,
+        ConvertOptions,
     ):
         fields |= {name.replace("_", "-") for name in kind.__dataclass_fields__} | set(kind.__dataclass_fields__)
     text = page.read_text()

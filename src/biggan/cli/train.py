@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from biggan.foundation import launch
+from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import say
 from biggan.presets.registry import PRESETS, get_preset
@@ -25,7 +26,7 @@ def main(words: list[str]) -> int:
     if words[0].startswith("-"):
         raise UserError(f"name a preset first: biggan train PRESET {' '.join(words)}\n{_overview()}")
     preset = get_preset(words[0])
-    run_dir = _run_dir(words[1:]) or str(Path("runs") / preset.name)
+    run_dir = _given(words[1:], "--run-dir") or str(Path("runs") / preset.name)
     config = parse(preset.name, words[1:], run_dir)
     if config.dry_run:
         return _dry_run(config)
@@ -51,18 +52,27 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
             data = dataclasses.replace(data, check=data.check and data.skip_corrupt)
             # Code is never taken from a run directory: a step of one's own must be given again.
             base = dataclasses.replace(stored.config, dry_run=False, data=data, step=None)
+        elif stored is None and _given(words, "--init", "--init.path") is not None:
+            # A preset's average starts late because new generators are no good at first; these are.
+            base = dataclasses.replace(base, ema=dataclasses.replace(base.ema, start=0))
     config = tyro.cli(
         TrainingConfig, default=base, args=words, prog=f"biggan train {name}", description=preset.description
     )
+    changed = differences(base.model, config.model) if config.init.path is not None else {}
+    if changed:
+        raise UserError(
+            f"{option_name('model.' + next(iter(changed)))}: with --init the architecture is that of the file, "
+            "and the preset says only how to train; leave the option out"
+        )
     return dataclasses.replace(config, run_dir=run_dir)
 
 
-def _run_dir(words: list[str]) -> str | None:
-    """Find ``--run-dir`` before anything is parsed: the run that lies there supplies the defaults."""
+def _given(words: list[str], *options: str) -> str | None:
+    """Find the value of an option before anything is parsed: a run or file that it names decides about defaults."""
     found = None
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, separator, value = word.partition("=")
-        if name in ("--run-dir", "--run_dir"):
+        if name.replace("_", "-") in options:
             found = value if separator else following
     return found
 
@@ -73,9 +83,11 @@ def _dry_run(config: TrainingConfig) -> int:
     from biggan.training.continuing import refuse_another_run, refuse_forgotten_step
     from biggan.training.own_step import load_own_step
     from biggan.training.resolving import check_names, resolve, summary
+    from biggan.training.starting.beginning import begin, describe, plan_beginning
 
     stored = RunDirectory(Path(str(config.run_dir))).stored_run()
     refuse_forgotten_step(stored, config)
+    config, beginning = begin(config, stored)
     check_names(config, None)
     if config.step:
         load_own_step(config.step)
@@ -89,6 +101,9 @@ def _dry_run(config: TrainingConfig) -> int:
         make_order(source, config.data, config.seed)
     if launch.announced_rank() == 0:
         say(summary(resolved, ranks))
+        if beginning is not None and source is not None:
+            record = plan_beginning(beginning, resolved, source)
+            say("\n".join(describe(record, beginning, resolved, source)))
         if source is None:
             say("data: none given; classes and channels are the preset's")
     return 0

@@ -16,6 +16,7 @@ from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
 from biggan.foundation.seeding import derive_seed
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
+from biggan.training.checkpoint_record import WarmUpRecord
 from biggan.training.configuration import TrainingConfig
 from biggan.training.draws import FakeDraws, Share, StepDraws
 from biggan.training.ema import MovingAverage
@@ -31,23 +32,38 @@ from biggan.training.hooks.statistics import Statistics
 from biggan.training.optimizers import make_adam
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import BatchPlan
+from biggan.training.starting.freezing import frozen_stages
+from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
 
 
-def make_state(config: TrainingConfig, device: torch.device, own: OwnStep) -> TrainState:
-    """Return networks, optimizers and average at the start, with what a step of one's own adds."""
+def make_state(
+    config: TrainingConfig, device: torch.device, own: OwnStep, begun: InitRecord | None = None
+) -> TrainState:
+    """Return networks, optimizers and average at the start, with what a step of one's own adds.
+
+    Args:
+        config: the run.
+        device: where it takes place.
+        own: what a step of one's own adds.
+        begun: where the run began, if not at random: what is new since may learn at a rate of its own.
+    """
     networks = build(config.model, config.seed)
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     generator = networks.generator.to(device, memory_format=layout)  # type: ignore[call-overload]
     discriminator = networks.discriminator.to(device, memory_format=layout)  # type: ignore[call-overload]
+    new = {name: begun.new_parts(name) if begun else frozenset() for name in ("generator", "discriminator")}
+    factor = config.init.new_rate_factor
     all_buffers = EMA_ALL_BUFFERS in config.compatibility
     state = TrainState(
         networks={"generator": generator, "discriminator": discriminator},
         optimizers={
-            "generator": make_adam(generator, config.generator_adam),
-            "discriminator": make_adam(discriminator, config.discriminator_adam),
+            "generator": make_adam(generator, config.generator_adam, new["generator"], factor),
+            "discriminator": make_adam(discriminator, config.discriminator_adam, new["discriminator"], factor),
         },
         average=MovingAverage(config.ema, generator, all_buffers=all_buffers),
+        resting=frozen_stages(networks.discriminator, config.freeze_d),
+        warm_up=WarmUpRecord() if config.d_warmup else None,
     )
     if own.prepare is not None:
         with torch.random.fork_rng(devices=[]):

@@ -104,6 +104,7 @@ class CheckpointStore:
                     weights=info.weights,
                     configuration=configuration,
                     pending=pending,
+                    warm_up=state.warm_up,
                     digests={name: digest(temporary / name) for name in (STATE_TENSORS, IN_CHECKPOINT)},
                 )
                 write_checkpoint_record(temporary / STATE_JSON, record)
@@ -244,3 +245,4 @@ def restore(checkpoint: Checkpoint, state: TrainState) -> None:
     state.images_seen = checkpoint.images_seen
     state.iterations = checkpoint.record.iterations
     state.best = list(checkpoint.record.best)
+    state.warm_up = checkpoint.record.warm_up

@@ -18,6 +18,20 @@ FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmUpRecord:
+    """How far D has come that trains alone before G does."""
+
+    counts: tuple[Count, Count, Count] = (0, 0, 0)
+    """In this interval: fakes that D was right about, reals that it was right about, and images of each."""
+    latest: tuple[float, float] = (0.0, 0.0)
+    """Shares of fakes and reals that it was right about in the interval before."""
+    passed: Count = 0
+    """Intervals running in which that was enough."""
+    ended_at: Count | None = None
+    """Clock from which G learns, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointRecord:
     """Everything about a checkpoint but its tensors."""
 
@@ -33,6 +47,8 @@ class CheckpointRecord:
     """What was due at this clock and has not been done: samples, snapshot, judge, evaluation."""
     digests: dict[str, str]
     """SHA-256 of the files beside."""
+    warm_up: WarmUpRecord | None = None
+    """Of a run that begins with D alone."""
     format: Count = FORMAT
     digest: Name = ""
     """SHA-256 of all that stands above."""
@@ -40,7 +56,7 @@ class CheckpointRecord:
 
 def write_checkpoint_record(path: Path, record: CheckpointRecord) -> None:
     """Write ``state.json``, atomically, with its own digest."""
-    write_json(path, to_json(dataclasses.replace(record, digest=_own_digest(record))))
+    write_json(path, _plain(dataclasses.replace(record, digest=_own_digest(record))))
 
 
 def read_checkpoint_record(path: Path) -> CheckpointRecord:
@@ -60,5 +76,12 @@ def read_checkpoint_record(path: Path) -> CheckpointRecord:
 
 
 def _own_digest(record: CheckpointRecord) -> str:
-    content = json.dumps(to_json(dataclasses.replace(record, digest="")), sort_keys=True)
+    content = json.dumps(_plain(dataclasses.replace(record, digest="")), sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _plain(record: CheckpointRecord) -> dict[str, Any]:
+    plain: dict[str, Any] = to_json(record)
+    if record.warm_up is None:  # as records were written before there was such a thing, so that their digests hold
+        del plain["warm_up"]
+    return plain

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+import tyro
+
 from biggan.data.configuration import DataConfig
 from biggan.evaluation.configuration import TrainingEvaluation
 from biggan.foundation.compatibility import expand
@@ -110,6 +112,34 @@ class LogConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """Weights to begin from, instead of random ones."""
+
+    path: Annotated[str | None, tyro.conf.arg(aliases=["--init"])] = None
+    """Begin from the networks of this run, checkpoint, snapshot or export: the architecture is theirs."""
+    weights: Literal["ema", "raw"] = "ema"
+    """Begin G from its moving average, or from G itself (which checkpoints and whole exports hold)."""
+    classes: str = "name"
+    """Which old class a new one begins as: name (the one of the same name), nearest (by D's class embedding), mean,
+    fresh, or a file: JSON {"new": "old"} or lines of: new=old."""
+    others: Literal["mean", "nearest", "fresh"] = "mean"
+    """What classes begin as that neither a name nor the file matches."""
+    optimizers: bool = False
+    """Also take over Adam's moments."""
+    recalibrate: int | None = None
+    """Batches of 64 over which the statistics of batch norm are estimated anew before the first step; by default 100,
+    or 0 if classes and channels are as they were."""
+    new_rate_factor: float = 1.0
+    """Learning rates of what is new in a network that is otherwise taken over, relative to the rest."""
+
+    def __post_init__(self) -> None:
+        if self.recalibrate is not None and not 0 <= self.recalibrate <= 1_000_000:
+            raise UserError(f"--init.recalibrate {self.recalibrate}: 0 to 1,000,000 batches; a hundred are usual")
+        if not 0 <= self.new_rate_factor <= 1e6:
+            raise UserError(f"--init.new-rate-factor {self.new_rate_factor}: must be 0 to 1,000,000")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One run, whole. ``biggan.training.setup`` alone reads all of it; every component gets its own part."""
 
@@ -135,6 +165,14 @@ class TrainingConfig:
     dry_run: bool = False
     """Print the resolved configuration, parameter counts, batch arithmetic and memory, and stop."""
     model: Architecture = field(default_factory=Architecture)
+    init: InitConfig = field(default_factory=InitConfig)
+    freeze_d: int = 0
+    """Stages of D, from the image on, that do not learn (FreezeD); for weights that were trained before."""
+    d_warmup: Images | None = None
+    """Train D alone until it is ready, for at most this many images, before G learns; by default a quarter of the
+    duration if G is taken over and D is new, else 0."""
+    d_warmup_accuracy: float = 0.75
+    """D is ready when it is right about this share of fakes and of reals, three twentieths of the warm-up running."""
     discriminator_steps: int = 1
     """D updates for each G update."""
     loss: str = "hinge"
@@ -172,6 +210,10 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        if self.freeze_d < 0:
+            raise UserError(f"--freeze-d {self.freeze_d}: must not be negative")
+        if not 0.5 <= self.d_warmup_accuracy < 1:
+            raise UserError(f"--d-warmup-accuracy {self.d_warmup_accuracy}: from 0.5 (chance) to below 1")
         for name in ("generator_orthogonal", "discriminator_orthogonal"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be 0 or a positive number")

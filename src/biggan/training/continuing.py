@@ -16,7 +16,7 @@ from biggan.training.run_directory import StoredRun
 # logged; these are not even worth a line.
 _UNREMARKABLE = ("dry_run", "run_dir", "device", "data.workers", "data.check", "log.", "checkpoint.", "evaluation.")
 # What makes it another run.
-_IDENTITY = ("model.", "seed")
+_IDENTITY = ("model.", "seed", "init.")
 # Parts of the architecture that come about by another option.
 _OPTIONS = {
     "model.resolution": "--resolution",

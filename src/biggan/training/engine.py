@@ -137,6 +137,8 @@ class Engine:
         for other, network in state.networks.items():
             network.requires_grad_(other == name)
         freeze(state.networks[name], self.frozen.get(name, ()), state.images_seen)
+        for part in state.resting:
+            part.requires_grad_(False)
         state.optimizers[name].zero_grad(set_to_none=False)
         parts = self.accumulation.get(name, self.accumulation.get("discriminator", 1))
         update = Update(parts=parts, device=self.device)

@@ -15,6 +15,7 @@ from biggan.training.hooks.statistics import Statistics
 from biggan.training.run import Run
 from biggan.training.step import StepInputs
 from biggan.training.stopping import Stopped
+from biggan.training.warm_up import WarmUp
 
 _FAILED = 1000  # above every signal's number
 
@@ -28,15 +29,18 @@ def train_loop(run: Run, agenda: Agenda) -> None:
         NonFiniteError: a loss or gradient was not finite.
     """
     state, duration = run.state, run.config.duration
-    state.generator.train()
-    state.discriminator.train()
+    state.train()
+    warm_up = WarmUp(images=run.config.d_warmup or 0, accuracy=run.config.d_warmup_accuracy, tell=run.tell)
     check_each_step = run.device.type == "cpu"
     with _progress(run) as bar:
         while state.images_seen < duration:
             began = time.monotonic()
             inputs = _read(run, agenda)
             waited = time.monotonic() - began
-            losses = run.step(state, inputs, run.objective, run.engine)
+            if warm_up.active(state):
+                _check_warm_up(run, agenda, warm_up)
+            step = warm_up.step if warm_up.active(state) else run.step
+            losses = step(state, inputs, run.objective, run.engine)
             before, state.images_seen = state.images_seen, inputs.images_seen
             state.iterations += 1
             agenda.statistics.note(losses, inputs.images_seen - before, waited)
@@ -45,6 +49,15 @@ def train_loop(run: Run, agenda: Agenda) -> None:
             if state.images_seen < duration:  # at the end everything is due, see Agenda.close
                 agenda.between(run, before)
             _show(bar, run, agenda.statistics, inputs.images_seen - before)
+
+
+def _check_warm_up(run: Run, agenda: Agenda, warm_up: WarmUp) -> None:
+    """Stop, saved, where D has had its time and is not ready; all processes know the same."""
+    try:
+        warm_up.check(run.state)
+    except UserError:
+        agenda.checkpoints.save(run, ())
+        raise
 
 
 def _read(run: Run, agenda: Agenda) -> StepInputs:

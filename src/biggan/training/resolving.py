@@ -13,6 +13,7 @@ from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.metrics.judges import JUDGES
+from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.training.configuration import TrainingConfig
 from biggan.training.planning import plan, plan_memory
@@ -42,14 +43,15 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
     Raises:
         UserError: parts that do not fit together.
     """
-    network = expand((*config.model.compatibility, *config.compatibility), "network")
+    begun = config.init.path is not None  # then the architecture is that of a file, and all its differences are
+    network = expand((*config.model.compatibility, *(() if begun else config.compatibility)), "network")
     model = dataclasses.replace(config.model, compatibility=network)
     if config.resolution is not None:
         model = dataclasses.replace(model, resolution=config.resolution)
     log = config.log
     if source is not None:
-        model = dataclasses.replace(model, channels=source.channels, classes=len(source.class_names))
-        if log.judge == "digits" and config.data.path != "digits":
+        model = _for_data(model, source, begun=begun)
+        if log.judge == "digits" and (config.data.path != "digits" or len(source.class_names) != 10):
             log = dataclasses.replace(log, judge="none")  # it knows these ten classes only
     model.validate()
     if config.freeze_old and not model.grown.stages:
@@ -61,6 +63,24 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         config, model=model, log=log, resolution=None, compatibility=expand(config.compatibility, "training")
     )
     return dataclasses.replace(resolved, micro_batch=plan(resolved, ranks)["discriminator"].micro_batch)
+
+
+def _for_data(model: Architecture, source: ImageSource, *, begun: bool) -> Architecture:
+    """Return an architecture for the channels and classes of the data.
+
+    To networks that have ``begun`` with classes, data without are one class.
+    """
+    classes = len(source.class_names)
+    if not begun:
+        return dataclasses.replace(model, channels=source.channels, classes=classes)
+    if classes and not model.classes and model.hierarchical_latent and not model.shared_embedding:
+        model = dataclasses.replace(model, shared_embedding=Architecture.shared_embedding)
+    return dataclasses.replace(
+        model,
+        channels=source.channels,
+        classes=classes or min(model.classes, 1),
+        output_width=model.output_width if model.channels == source.channels else None,
+    )
 
 
 def summary(config: TrainingConfig, ranks: int) -> str:

@@ -18,9 +18,12 @@ from biggan.data.opening import open_source
 from biggan.data.order.epochs import make_order
 from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed, launch
+from biggan.foundation.config import to_json
 from biggan.foundation.devices import choose_device, set_tf32
 from biggan.foundation.errors import UserError
+from biggan.foundation.files import write_json
 from biggan.foundation.locks import Lock
+from biggan.foundation.records import read_record
 from biggan.foundation.terminal import complain
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import make_agenda, make_draws, make_engine, make_state
@@ -35,7 +38,9 @@ from biggan.training.planning import plan
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
 from biggan.training.run import Run
-from biggan.training.run_directory import RunDirectory
+from biggan.training.run_directory import INIT, RunDirectory
+from biggan.training.starting.beginning import Beginning, begin, describe, plan_beginning, put_in_place
+from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, score_separately, score_together, train_step
 from biggan.training.stopping import Stopped, StopRequest
@@ -107,6 +112,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     refuse_another_preset(started, preset, directory.path, saved=newest is not None)
     stored = None if newest is None else started
     refuse_forgotten_step(stored, config)
+    config, beginning = distributed.together(lambda: begin(config, stored), "reading what the run begins from")
     try:
         source = _open(config, check=config.data.check and not _is_finished(newest, config))
     except UserError as error:
@@ -117,26 +123,38 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     ranks = distributed.world_size()
     config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
     key = _agreed_key(source)
+    begun = _begun(beginning, config, source, directory)
     remarks = compare(stored, config, source, key, ranks)
     plans = plan(config, ranks)
     make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
     if newest is not None and _is_finished(newest, config):
         return _finished(place, config, newest, "a larger --duration continues it")
 
-    def begin() -> None:
+    def write() -> None:
         directory.write_config(preset, config, facts(config, source, key, plans, ranks))
         store.sweep()
         clock, pending = (newest.images_seen, newest.record.pending) if newest else (0, ())
         directory.rewind(clock, again="evaluation" in pending)
         directory.tell(*remarks)
         introduce(directory, config, source, plans, new=newest is None)
+        if beginning is not None and begun is not None:
+            write_json(directory.path / INIT, to_json(begun))
+            directory.tell(*describe(begun, beginning, config, source))
         if newest is not None:
             directory.tell(f"continuing at {newest.images_seen:,} images ({newest.path})")
 
-    distributed.on_primary(begin, "writing the run directory")
-    state = distributed.together(lambda: _make_state(config, own, place.device, newest), "building the networks")
-    for network in state.networks.values():
-        distributed.broadcast(network.state_dict().values())
+    distributed.on_primary(write, "writing the run directory")
+
+    def build() -> TrainState:
+        state = make_state(config, place.device, own, begun)
+        if newest is not None:
+            restore(newest, state)
+        elif beginning is not None and begun is not None:
+            put_in_place(state, beginning, begun, config, source)
+        return state
+
+    state = distributed.together(build, "building the networks")
+    distributed.broadcast(state.tensors().values())
     run = Run(
         config=config,
         directory=directory,
@@ -149,7 +167,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         draws=distributed.together(lambda: make_draws(config, source, state, place.device), "preparing to read"),
         store=store,
         class_names=source.class_names,
-        provenance=provenance(config, preset, source),
+        provenance=provenance(config, preset, source) | ({"init": begun.origin()} if begun else {}),
         step=own.step,
         request=place.request,
         lock=place.lock,
@@ -204,11 +222,15 @@ def _agreed_key(source: ImageSource) -> str:
     return key
 
 
-def _make_state(config: TrainingConfig, own: OwnStep, device: torch.device, newest: Checkpoint | None) -> TrainState:
-    state = make_state(config, device, own)
-    if newest is not None:
-        restore(newest, state)
-    return state
+def _begun(
+    beginning: Beginning | None, config: TrainingConfig, source: ImageSource, directory: RunDirectory
+) -> InitRecord | None:
+    """Return where the run begins, or where it once began; None at random weights."""
+    if beginning is not None:
+        return distributed.on_primary(lambda: plan_beginning(beginning, config, source), "matching classes")
+    if config.init.path is None:
+        return None
+    return distributed.on_primary(lambda: read_record(InitRecord, directory.path / INIT), f"reading {INIT}")
 
 
 def _is_finished(newest: Checkpoint | None, config: TrainingConfig) -> bool:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Adam
 
 from biggan.models.contract import Discriminator, Generator
+from biggan.training.checkpoint_record import WarmUpRecord
 from biggan.training.ema import MovingAverage
 
 
@@ -25,9 +26,13 @@ class TrainState:
     images_seen: int = 0
     """Real images consumed by D, over all D steps and ranks: the one clock."""
     iterations: int = 0
-    """Updates of G, for logs and for comparison with papers."""
+    """Updates of G (of D, while it trains alone), for logs and for comparison with papers."""
     best: list[tuple[str, float, int]] = field(default_factory=list)
     """(name, value, images seen) of the values reported so far by which checkpoints are kept."""
+    resting: tuple[nn.Module, ...] = ()
+    """Parts of networks that do not learn: they need no gradients and stay in evaluation mode."""
+    warm_up: WarmUpRecord | None = None
+    """How far D has come that trains alone before G does; None where it does not."""
 
     @property
     def generator(self) -> Generator:
@@ -49,6 +54,13 @@ class TrainState:
             raise ValueError(f"there is a network '{name}' already")
         self.networks[name] = network.to(next(self.generator.parameters()).device)
         self.optimizers[name] = optimizer
+
+    def train(self) -> None:
+        """Put what learns into training mode, and what rests into evaluation mode."""
+        self.generator.train()
+        self.discriminator.train()
+        for part in self.resting:
+            part.eval()
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return every tensor of the state by name: what a checkpoint stores and what ranks must agree on."""

@@ -79,11 +79,10 @@ Losses = dict[str, Tensor]
 """Names to the losses of every micro-batch, float [n] each, for the log."""
 
 
-def train_step(state: TrainState, inputs: StepInputs, objective: Objective, engine: Engine) -> Losses:
-    """Update D once for each of its batches, then G once, then the moving average."""
+def train_discriminator(state: TrainState, inputs: StepInputs, objective: Objective, engine: Engine) -> Losses:
+    """Update D once for each of its batches."""
     G, D = engine.call(state.generator), engine.call(state.discriminator)
-    on_fakes, on_reals, of_generator = [], [], []
-
+    on_fakes, on_reals = [], []
     for batch in inputs.discriminator:
         with engine.update(state, "discriminator") as update:
             for images, y, z, fake_y in update.micro_batches(batch, inputs.batch):
@@ -95,7 +94,15 @@ def train_step(state: TrainState, inputs: StepInputs, objective: Objective, engi
                 update.backward(loss_fake + loss_real)
                 on_fakes.append(loss_fake.detach())
                 on_reals.append(loss_real.detach())
+    return {"D_loss_fake": torch.stack(on_fakes), "D_loss_real": torch.stack(on_reals)}
 
+
+def train_step(state: TrainState, inputs: StepInputs, objective: Objective, engine: Engine) -> Losses:
+    """Update D once for each of its batches, then G once, then the moving average."""
+    losses = train_discriminator(state, inputs, objective, engine)
+
+    G, D = engine.call(state.generator), engine.call(state.discriminator)
+    of_generator = []
     with engine.update(state, "generator") as update:
         for z, y in update.micro_batches(inputs.generator, inputs.generator_batch):
             loss = objective.loss.generator(D(G(z, y), y))
@@ -107,8 +114,4 @@ def train_step(state: TrainState, inputs: StepInputs, objective: Objective, engi
         images_seen=inputs.images_seen,
         images_per_step=inputs.batch * len(inputs.discriminator),
     )
-    return {
-        "D_loss_fake": torch.stack(on_fakes),
-        "D_loss_real": torch.stack(on_reals),
-        "G_loss": torch.stack(of_generator),
-    }
+    return losses | {"G_loss": torch.stack(of_generator)}

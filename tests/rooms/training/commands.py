@@ -101,7 +101,10 @@ def _command(
 
     if attack is not None:
         attack()
-    status = main(words)
+    try:
+        status = main(words)
+    except KeyboardInterrupt:  # before the command has begun: as the interpreter itself ends then
+        status = 130
     sys.setprofile(None)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""Training that begins from weights that exist: which tensors, which classes, and what is new."""
