@@ -1,6 +1,7 @@
 """The networks of torch-fidelity (the extra ``metrics``): its TF-ported Inception, DINOv2, CLIP, VGG16.
 
-torch-fidelity builds them; the weights are read here, because it opens files in a way that runs what is in them.
+torch-fidelity builds them, but for DINOv2, whose code it would fetch; the weights are read here, because it opens files
+in a way that runs what is in them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from biggan.foundation.downloads import download
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import three_channels
 from biggan.metrics.features import ExtractorOptions, Features
-from biggan.metrics.weights import Weights, read_weights, require_shapes
+from biggan.metrics.vision_transformer import TransformerShape, VisionTransformer
+from biggan.metrics.weights import Weights, load_into, read_weights, require_shapes
 
 _CLIP_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 _SIDE = 299
@@ -32,8 +34,10 @@ class _Fidelity:
     rows_name: str
     logits_name: str | None = None
     resize: str
-    url: str | None
-    """Where the weights are published; None where only torch-fidelity can fetch them."""
+    url: str
+    """Where the weights are published."""
+    most = 2**30
+    """Most bytes of them."""
     published: str | None = None
     """Their SHA-256, where they are a TorchScript archive."""
     shapes: ClassVar[dict[str, tuple[int, ...]]] = {}
@@ -43,27 +47,24 @@ class _Fidelity:
 
     def __init__(self, options: ExtractorOptions) -> None:
         weights = self._weights(options)
-        self.weights_hash = weights.sha256 if weights else f"torch-fidelity's download of {self.theirs}"
+        self.weights_hash = weights.sha256
         names = [self.rows_name, *([self.logits_name] if self.logits_name else [])]
         self.network = self._network(names, weights).to(options.device).eval().requires_grad_(False)
         self.device = options.device
         self.protocol = f"{self.name}-{self.resize}-uint8"
         self.key = f"{self.protocol}-{self.weights_hash}"
 
-    def _weights(self, options: ExtractorOptions) -> Weights | None:
-        assert self.url is not None
-        path = options.weights or download(self.url, sha256=self.published, most=2**30)
+    def _weights(self, options: ExtractorOptions) -> Weights:
+        path = options.weights or download(self.url, sha256=self.published, most=self.most)
         weights = read_weights(path, published=self.published)
         require_shapes(weights, self.shapes, self.name)
         return weights
 
-    def _network(self, names: list[str], weights: Weights | None) -> Any:
+    def _network(self, names: list[str], weights: Weights) -> Any:
         """Build the network; torch-fidelity takes its weights from a file, which here is memory that we wrote."""
-        content = None
-        if weights is not None:
-            content = io.BytesIO()
-            torch.save(weights.tensors, content)
-            content.seek(0)
+        content = io.BytesIO()
+        torch.save(weights.tensors, content)
+        content.seek(0)
         return _built(self.theirs, weights, lambda kind: kind(self.theirs, names, content, verbose=False))
 
     def __call__(self, images: Tensor) -> Features:
@@ -102,15 +103,34 @@ class InceptionPillowBicubic(Inception):
 
 
 class DinoV2(_Fidelity):
-    """DINOv2 ViT-L/14 (Oquab et al. 2023), as for FD-DINOv2 (Stein et al. 2023); torch.hub fetches its code as well."""
+    """DINOv2 ViT-L/14 (Oquab et al. 2023), as for FD-DINOv2 (Stein et al. 2023)."""
 
     name, theirs, rows_name, resize = "dinov2", "dinov2-vit-l-14", "dinov2", "bilinear224"
-    url = None
+    url = "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth"
+    most = 2**31
+    shapes: ClassVar = {
+        "cls_token": (1, 1, 1024),
+        "pos_embed": (1, 1370, 1024),
+        "patch_embed.proj.weight": (1024, 3, 14, 14),
+        "blocks.23.mlp.fc2.weight": (1024, 4096),
+    }
 
-    def _weights(self, options: ExtractorOptions) -> Weights | None:
-        if options.weights is not None:
-            raise UserError("--features.weights: torch-fidelity fetches DINOv2 itself and takes no file; leave it out")
-        return None
+    def _network(self, names: list[str], weights: Weights) -> Any:
+        """Build the network by our own code: torch-fidelity would fetch a repository's newest, and run it unseen."""
+
+        def build(kind: Any) -> Any:
+            from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+            class Restored(kind):  # type: ignore[misc]  # a base that is known only when the extra is installed
+                def __init__(self) -> None:
+                    FeatureExtractorBase.__init__(self, DinoV2.theirs, names)
+                    self.feature_extractor_internal_dtype = torch.float32
+                    self.model = VisionTransformer(TransformerShape())
+                    load_into(self.model, weights, "DINOv2 ViT-L/14")
+
+            return Restored()
+
+        return _built(self.theirs, weights, build)
 
 
 class Clip(_Fidelity):
@@ -128,9 +148,8 @@ class Clip(_Fidelity):
         **{f"visual.transformer.resblocks.{layer}.attn.in_proj_weight": (3 * 768, 768) for layer in range(12)},
     }
 
-    def _network(self, names: list[str], weights: Weights | None) -> Any:
+    def _network(self, names: list[str], weights: Weights) -> Any:
         """Build the network around tensors: torch-fidelity itself would run the archive that they came in."""
-        assert weights is not None
         tensors = weights.tensors
 
         def build(kind: Any) -> Any:
@@ -157,7 +176,7 @@ class Vgg16(_Fidelity):
     shapes: ClassVar = {"features.0.weight": (64, 3, 3, 3), "classifier.6.weight": (1000, 4096)}
 
 
-def _built(name: str, weights: Weights | None, build: Callable[[Any], Any]) -> Any:
+def _built(name: str, weights: Weights, build: Callable[[Any], Any]) -> Any:
     """Return what ``build`` makes of torch-fidelity's class ``name``."""
     try:
         from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
@@ -167,10 +186,11 @@ def _built(name: str, weights: Weights | None, build: Callable[[Any], Any]) -> A
         ) from error
     try:
         return build(FEATURE_EXTRACTORS_REGISTRY[name])
-    except Exception as error:  # whatever a foreign library makes of weights that do not fit, or of a missing network
+    except UserError:
+        raise
+    except Exception as error:  # whatever a foreign library makes of weights that do not fit
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        what = f"{weights.where}: does not fit" if weights else "could not be fetched"
         raise UserError(
-            f"{name}: {what} ({reason}). Give the right file with --features.weights, or use --features classifier, "
-            "which needs none."
+            f"{name}: {weights.where}: does not fit ({reason}). Give the right file with --features.weights, or use "
+            "--features classifier, which needs none."
         ) from error

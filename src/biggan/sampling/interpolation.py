@@ -12,6 +12,8 @@ from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
 
 Curve = Literal["linear", "spherical"]
+SHEET_COLUMNS = 10
+"""Points of a path on a sheet."""
 
 
 def linear(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ def interpolation_sheet(
     kind: Literal["zy", "z", "y"],
     *,
     rows: int = 16,
-    columns: int = 10,
+    columns: int = SHEET_COLUMNS,
     seed: int = 0,
     chunk: int | None = None,
 ) -> Tensor:

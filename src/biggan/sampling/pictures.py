@@ -65,8 +65,17 @@ def sheet(images: Tensor, columns: int, row_names: Sequence[str] = ()) -> Image.
     return canvas
 
 
-def check_sheet(images: int, columns: int, size: tuple[int, int], option: str = "--columns") -> None:
+def check_sheet(
+    images: int, columns: int, size: tuple[int, int], option: str = "--columns", value: int | None = None
+) -> None:
     """Check, before anything is drawn, that a sheet of ``images`` of ``size`` (height, width) has a possible size.
+
+    Args:
+        images: on the sheet.
+        columns: images a row.
+        size: of an image.
+        option: that decides it, for the message.
+        value: of the option; by default the columns.
 
     Raises:
         UserError: it has not, or there is no column.
@@ -76,8 +85,9 @@ def check_sheet(images: int, columns: int, size: tuple[int, int], option: str = 
     height, width = -(-images // columns) * (size[0] + GAP), columns * (size[1] + GAP)
     if max(height, width) > LARGEST_SIDE or height * width > MOST_PIXELS:
         raise UserError(
-            f"{option} {columns}: one picture of {images:,} images would have {width:,} x {height:,} pixels, where "
-            f"{LARGEST_SIDE:,} a side and {MOST_PIXELS // 10**6} million in all are possible; show fewer at once"
+            f"{option} {columns if value is None else value}: one picture of {images:,} images would have {width:,} x "
+            f"{height:,} pixels, where {LARGEST_SIDE:,} a side and {MOST_PIXELS // 10**6} million in all are possible; "
+            "show fewer at once"
         )
 
 

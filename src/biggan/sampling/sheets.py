@@ -62,6 +62,11 @@ def rows_of_page(size: tuple[int, int], columns: int) -> int:
     return max(1, min(100, PAGE_PIXELS // (size[0] * size[1] * max(columns, 1))))
 
 
+def most_classes(size: tuple[int, int], columns: int) -> int:
+    """Return how many classes all possible pages show, for images of ``size`` (height, width)."""
+    return MOST_PAGES * rows_of_page(size, columns)
+
+
 def check_pages(classes: int, columns: int, size: tuple[int, int]) -> int:
     """Return how many pages show ``classes`` classes of images of ``size`` (height, width).
 

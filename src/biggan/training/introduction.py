@@ -6,6 +6,7 @@ from biggan.data.contract import ImageSource
 from biggan.data.inspection import card
 from biggan.foundation.files import write_picture
 from biggan.models.contract import build_on_meta, count_parameters
+from biggan.sampling.sheets import most_classes
 from biggan.training.configuration import TrainingConfig
 from biggan.training.planning import BatchPlan
 from biggan.training.run_directory import CARD, RunDirectory
@@ -24,6 +25,11 @@ def introduce(
     directory.tell(card.text(described))
     if new or not (directory.path / CARD).exists():
         write_picture(directory.path / CARD, card.picture(source))
+    shown = most_classes(config.model.resolution, config.log.sheet_columns)
+    if config.model.classes > shown:
+        directory.tell(
+            f"sheets show the first {shown:,} of {config.model.classes:,} classes; more would take too many pages"
+        )
     networks = build_on_meta(config.model)
     directory.tell(
         f"{config.model.family}: G {count_parameters(networks.generator):,}, "

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError
+from biggan.layers.attention import LARGE, fused_widths
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.training.configuration import TrainingConfig
@@ -80,16 +86,20 @@ class MemoryPlan:
 
 
 def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPlan:
-    """Estimate memory by running both phases without data and adding up what autograd keeps."""
+    """Estimate memory by running both phases without data and adding up what autograd keeps.
+
+    Attention keeps what it does on the device that the run names, or that this machine would take.
+    """
     networks = build_on_meta(config.model)
+    device = choose_device("auto").type if config.device == "auto" else config.device
     g, d = count_parameters(networks.generator), count_parameters(networks.discriminator)
     narrow = torch.bfloat16 if config.precision == "bfloat16" else None
-    activations = max(
-        _kept_by_discriminator(networks.discriminator, config.model, 2 * plans["discriminator"].micro_batch, narrow),
-        _kept_by_generator(
-            networks.generator, networks.discriminator, config.model, plans["generator"].micro_batch, narrow
-        ),
-    )
+    images = {name: part.micro_batch for name, part in plans.items()}
+    with _FusedAttention(device):
+        activations = max(
+            _kept_by_discriminator(networks.discriminator, config.model, 2 * images["discriminator"], narrow),
+            _kept_by_generator(networks.generator, networks.discriminator, config.model, images["generator"], narrow),
+        )
     return MemoryPlan(
         weights=4 * (g + d),
         gradients=4 * (g + d),
@@ -147,3 +157,38 @@ def _kept_by_generator(
 def _autocast(narrow: torch.dtype | None) -> torch.autocast:
     # Autocast follows the device of the tensors, and has no rules for "meta"; the CPU's are near enough.
     return torch.autocast("cpu", dtype=narrow or torch.bfloat16, enabled=narrow is not None)
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Lets attention without data keep what it does on a device, and not the matrix of pairs where that is fused."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Put :class:`_Attended` in the place of attention that is fused on the device."""
+        if func is F.scaled_dot_product_attention:
+            queries, keys, values = args
+            pairs = queries.shape[2] * keys.shape[2]
+            if self.device == "cuda" or (self.device == "cpu" and pairs >= LARGE):
+                widths = fused_widths(keys.shape[3], values.shape[3], pairs, self.device, queries.dtype)
+                return _Attended.apply(queries, keys, values, *widths)
+        return func(*args, **(kwargs or {}))
+
+
+class _Attended(torch.autograd.Function):
+    """What a fused kernel keeps: its inputs as wide as it takes them, its output, and a number a row."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, for_keys: int, for_values: int) -> Tensor:
+        """Return [N, 1, Q, v], without data."""
+        inputs = [
+            rows if rows.shape[3] == width else rows.new_empty(*rows.shape[:3], width)
+            for rows, width in ((queries, for_keys), (keys, for_keys), (values, for_values))
+        ]
+        output = queries.new_empty(*queries.shape[:3], for_values)
+        ctx.save_for_backward(*inputs, output, queries.new_empty(queries.shape[:3], dtype=torch.float32))
+        return output[..., : values.shape[3]]

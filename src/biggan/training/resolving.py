@@ -16,6 +16,7 @@ from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.training.configuration import TrainingConfig
+from biggan.training.hooks.samples import check_sheets
 from biggan.training.planning import plan, plan_memory
 
 
@@ -59,6 +60,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
             f"--freeze-old {config.freeze_old}: only networks that biggan grow made, with their skip, have old and new "
             "parts; leave it out"
         )
+    check_sheets(log, model.resolution)
     resolved = dataclasses.replace(
         config, model=model, log=log, resolution=None, compatibility=expand(config.compatibility, "training")
     )

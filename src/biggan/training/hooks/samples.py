@@ -9,15 +9,27 @@ from biggan.foundation import distributed
 from biggan.foundation.files import write_picture
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
-from biggan.sampling.interpolation import interpolation_sheet
+from biggan.sampling.interpolation import SHEET_COLUMNS, interpolation_sheet
 from biggan.sampling.latents import latents
-from biggan.sampling.pictures import sheet
-from biggan.sampling.sheets import class_sheets
+from biggan.sampling.pictures import check_sheet, sheet
+from biggan.sampling.sheets import class_sheets, most_classes
+from biggan.training.configuration import LogConfig
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES
 
 FIXED = "fixed.png"
+
+
+def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
+    """Check, before a run begins, that its sheets of images of ``size`` (height, width) can be drawn.
+
+    Raises:
+        UserError: one would be too large.
+    """
+    check_sheet(log.sheet_columns, log.sheet_columns, size, "--log.sheet-columns")
+    rows = log.interpolation_rows
+    check_sheet(rows * SHEET_COLUMNS, SHEET_COLUMNS, size, "--log.interpolation-rows", rows)
 
 
 class Samples(AtIntervals):
@@ -35,12 +47,14 @@ class Samples(AtIntervals):
         folder = run.directory.path / SAMPLES / str(run.state.images_seen)
         with evaluating(run.sampled) as generator:
             write_picture(folder / FIXED, self._fixed(generator))
-            pages = class_sheets(generator, run.class_names, self.columns, chunk=self.chunk)
+            size, classes = generator.architecture.resolution, max(generator.architecture.classes, 1)
+            shown = range(min(classes, most_classes(size, self.columns)))
+            pages = class_sheets(generator, run.class_names, self.columns, labels=shown, chunk=self.chunk)
             for number, page in enumerate(pages):
                 write_picture(folder / (f"classes_{number}.png" if number else "classes.png"), page)
             for kind in ("zy", "z", "y"):
                 images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
-                write_picture(folder / f"interpolation_{kind}.png", sheet(images, 10))
+                write_picture(folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS))
 
     def _fixed(self, generator: Generator) -> Image.Image:
         """The same latents and labels at every interval: how the model changes."""
