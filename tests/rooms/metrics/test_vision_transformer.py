@@ -75,7 +75,9 @@ def test_places_of_another_grid_are_interpolated() -> None:
     grid = places[0, 1:].reshape(16, 16, 12)
     torch.testing.assert_close(grid, grid[:, :1].expand(16, 16, 12), rtol=1e-5, atol=1e-5)  # vectorised by columns
     steps = grid[2:14, 0, 0].diff()
-    torch.testing.assert_close(steps, torch.full((11,), 37 / 16.1), rtol=1e-4, atol=0)
+    # This kernel (a = -0.75) bends a ramp by up to 4 %; with the sides' true ratio, 37 / 16, the mean would be off.
+    torch.testing.assert_close(steps, torch.full((11,), 37 / 16.1), rtol=0.05, atol=0)
+    assert abs(float(steps.mean()) - 37 / 16.1) < 0.5 * (37 / 16 - 37 / 16.1)
 
 
 def test_the_extractor_takes_tensors_and_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
