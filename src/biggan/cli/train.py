@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import tyro
@@ -70,7 +71,7 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
 def _given(words: list[str], *options: str) -> str | None:
     """Find the value of an option before anything is parsed: a run or file that it names decides about defaults."""
     found = None
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*words, ""]):
         name, separator, value = word.partition("=")
         if name.replace("_", "-") in options:
             found = value if separator else following
