@@ -126,7 +126,9 @@ def step(case: Case, config: TrainingConfig, state: TrainState) -> Mapping[str, 
     )
     for network in state.networks.values():
         network.train()
-    return train_step(state, inputs, Objective(loss=Hinge(), score=score_together), make_engine(config, plans, state, CPU))
+    return train_step(
+        state, inputs, Objective(loss=Hinge(), score=score_together), make_engine(config, plans, state, CPU)
+    )
 
 
 def compare(case: Case, comparison: Comparison, state: TrainState, losses: Mapping[str, Tensor]) -> None:
