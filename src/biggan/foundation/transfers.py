@@ -177,7 +177,7 @@ def _blocks(answer: Any, url: str, part: Unfinished) -> Iterator[bytes]:
 
     name = one_line(part.whole.name[:40])
     with tqdm(
-        total=part.length or None, initial=part.received, unit="B", unit_scale=True, desc=name, disable=None
+        total=part.length or None, initial=part.received, unit="B", unit_scale=True, desc=one_line(name), disable=None
     ) as bar:
         while True:
             with told(url):

@@ -154,7 +154,8 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         return state
 
     state = distributed.together(build, "building the networks")
-    distributed.broadcast(state.tensors().values())
+    tensors = state.tensors()
+    distributed.broadcast(tensors[name] for name in sorted(tensors))  # all ranks must send and receive in one order
     run = Run(
         config=config,
         directory=directory,

@@ -100,7 +100,8 @@ class TrainState:
             for key, parameter in self.networks[name].named_parameters():
                 if key in of_network:
                     self.optimizers[name].state[parameter] = {
-                        kind: _lies_as(parameter, tensors[f"optimizer/{name}/{key}/{kind}"]) for kind in of_network[key]
+                        kind: _lies_as(parameter, tensors[f"optimizer/{name}/{key}/{kind}"])
+                        for kind in sorted(of_network[key])
                     }
 
     def _moments_in(self, name: str, tensors: dict[str, torch.Tensor]) -> dict[str, set[str]]:
