@@ -10,30 +10,24 @@ beside gain and bias, or in a child ``bn`` (with ``accumulation_counter`` for th
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from biggan.convert.contract import ForeignFamily, Imported, State, import_networks
-from biggan.convert.facts import Facts
+from biggan.convert.facts import COMMON, Facts
 from biggan.convert.naming import as_scalars, entries, generator_depth
 from biggan.convert.translation import Translation
 from biggan.foundation.errors import UserError
 
-DEFAULTS = Facts(
+DEFAULTS = dataclasses.replace(
+    COMMON,
     norm_eps=1e-5,
     output_norm_eps=1e-5,  # the option for the others never reaches it
     generator_spectral_eps=1e-8,
     discriminator_spectral_eps=1e-8,
-    generator_power_iterations=1,
-    discriminator_power_iterations=1,
-    normalization="batch",
-    activation="relu",
-    # The pre-activation is out of place whatever is asked for, so the option never reaches the shortcut.
-    inplace_activation=False,
-    channel_order="rgb",
-    bottom=(4, 4),
-    condition_order="class-latent",
+    # Not in place: the pre-activation is out of place whatever is asked for, so the option never reaches the shortcut.
 )
 """The parser's defaults. The launch scripts of the 128 px BigGANs use spectral-norm eps 1e-6."""
 

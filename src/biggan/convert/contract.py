@@ -149,7 +149,7 @@ def import_networks(
 
 def recognise(keys: Collection[str]) -> list[ForeignFamily]:
     """Return the families whose keys these may be."""
-    return [family for name in FOREIGN for family in (FOREIGN[name],) if family.recognises(keys)]
+    return [FOREIGN[name] for name in FOREIGN if FOREIGN[name].recognises(keys)]
 
 
 def _separate_bank(state: dict[str, Tensor], bank: TruncationBank) -> tuple[dict[str, Tensor], TruncationBank]:

@@ -70,6 +70,18 @@ _BOUNDS = {
     "image_channels": (1, 64),
 }
 
+COMMON = Facts(
+    generator_power_iterations=1,
+    discriminator_power_iterations=1,
+    normalization="batch",
+    activation="relu",
+    inplace_activation=False,
+    channel_order="rgb",
+    bottom=(4, 4),
+    condition_order="class-latent",
+)
+"""What all published configurations have in common; families say where theirs differ."""
+
 TITLES = {
     "norm_eps": "batch-norm eps",
     "output_norm_eps": "output batch-norm eps",

@@ -7,29 +7,24 @@ first three are the image, *after* all were normalised together.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from biggan.convert.contract import STATISTICS, ForeignFamily, State
-from biggan.convert.facts import Facts
+from biggan.convert.facts import COMMON, Facts
 from biggan.convert.naming import as_scalars, entries, generator_depth, places, reformed
-from biggan.convert.translation import ROW, TRANSPOSED, Entry, Form, Translation, after, channels_first
+from biggan.convert.translation import TRANSPOSED, Entry, Translation, channels_first
 from biggan.foundation.errors import UserError
 from biggan.models.norm_records import TruncationBank
 
-DEFAULTS = Facts(
+DEFAULTS = dataclasses.replace(
+    COMMON,
     norm_eps=1e-4,
     output_norm_eps=1e-4,
     generator_spectral_eps=1e-4,
     discriminator_spectral_eps=1e-4,
-    generator_power_iterations=1,
-    discriminator_power_iterations=1,
-    normalization="batch",
-    activation="relu",
-    inplace_activation=False,
-    channel_order="rgb",
-    bottom=(4, 4),
     condition_order="latent-class",
     image_channels=3,
 )
@@ -83,14 +78,14 @@ def generator(state: State, facts: Facts) -> Translation:
         if module is not None and leaf in ("running_means", "running_vars"):
             found.append(Entry(key, f"{STATISTICS}{module}.norm.{leaf.removesuffix('s')}"))
     rows = channels_first(*(facts.bottom or (4, 4)))
-    along = Form(lambda x: rows.to_ours(x.T).T, lambda x: rows.to_theirs(x.T).T)
+    along = channels_first(*(facts.bottom or (4, 4)), dim=1)
     return reformed(
         found,
         {
             "class_embedding.weight": TRANSPOSED,
             "linear.weight": rows,
             "linear.bias": rows,
-            "linear.u": after(ROW, along),
+            "linear.u": along,
         },
     )
 

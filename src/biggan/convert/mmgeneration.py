@@ -8,31 +8,27 @@ change places here, so that both networks of an architecture have one order of c
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from biggan.convert.contract import ForeignFamily, State
-from biggan.convert.facts import Facts
-from biggan.convert.naming import as_scalars, discriminator_depth, entries, generator_depth, places, reformed
-from biggan.convert.translation import ROW, Entry, Form, Translation, after, channels_first
+from biggan.convert.facts import COMMON, Facts
+from biggan.convert.naming import as_scalars, discriminator_depth, entries, generator_depth, places, reformed, side
+from biggan.convert.translation import Form, Translation, channels_first
 from biggan.foundation.errors import UserError
 
-DEFAULTS = Facts(
+DEFAULTS = dataclasses.replace(
+    COMMON,
     norm_eps=1e-5,
     output_norm_eps=1e-5,
     generator_spectral_eps=1e-6,
     discriminator_spectral_eps=1e-6,
-    generator_power_iterations=1,
-    discriminator_power_iterations=1,
-    normalization="batch",
-    activation="relu",
     inplace_activation=True,  # the configurations for ImageNet; that for CIFAR-10 is not in place
     channel_order="bgr",
-    bottom=(4, 4),
-    condition_order="class-latent",
     gain_centre=1.0,
 )
 """Of the published BigGANs. Weights that were converted for it (their names begin with cvt) make RGB."""
@@ -70,13 +66,14 @@ def generator(state: State, facts: Facts) -> Translation:
     """Return what G's tensors are called here."""
     kinds = _kinds(state)
     blocks = [number for number in sorted(kinds) if kinds[number] == "block"]
-    deep = _weight(state, f"conv_blocks.{blocks[0]}.conv4") is not None
-    depth = generator_depth([(_inputs(state, n, "conv1"), _outputs(state, n, "conv4")) for n in blocks]) if deep else 1
+    deep = side(state, f"conv_blocks.{blocks[0]}.conv4.conv", 0) > 0
+    depth = generator_depth(_channels(state, blocks)) if deep else 1
     found = entries(state, _in_blocks(places(kinds, depth), _GENERATOR_HEADS, "shortcut", 0))
     forms: dict[str, Form] = {}
     if deep:
-        rows = channels_first(*(facts.bottom or (4, 4)))
-        forms |= {"linear.weight": rows, "linear.bias": rows, "linear.u": _vector(found, "linear.u", rows)}
+        grid = facts.bottom or (4, 4)
+        rows = channels_first(*grid)
+        forms |= {"linear.weight": rows, "linear.bias": rows, "linear.u": channels_first(*grid, dim=1)}
     return reformed(as_scalars(state, found), forms)
 
 
@@ -88,7 +85,7 @@ def discriminator(state: State, facts: Facts) -> Translation:
     depth = 1
     if deep:
         blocks = [number for number in sorted(kinds) if kinds[number] == "block"]
-        depth = discriminator_depth([(_inputs(state, n, "conv1"), _outputs(state, n, "conv4")) for n in blocks])
+        depth = discriminator_depth(_channels(state, blocks))
     if shift:  # the first block has a name of its own
         kinds = {-1: "block", **kinds}
     shortcut = "added" if deep else "shortcut"
@@ -99,7 +96,7 @@ def discriminator(state: State, facts: Facts) -> Translation:
         forms |= {f"{layer}.weight": _FLIPPED_INPUTS}
         weight = next((entry.theirs for entry in found if entry.ours == f"{layer}.weight"), None)
         if weight is not None:
-            forms[f"{layer}.v"] = after(ROW, _flipped_columns(state[weight].shape[1]))
+            forms[f"{layer}.v"] = _flipped_columns(state[weight].shape[1])
     return reformed(as_scalars(state, found), forms)
 
 
@@ -113,13 +110,6 @@ def _flipped_columns(channels: int) -> Form:
         return x.reshape(len(x), channels, -1).flip(1).reshape(x.shape)
 
     return Form(flip, flip)
-
-
-def _vector(found: Collection[Entry], ours: str, rows: Form) -> Form:
-    """Return how left vectors change if the rows of their weight change by ``rows``."""
-    along = Form(lambda x: rows.to_ours(x.T).T, lambda x: rows.to_theirs(x.T).T)
-    of_layer = next((entry for entry in found if entry.ours == ours), None)
-    return along if of_layer is None else after(of_layer.form, along)
 
 
 def _in_blocks(
@@ -174,27 +164,16 @@ def _kinds(state: State) -> dict[int, str]:
     return kinds
 
 
-def _weight(state: State, path: str) -> Tensor | None:
-    return next((state[key] for key in (f"{path}.conv.weight", f"{path}.conv.weight_orig") if key in state), None)
-
-
-def _inputs(state: State, number: int, layer: str) -> int:
-    weight = _weight(state, f"conv_blocks.{number}.{layer}")
-    if weight is None:
-        raise UserError(f"conv_blocks.{number} has no {layer}")
-    return weight.shape[1]
-
-
-def _outputs(state: State, number: int, layer: str) -> int:
-    weight = _weight(state, f"conv_blocks.{number}.{layer}")
-    if weight is None:
-        raise UserError(f"conv_blocks.{number} has no {layer}")
-    return weight.shape[0]
+def _channels(state: State, blocks: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the channels into and out of BigGAN-deep's blocks."""
+    return [
+        (side(state, f"conv_blocks.{n}.conv1.conv", 1), side(state, f"conv_blocks.{n}.conv4.conv", 0)) for n in blocks
+    ]
 
 
 def kind(state: State) -> str:
     """Return the family of architectures."""
-    if any(_weight(state, f"conv_blocks.{number}.conv4") is not None for number in (0, 1)):
+    if any(side(state, f"conv_blocks.{number}.conv4.conv", 0) for number in (0, 1)):
         return "biggan-deep"
     return "sagan" if any(key.startswith(("to_rgb.", "from_rgb.")) for key in state) else "biggan"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
-from biggan.convert.translation import ROW, SAME, SCALAR, Entry, Form, Translation
+from biggan.convert.translation import ROW, SAME, SCALAR, Entry, Form, Translation, after
 from biggan.foundation.errors import UserError
 
 _LEAVES: dict[str, tuple[str, Form]] = {
@@ -61,8 +61,16 @@ def entries(keys: Iterable[str], module_of: Callable[[str], str | None]) -> list
 
 
 def reformed(found: Iterable[Entry], forms: Mapping[str, Form]) -> Translation:
-    """Return the translation of ``found``, with another change of form for some of our names."""
-    return Translation(Entry(entry.theirs, entry.ours, forms.get(entry.ours, entry.form), entry.row) for entry in found)
+    """Return the translation of ``found``, with a further change of form for some of our names."""
+    return Translation(
+        Entry(entry.theirs, entry.ours, after(entry.form, forms.get(entry.ours, SAME)), entry.row) for entry in found
+    )
+
+
+def side(state: Mapping[str, Tensor], layer: str, dim: int) -> int:
+    """Return one side of the weight of their ``layer``, whichever spectral norm it has; 0 if there is no such layer."""
+    found = next((state[key] for key in (f"{layer}.weight", f"{layer}.weight_orig") if key in state), None)
+    return 0 if found is None else found.shape[dim]
 
 
 def as_scalars(state: Mapping[str, Tensor], found: Iterable[Entry]) -> list[Entry]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from biggan.convert.configurations import plain
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.records import read_bounded
-from biggan.foundation.torch_files import CLASS, read_torch_file
+from biggan.foundation.torch_files import read_torch_file
 
 _LARGEST = 2**30
 
@@ -34,16 +33,4 @@ def read_options(path: Path) -> dict[str, Any]:
     options = stored.get("config", stored) if isinstance(stored, Mapping) else None
     if not isinstance(options, Mapping):
         raise UserError(f"{path} holds no options")
-    return {str(name): plain for name, value in options.items() if (plain := _plain(value)) is not None}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        return value.item()
-    if isinstance(value, Mapping) and CLASS in value:
-        return "inplace_relu" if value.get("inplace") is True else "relu"
-    return None
+    return {str(name): found for name, value in options.items() if (found := plain(value)) is not None}

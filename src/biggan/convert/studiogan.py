@@ -6,29 +6,24 @@ layers of the embedding, or of one-hot labels (``resnet``). D's activation works
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from biggan.convert.contract import ForeignFamily, State
-from biggan.convert.facts import Facts
-from biggan.convert.naming import as_scalars, discriminator_depth, entries, generator_depth, places
+from biggan.convert.facts import COMMON, Facts
+from biggan.convert.naming import as_scalars, discriminator_depth, entries, generator_depth, places, side
 from biggan.convert.translation import SCALAR, Entry, Translation
 from biggan.foundation.errors import UserError
 
-DEFAULTS = Facts(
+DEFAULTS = dataclasses.replace(
+    COMMON,
     norm_eps=1e-4,
     output_norm_eps=1e-4,
     generator_spectral_eps=1e-6,
     discriminator_spectral_eps=1e-6,
-    generator_power_iterations=1,
-    discriminator_power_iterations=1,
-    normalization="batch",
-    activation="relu",
     inplace_activation=True,
-    channel_order="rgb",
-    bottom=(4, 4),
-    condition_order="class-latent",
     gain_centre=1.0,
     dense_class_tables=True,
 )
@@ -54,7 +49,7 @@ def discriminator(state: State, _: Facts) -> Translation:
     """Return what D's tensors are called here."""
     kinds = _kinds(state)
     # The older deep variant concatenates: its convolution makes only the channels that are added.
-    made, needed = _side(state, "blocks.0.0.conv2d0", 0), _side(state, "blocks.0.0.conv2d4", 0)
+    made, needed = side(state, "blocks.0.0.conv2d0", 0), side(state, "blocks.0.0.conv2d4", 0)
     shortcut = "added" if made < needed else "shortcut"
     return _translation(state, kinds, _depth(state, kinds, discriminator_depth), _DISCRIMINATOR_HEADS, shortcut)
 
@@ -107,13 +102,7 @@ def _depth(state: State, kinds: Mapping[int, str], rule: Callable[[list[tuple[in
     blocks = [number for number in sorted(kinds) if kinds[number] == "block"]
     if "blocks.0.0.conv2d4.bias" not in state:
         return 1
-    return rule([(_side(state, f"blocks.{n}.0.conv2d1", 1), _side(state, f"blocks.{n}.0.conv2d4", 0)) for n in blocks])
-
-
-def _side(state: State, layer: str, side: int) -> int:
-    """Return one side of a layer's weight; 0 if there is no such layer."""
-    found = next((state[key] for key in (f"{layer}.weight", f"{layer}.weight_orig") if key in state), None)
-    return 0 if found is None else found.shape[side]
+    return rule([(side(state, f"blocks.{n}.0.conv2d1", 1), side(state, f"blocks.{n}.0.conv2d4", 0)) for n in blocks])
 
 
 def kind(state: State) -> str:

@@ -7,11 +7,12 @@ output counts (height, width, channel). Statistics are not divided by their coun
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection
 
 from biggan.convert.contract import ForeignFamily, State
-from biggan.convert.facts import Facts
+from biggan.convert.facts import COMMON, Facts
 from biggan.convert.translation import (
     SAME,
     SCALAR,
@@ -25,19 +26,12 @@ from biggan.convert.translation import (
 )
 from biggan.foundation.errors import UserError
 
-DEFAULTS = Facts(
+DEFAULTS = dataclasses.replace(
+    COMMON,
     norm_eps=1e-4,
     output_norm_eps=1e-5,  # as the converter that everybody used has it; the modules for 128 and 256 px have 1e-4
     generator_spectral_eps=1e-4,
     discriminator_spectral_eps=1e-4,
-    generator_power_iterations=1,
-    discriminator_power_iterations=1,
-    normalization="batch",
-    activation="relu",
-    inplace_activation=False,
-    channel_order="rgb",
-    bottom=(4, 4),
-    condition_order="class-latent",
 )
 
 AVERAGED = "/ema_b999900"
@@ -83,7 +77,7 @@ def generator(state: State, facts: Facts) -> Translation:
         "condition": after(TRANSPOSED, first_columns_last(chunk)),
         "first": after(TRANSPOSED, rows),
     }
-    along = Form(lambda x: rows.to_ours(x.T).T, lambda x: rows.to_theirs(x.T).T)
+    along = channels_first(*(facts.bottom or (4, 4)), dim=1)
     found = []
     for key in state:
         path = key.removeprefix(ROOT).removesuffix(":0")

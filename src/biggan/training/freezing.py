@@ -33,6 +33,8 @@ class Frozen:
 def freeze(network: nn.Module, frozen: Sequence[Frozen], images_seen: int) -> None:
     """Take the gradients from what is frozen in the iteration that begins at this clock; the rest keeps its own."""
     names = frozenset[str]().union(*(part.names for part in frozen if part.holds(images_seen)))
+    if not names:
+        return
     for name, parameter in network.named_parameters():
         if name in names:
             parameter.requires_grad_(False)
