@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -52,7 +53,7 @@ def orthogonalize(vector: Tensor, others: list[Tensor]) -> Tensor:
     return vector
 
 
-class SpectrallyNormalized(nn.Module):
+class SpectrallyNormalized(nn.Module, ABC):
     """Mixin for a layer with a ``weight``: adds the buffers ``u`` [k, rows] and ``sigma`` [k].
 
     ``sigma`` holds the k largest singular values as of the last training forward; it is a log, never an input.
@@ -97,9 +98,9 @@ class SpectrallyNormalized(nn.Module):
                     self.sigma.copy_(torch.stack([first.detach(), *values]))
             return weight / first
 
+    @abstractmethod
     def plain(self) -> nn.Module:
         """Return an ordinary layer that computes what this one does in evaluation, with :meth:`normalized_weight`."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def _iterate(self, W: Tensor) -> tuple[list[Tensor], list[Tensor]]:
