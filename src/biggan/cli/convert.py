@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(OverwriteOption):
-    """Read weights of BigGAN-PyTorch, mmgeneration, StudioGAN, pytorch-pretrained-BigGAN, TF-Hub or compare_gan.
+    """Read weights of BigGAN-PyTorch, mmgeneration, StudioGAN, pytorch-pretrained-BigGAN or TF-Hub.
 
     The result is a snapshot: sample it, evaluate it, or train on from it (biggan train PRESET --init FILE). The folder
     of a whole run of BigGAN-PyTorch can become a run directory instead, which goes on exactly. Nothing in the files is
