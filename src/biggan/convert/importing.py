@@ -147,8 +147,9 @@ def _export(imported: Imported, weights: ForeignWeights, names: tuple[str, ...])
     adam: dict[str, AdamRecord] = {}
     for network, found in weights.adam.items():
         state = states.get(network)
-        if state is not None:
-            moments[network] = _moments(imported.translations[network], found, state, network)
+        of_network = {} if state is None else _moments(imported.translations[network], found, state, network)
+        if of_network:  # an optimizer that never made a step has none
+            moments[network] = of_network
             adam[network] = _adam_record(found, network)
     discriminator = imported.discriminator
     further = raw is not None or discriminator is not None or bool(moments)

@@ -122,9 +122,12 @@ def checked(export: Export, where: str) -> Export:
     parts = {
         "G itself": (export.raw is not None, promised is not None and promised.generator),
         "D": (export.discriminator is not None, promised is not None and promised.discriminator),
-        "moments of G": ("generator" in export.moments, promised is not None and promised.generator_adam is not None),
+        "moments of G": (
+            bool(export.moments.get("generator")),
+            promised is not None and promised.generator_adam is not None,
+        ),
         "moments of D": (
-            "discriminator" in export.moments,
+            bool(export.moments.get("discriminator")),
             promised is not None and promised.discriminator_adam is not None,
         ),
     }

@@ -75,6 +75,16 @@ def test_everything_of_a_run_is_kept(tmp_path: Path, old: bool) -> None:
     assert (export.info.iterations, export.info.images_seen) == (1000, 1000 * 8 * 2 * 2)
 
 
+def test_an_optimizer_that_never_made_a_step_has_nothing_to_keep(tmp_path: Path) -> None:
+    biggan_pytorch_folder(tmp_path / "theirs")
+    for network in ("G", "D"):
+        whole = optimizer(case_of("biggan_pytorch/bg32_hier").state(network))
+        torch.save(whole | {"state": {}}, tmp_path / "theirs" / f"{network}_optim.pth")
+    export = read_export(converted(tmp_path / "theirs", tmp_path))
+    assert not export.moments
+    assert export.discriminator is not None
+
+
 def test_a_run_becomes_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     biggan_pytorch_folder(tmp_path / "theirs")
     run = tmp_path / "run"
