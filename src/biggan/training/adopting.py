@@ -16,7 +16,7 @@ from biggan.models.continuation import AdamRecord
 from biggan.models.export_file import Export
 from biggan.training.assembly import make_state
 from biggan.training.checkpoint import CheckpointStore
-from biggan.training.configuration import AdamConfig, TrainingConfig
+from biggan.training.configuration import AdamConfig, InitConfig, TrainingConfig
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan
 from biggan.training.record import derived
@@ -67,6 +67,10 @@ def adopt(
         model=export.info.architecture.resolved(),
         resolution=None,
         run_dir=str(directory),
+        # Where the weights come from is here; how another run once began, and which of its stages rested, is not.
+        init=InitConfig(),
+        freeze_d=0,
+        d_warmup=None,
         generator_adam=_adam(continuation.generator_adam),
         discriminator_adam=_adam(continuation.discriminator_adam),
     )

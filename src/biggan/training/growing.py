@@ -99,6 +99,7 @@ def grow_file(path: Path, destination: Path, growth: Growth, *, is_file: bool) -
         f"wrote the run {one_line(str(destination))}, which stands at {clock} images; go on with: biggan train "
         f"{one_line(origin.preset)} --run-dir {one_line(str(destination))} --duration IMAGES",
         *([f"only new parts train until {format_images(until)} images"] if until else []),
+        *(["--freeze-d is off: the first stages of the grown D are new"] if origin.config.freeze_d else []),
     ]
 
 
@@ -144,6 +145,11 @@ def _origin(export: Export, found: Path) -> _Origin:
             f"{one_line(str(found))} was trained by a step of its own, which only knows the old networks; {elsewhere}"
         )
     record = read_checkpoint(found).record
+    if record.warm_up is not None and record.warm_up.ended_at is None:
+        raise UserError(
+            f"{one_line(str(found))}: its D is not ready for G yet, and grown networks would not wait for that; train "
+            f"until it is, or {elsewhere}"
+        )
     config = from_json(TrainingConfig, record.configuration, f"{found / STATE_JSON}: configuration")
     return _Origin(preset=stored.preset, config=config, data=dataclasses.replace(stored.data, key=""))
 

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from biggan.cli.main import main
+from biggan.foundation.errors import UserError
 from biggan.foundation.tensor_files import read_tensors
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.models.contract import build
 from biggan.models.snapshot import SnapshotInfo, read_info, write_snapshot
 from biggan.training.assembly import make_engine, make_state
+from biggan.training.configuration import InitConfig
 from biggan.training.exportable import read_exportable
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan
@@ -129,6 +131,22 @@ def test_a_generator_of_512_px_alone_trains_on_with_a_new_discriminator(family: 
     for name in ("generator/output_conv.weight", "discriminator/stages.0.0.conv1.weight"):
         if name in before:
             assert not torch.equal(before[name], state.tensors()[name])
+
+
+def test_a_run_that_began_from_weights_grows_like_any_other(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own beginning is the old run's affair; one whose D is not ready would wake G too early."""
+    begun = dataclasses.replace(tiny_config(tmp_path / "begun", duration=32), init=InitConfig(path=str(trained)))
+    train(dataclasses.replace(begun, freeze_d=1), "digits")
+    assert main(["grow", str(tmp_path / "begun"), str(tmp_path / "large"), "--resolution", "32"]) == 0
+    assert "--freeze-d is off" in capsys.readouterr().out
+    _continued(tmp_path / "large", 48)
+    waiting = dataclasses.replace(begun, run_dir=str(tmp_path / "waiting"), duration=64, d_warmup=48)
+    with pytest.raises(UserError, match="D is not ready"):
+        train(dataclasses.replace(waiting, d_warmup_accuracy=0.999), "digits")
+    assert main(["grow", str(tmp_path / "waiting"), str(tmp_path / "none"), "--resolution", "32"]) == 2
+    assert "not ready for G yet" in capsys.readouterr().err
 
 
 def test_frozen_parts_need_a_skip(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
