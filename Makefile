@@ -3,17 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+WORKERS := --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
 .PHONY: demo test machines narrowest nightly lint format benchmark clean
 
 demo: $(STAMP)
 	$(BIN)/biggan demo
 
+# One process a core, one thread each: threads of two processes would wait for each other.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
 
 nightly: $(STAMP)
-	$(BIN)/python -m pytest -m "nightly or not nightly"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "nightly or not nightly"
 
 # The whole suite on every kind of machine that this CPU can play: hours, for the night.
 machines: $(STAMP)
@@ -21,7 +23,7 @@ machines: $(STAMP)
 
 # What depends on the instruction set, on the narrowest; `make test` has run it on all that there is.
 narrowest: $(STAMP)
-	$(BIN)/python -m tests.machines --narrowest -m "machine and not nightly"
+	$(BIN)/python -m tests.machines --narrowest $(WORKERS) -m "machine and not nightly"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

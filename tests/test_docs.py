@@ -88,7 +88,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         assert preset in PRESETS, preset
     for option in re.findall(r"`?--([a-z][a-z0-9.-]*)", text):
         head = option.removeprefix("no-").split(".")[0].rstrip(".-")
-        assert head in fields or head in ("nproc-per-node", "against"), option
+        assert head in fields or head in ("nproc-per-node", "against", "from"), option
 
 
 def test_tables_are_complete() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions(OverwriteOption):
-    """Read weights of BigGAN-PyTorch, mmgeneration, StudioGAN, pytorch-pretrained-BigGAN or TF-Hub.
+    """Read weights of BigGAN-PyTorch, mmgeneration, StudioGAN, pytorch-pretrained-BigGAN, TF-Hub or compare_gan.
 
     The result is a snapshot: sample it, evaluate it, or train on from it (biggan train PRESET --init FILE). The folder
     of a whole run of BigGAN-PyTorch can become a run directory instead, which goes on exactly. Nothing in the files is
@@ -31,7 +31,8 @@ class ConvertOptions(OverwriteOption):
     out: tyro.conf.Positional[str]
     """The new file, ending in .safetensors; or a new run directory."""
     family: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """Whose weights these are; by default their keys tell."""
+    """Whose weights these are: biggan-pytorch, mmgeneration, studiogan, huggingface, tfhub, compare-gan, diffaugment or
+    ic-gan; by default their keys tell."""
     name: str | None = None
     """Which set of a folder that holds several, such as best0 or copy1."""
     raw: bool = False

@@ -45,6 +45,7 @@ def recognises(keys: Collection[str]) -> bool:
 
 def generator(state: State, _: Facts) -> Translation:
     """Return what G's tensors are called here."""
+    _refuse_instances(state)
     depth = _depth(state)
 
     def module_of(path: str) -> str | None:
@@ -60,6 +61,7 @@ def generator(state: State, _: Facts) -> Translation:
 
 def discriminator(state: State, _: Facts) -> Translation:
     """Return what D's tensors are called here."""
+    _refuse_instances(state)
     shortcut = "added" if "blocks.0.0.conv4.weight" in state else "shortcut"
 
     def module_of(path: str) -> str | None:
@@ -70,6 +72,14 @@ def discriminator(state: State, _: Facts) -> Translation:
         return f"stages.{match[1]}.{match[2]}" + (f".{layer}" if layer else "")
 
     return Translation(as_scalars(state, entries(state, module_of)))
+
+
+def _refuse_instances(state: State) -> None:
+    if found := next((key for key in state if key.startswith(("shared_feat.", "linear_feat."))), None):
+        raise UserError(
+            f"'{found}': this network is conditioned on features of images (an instance-conditioned IC-GAN), which has "
+            "no counterpart here; those conditioned on classes alone can be converted"
+        )
 
 
 def _depth(state: State) -> int:

@@ -44,16 +44,18 @@ class ForeignFamily:
     facts_from_options: Callable[[Mapping[str, Any]], Facts] = lambda _: Facts()
     """What stored options say; those that cannot work raise UserError."""
     facts_from_keys: Callable[[State], Facts] = lambda _: Facts()
-    """What the keys of G say about facts."""
+    """What the keys of a network say about facts."""
     needed: frozenset[str] = frozenset()
     """Facts that it always leaves unsaid, besides those that every network needs."""
     one_set: Callable[[State, bool], State] | None = None
-    """Where one file holds raw and averaged tensors of G: the averaged (True), or the raw ones, in the raw names."""
+    """Where one file holds raw and averaged tensors of a network: the averaged (True), or the raw ones, in the raw
+    names."""
     bank: TruncationBank | None = None
     """How to read statistics of several truncations, which are translated to ``statistics/NAME`` [levels, C]; its
     truncations are filled in."""
-    verified: bool = True
-    """Whether its numbers could be compared with those that its own code produces."""
+    layout_of: str | None = None
+    """The family whose keys its networks have, so that only the user can tell them apart; None if its keys are its
+    own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,9 @@ FOREIGN: Registry[ForeignFamily] = Registry(
         "studiogan": "biggan.convert.studiogan:FAMILY",
         "huggingface": "biggan.convert.huggingface:FAMILY",
         "tfhub": "biggan.convert.tfhub:FAMILY",
+        "compare-gan": "biggan.convert.compare_gan:FAMILY",
+        "diffaugment": "biggan.convert.descendants:DIFFAUGMENT",
+        "ic-gan": "biggan.convert.descendants:IC_GAN",
     },
 )
 
@@ -106,7 +111,9 @@ def import_networks(
     """
     if generator is None and discriminator is None:
         raise UserError("nothing to import: give a generator's or a discriminator's state dict")
-    given, _ = settle(facts or Facts(), family.facts_from_keys(generator or {}), set())
+    given = facts or Facts()
+    for state in (generator, discriminator):
+        given, _ = settle(given, family.facts_from_keys(state or {}), set())
     complete, _ = settle(given, family.defaults, set())
     states = {"generator": generator, "discriminator": discriminator}
     translations: dict[str, Translation] = {}
@@ -148,8 +155,8 @@ def import_networks(
 
 
 def recognise(keys: Collection[str]) -> list[ForeignFamily]:
-    """Return the families whose keys these may be."""
-    return [FOREIGN[name] for name in FOREIGN if FOREIGN[name].recognises(keys)]
+    """Return the families whose keys these may be, without those that share the layout of another."""
+    return [FOREIGN[name] for name in FOREIGN if FOREIGN[name].layout_of is None and FOREIGN[name].recognises(keys)]
 
 
 def _separate_bank(state: dict[str, Tensor], bank: TruncationBank) -> tuple[dict[str, Tensor], TruncationBank]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from biggan.foundation.errors import UserError
+from biggan.models.architecture import Upsampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,18 @@ class Facts:
     """Batch norm stores the biased variance."""
     image_channels: int | None = None
     """Channels of the image, where the last convolution makes more."""
+    upsampling: Upsampling | None = None
+    """How G's blocks double: by repeated pixels (nearest), or by zeros between them (zeros)."""
+    identity_shortcuts: bool | None = None
+    """D's blocks of unchanged width have a shortcut."""
+    discriminator_range: Literal["signed", "unit"] | None = None
+    """Range of images inside D: -1 to 1 (signed) or 0 to 1 (unit)."""
+    discriminator_downsampling: tuple[bool, ...] | None = None
+    """Which stages of D halve, where its names do not tell and it is not as its family's table has it."""
+    generator_attention_after: int | None = None
+    """Block of G, counted from 1, that attention follows, where several are as wide as it is."""
+    discriminator_attention_after: int | None = None
+    """The same for D."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
@@ -68,6 +81,8 @@ _BOUNDS = {
     "bottom": (1, 1024),
     "gain_centre": (-1000.0, 1000.0),
     "image_channels": (1, 64),
+    "generator_attention_after": (1, 64),
+    "discriminator_attention_after": (1, 64),
 }
 
 COMMON = Facts(
@@ -79,6 +94,9 @@ COMMON = Facts(
     channel_order="rgb",
     bottom=(4, 4),
     condition_order="class-latent",
+    upsampling="nearest",
+    identity_shortcuts=True,
+    discriminator_range="signed",
 )
 """What all published configurations have in common; families say where theirs differ."""
 
@@ -99,6 +117,12 @@ TITLES = {
     "dense_class_tables": "dense class tables",
     "biased_norm": "biased batch norm",
     "image_channels": "image channels",
+    "upsampling": "upsampling",
+    "identity_shortcuts": "shortcuts of D's blocks of unchanged width",
+    "discriminator_range": "range of images inside D",
+    "discriminator_downsampling": "stages of D that halve",
+    "generator_attention_after": "attention after block of G",
+    "discriminator_attention_after": "attention after block of D",
 }
 
 

@@ -20,6 +20,8 @@ _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".h5", ".hdf5", ".np
 _PARTS = {"generator": "generator", "generator_ema": "average", "discriminator": "discriminator"}
 _ROLES = {"G": "generator", "G_ema": "average", "D": "discriminator"}
 _BUFFER = re.compile(r"(?:u\d+|sv\d+|stored_\w+|running_\w+|weight_[uv]|num_batches_tracked|accumulation_counter)")
+_OF_GRAPHS = re.compile(r"(?:global_step\w*|beta\d_power(?:_\d+)?)(?::0)?")
+"""Clocks of a graph of TensorFlow and of its optimizers."""
 _SHOWN = 6
 
 
@@ -86,10 +88,7 @@ def gather(path: Path, family: str | None = None, *, name: str | None = None, av
     if found is None:
         raise UserError(f"{path}: optimizers alone; their networks' files are missing")
     found.files = list(files.values())
-    if found.family.one_set is not None and found.generator is not None:
-        found.generator = found.family.one_set(found.generator, averaged)
-        if averaged:
-            found.generator, found.average = None, found.generator
+    _take_one_set(found, averaged)
     _read_beside(found, contents, files, path)
     return found
 
@@ -98,6 +97,19 @@ def _place(found: ForeignWeights, part: str, state: State, path: Path) -> None:
     if getattr(found, part) is not None:
         raise UserError(f"{path}: a second {part} among the files; name one file, or one set by --name")
     setattr(found, part, state)
+
+
+def _take_one_set(found: ForeignWeights, averaged: bool) -> None:
+    """Separate raw and averaged tensors where they lie in one file; with a D beside them both are kept."""
+    one_set, both = found.family.one_set, found.generator
+    if one_set is None or both is None:
+        return
+    if averaged:
+        found.average, found.generator = one_set(both, True), None
+    if found.discriminator is not None:
+        found.discriminator = one_set(found.discriminator, False)
+    if found.discriminator is not None or not averaged:
+        found.generator = one_set(both, False)
 
 
 def _family_of(state: State, path: Path, chosen: ForeignFamily | None) -> ForeignFamily:
@@ -124,6 +136,8 @@ def _networks(content: Content, role: str) -> dict[str, dict[str, Tensor]]:
         part: {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
         for prefix, part in _PARTS.items()
     }
+    if tensors and any(key.startswith("generator/") for key in tensors):  # a graph of TensorFlow, in one dump
+        return _scopes(tensors)
     # pytorch-pretrained-BigGAN's own keys begin with `generator.` too, but its embedding stands beside.
     if any(by_part.values()) and "embeddings.weight" not in tensors:
         return {part: state for part, state in by_part.items() if state}
@@ -131,6 +145,18 @@ def _networks(content: Content, role: str) -> dict[str, dict[str, Tensor]]:
         tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
     tensors = {key: value for key, value in tensors.items() if not key.startswith("optimizer.")}
     return {_ROLES.get(role, ""): dict(tensors)}
+
+
+def _scopes(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Return the variables of each network without their scope; what is in neither's goes to D by its whole name."""
+    found: dict[str, dict[str, Tensor]] = {"generator": {}, "discriminator": {}}
+    for key, value in tensors.items():
+        scope, _, rest = key.partition("/")
+        if rest and scope in found:
+            found[scope][rest] = value
+        elif not _OF_GRAPHS.fullmatch(key):
+            found["discriminator" if scope.startswith("discriminator") else "generator"][key] = value
+    return {part: state for part, state in found.items() if state}
 
 
 def _files_of(folder: Path, name: str | None) -> dict[str, Path]:

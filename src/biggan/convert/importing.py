@@ -254,7 +254,6 @@ def _provenance(imported: Imported, weights: ForeignWeights) -> dict[str, object
     return {
         "converted": {
             "family": weights.family.name,
-            "verified": weights.family.verified,
             "files": {file.name: digest(file) for file in weights.files},
             "facts": {key: value for key, value in to_json(imported.facts).items() if value is not None},
             "assumed": list(imported.assumed),

@@ -130,6 +130,7 @@ def generator_values(state: Mapping[str, Tensor], facts: Facts) -> dict[str, Any
         "learned_shortcuts": g.deep and "stages.0.0.shortcut.weight" in state,
         "normalization": facts.normalization,
         "condition_order": facts.condition_order,
+        "upsampling": facts.upsampling,
         "compatibility": tuple(switches),
     }
 
@@ -155,6 +156,7 @@ def discriminator_values(
     else:
         doublings = (resolution[0] // (facts.bottom or (4, 4))[0]).bit_length() - 1
     multipliers, pattern = family.discriminator_plan(doublings) if 1 <= doublings <= 8 else ((), ())
+    pattern = facts.discriminator_downsampling or pattern
     if len(pattern) != len(outputs):
         size = f"{resolution[0]}x{resolution[1]}"
         raise UserError(f"a discriminator of {len(outputs)} stages does not belong to {size} px")
@@ -171,6 +173,8 @@ def discriminator_values(
             facts.discriminator_power_iterations, facts.discriminator_spectral_eps
         ),
         "inplace_activation": facts.inplace_activation,
+        "identity_shortcuts": d.deep or facts.identity_shortcuts,
+        "discriminator_range": facts.discriminator_range,
     }
     if d.deep:
         values["learned_shortcuts"] = "stages.0.0.shortcut.weight" in state

@@ -31,6 +31,7 @@ _NORMS = {"batch": "bn", "instance": "in", "none": "nonorm"}
 _INITS = {"orthogonal": "ortho", "normal": "N02", "xavier": "xavier"}
 _FREE = ("family", "generator_width", "discriminator_width", "generator_init", "discriminator_init", "compatibility")
 """What need not be equal: names of the same tables, what no trained weight shows, and what is compared by effect."""
+_OF_D = ("wide_discriminator", "inplace_activation", "identity_shortcuts")
 _HALVES = {"generator": "discriminator_", "discriminator": "generator_"}
 
 
@@ -48,7 +49,11 @@ def options_of(architecture: Architecture, *, discriminator: bool) -> dict[str, 
     options = _options(a)
     _refuse_what_never_works(a, discriminator=discriminator)
     other = _built_by(options, a)
-    skipped = () if discriminator else (_HALVES["generator"], "wide_discriminator", "inplace_activation")
+    skipped = (
+        ()
+        if discriminator
+        else (_HALVES["generator"], "wide_discriminator", "inplace_activation", "identity_shortcuts")
+    )
     for field in dataclasses.fields(Architecture):
         mine, theirs = getattr(a, field.name), getattr(other, field.name)
         if field.name not in _FREE and not field.name.startswith(skipped) and mine != theirs:

@@ -18,14 +18,26 @@ def upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2)
 
 
+def upsample_with_zeros(x: Tensor) -> Tensor:
+    """Put zeros right of and below every pixel: [N, C, H, W] -> [N, C, 2H, 2W] ("unpooling" of compare_gan)."""
+    n, c, h, w = x.shape
+    return F.pad(x.reshape(n, c, h, 1, w, 1), (0, 1, 0, 0, 0, 1)).reshape(n, c, 2 * h, 2 * w)
+
+
+UPSAMPLING: dict[str, Callable[[Tensor], Tensor]] = {"nearest": upsample, "zeros": upsample_with_zeros}
+
+
 class GeneratorBlock(nn.Module):
     """norm, relu, up, conv, norm, relu, conv; the shortcut goes up and through a 1x1 convolution.
 
     [N, C, H, W] -> [N, C', 2H, 2W] (BigGAN, figure 15 b).
     """
 
-    def __init__(self, inputs: int, outputs: int, layers: LayerFactory, norm: NormFactory) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, layers: LayerFactory, norm: NormFactory, *, upsampling: str = "nearest"
+    ) -> None:
         super().__init__()
+        self.upsample = UPSAMPLING[upsampling]
         self.conv1 = layers.conv(inputs, outputs)
         self.conv2 = layers.conv(outputs, outputs)
         self.shortcut = layers.conv(inputs, outputs, 1)
@@ -34,33 +46,46 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Double the size."""
-        h = self.conv1(upsample(F.relu(self.norm1(x, condition))))
+        h = self.conv1(self.upsample(F.relu(self.norm1(x, condition))))
         h = self.conv2(F.relu(self.norm2(h, condition)))
-        return h + self.shortcut(upsample(x))
+        return h + self.shortcut(self.upsample(x))
 
 
 class DiscriminatorBlock(nn.Module):
     """relu, conv, relu, conv, pool; the shortcut is convolved, then pooled (BigGAN, figure 15 c).
 
-    ``hidden`` is the width between the convolutions. With ``inplace`` the shortcut sees relu(x).
+    ``hidden`` is the width between the convolutions. With ``inplace`` the shortcut sees relu(x). Without an
+    ``identity`` a block of unchanged width has no shortcut.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, layers: LayerFactory, *, hidden: int, halve: bool, inplace: bool
+        self,
+        inputs: int,
+        outputs: int,
+        layers: LayerFactory,
+        *,
+        hidden: int,
+        halve: bool,
+        inplace: bool,
+        identity: bool = True,
     ) -> None:
         super().__init__()
         self.halve, self.inplace = halve, inplace
         self.conv1 = layers.conv(inputs, hidden)
         self.conv2 = layers.conv(hidden, outputs)
-        self.shortcut = layers.conv(inputs, outputs, 1) if inputs != outputs or halve else nn.Identity()
+        self.shortcut: nn.Module | None = nn.Identity()
+        if inputs == outputs and not identity:
+            self.shortcut = None
+        elif inputs != outputs or halve:
+            self.shortcut = layers.conv(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [N, C', H, W], or half the size."""
         activated = F.relu(x)
         h = self.conv2(F.relu(self.conv1(activated)))
-        shortcut = self.shortcut(activated if self.inplace else x)
-        total = h + shortcut
-        return F.avg_pool2d(total, 2) if self.halve else total
+        if self.shortcut is not None:
+            h = h + self.shortcut(activated if self.inplace else x)
+        return F.avg_pool2d(h, 2) if self.halve else h
 
 
 class FirstDiscriminatorBlock(nn.Module):
@@ -97,8 +122,10 @@ class BottleneckGeneratorBlock(nn.Module):
         *,
         doubles: bool,
         learned_shortcut: bool = False,
+        upsampling: str = "nearest",
     ) -> None:
         super().__init__()
+        self.upsample = UPSAMPLING[upsampling]
         hidden = max(inputs // 4, 1)
         self.outputs, self.doubles = outputs, doubles
         self.conv1 = layers.conv(inputs, hidden, 1)
@@ -118,7 +145,7 @@ class BottleneckGeneratorBlock(nn.Module):
         if self.shortcut is None:
             x = x[:, : self.outputs]
         if self.doubles:
-            h, x = upsample(h), upsample(x)
+            h, x = self.upsample(h), self.upsample(x)
         h = self.conv3(F.relu(self.norm3(self.conv2(h), condition)))
         return self.conv4(F.relu(self.norm4(h, condition))) + (x if self.shortcut is None else self.shortcut(x))
 

@@ -19,6 +19,7 @@ from biggan.models.stages import Stage, discriminator_stages, generator_stages
 
 Initialization = Literal["orthogonal", "normal", "xavier"]
 Normalization = Literal["batch", "instance", "group", "layer", "none"]
+Upsampling = Literal["nearest", "zeros"]
 MOST_CLASSES = 1_000_000
 
 
@@ -117,6 +118,13 @@ class Architecture:
     """Without a shared embedding: each normalisation multiplies one-hot labels by a matrix [channels, classes]."""
     gain_centre: float = 1.0
     """Added to the gain that a normalisation learns for a class."""
+    upsampling: Upsampling = "nearest"
+    """How G's blocks double: each pixel four times (nearest), or once with zeros right and below (zeros)."""
+    identity_shortcuts: bool = True
+    """D's blocks of unchanged width have a shortcut, as all others do; without, nothing goes round their convolutions
+    (but for biggan-deep)."""
+    discriminator_range: Literal["signed", "unit"] = "signed"
+    """Range of images inside D: -1 to 1 (signed) or 0 to 1 (unit); outside it always is -1 to 1."""
     output_width: int | None = None
     """Outputs of G's last convolution, of which the first are the image's channels; by default as many."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
@@ -156,6 +164,11 @@ class Architecture:
             raise UserError(
                 f"--model.learned-shortcuts: those of {self.family} are learned anyway; leave it out, or choose "
                 "--model.family biggan-deep"
+            )
+        if not self.identity_shortcuts and family.discriminator_stem:
+            raise UserError(
+                f"--model.no-identity-shortcuts: {self.family} adds channels to its shortcuts and always has them; "
+                "leave it out"
             )
         if self.dense_class_tables and self.embedding_size:
             raise UserError(

@@ -10,7 +10,7 @@ from biggan.layers.attention import SelfAttention
 from biggan.layers.heads import ProjectionHead
 from biggan.layers.residual import BottleneckDiscriminatorBlock, BottleneckGeneratorBlock
 from biggan.models.architecture import Architecture
-from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, orient
+from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, seen
 from biggan.models.skips import Gate
 
 
@@ -41,6 +41,7 @@ class BottleneckGenerator(Generator):
                     norm,
                     doubles=i == last,
                     learned_shortcut=architecture.learned_shortcuts,
+                    upsampling=architecture.upsampling,
                 )
                 for i in range(architecture.generator_depth)
             ]
@@ -107,7 +108,7 @@ class BottleneckDiscriminator(Discriminator):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return scores, float [N, 1]."""
-        x = orient(images, self.architecture)
+        x = seen(images, self.architecture)
         h = self.stem(x)
         for i, modules in enumerate(self.stages):
             for layer in modules.children():

@@ -169,6 +169,12 @@ def finish(features: Tensor, architecture: Architecture) -> Tensor:
     return orient(torch.tanh(features[:, : architecture.channels]), architecture)
 
 
+def seen(images: Tensor, architecture: Architecture) -> Tensor:
+    """Return images in [-1, 1], float [N, C, H, W], as D computes with them."""
+    images = orient(images, architecture)
+    return images if architecture.discriminator_range == "signed" else (images + 1) / 2
+
+
 def orient(images: Tensor, architecture: Architecture) -> Tensor:
     """Swap between RGB outside and the colour order inside the networks."""
     return images.flip(1) if architecture.channel_order == "bgr" and architecture.channels == 3 else images

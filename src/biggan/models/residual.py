@@ -13,7 +13,7 @@ from biggan.layers.attention import SelfAttention
 from biggan.layers.heads import ProjectionHead
 from biggan.layers.residual import DiscriminatorBlock, FirstDiscriminatorBlock, GeneratorBlock
 from biggan.models.architecture import Architecture
-from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, orient
+from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, seen
 from biggan.models.skips import Gate
 
 
@@ -35,7 +35,9 @@ class ResidualGenerator(Generator):
         self.linear = layers.linear(self.chunk, stages[0].in_channels * h0 * w0)
         self.stages = nn.ModuleList()
         for stage in stages:
-            modules: list[nn.Module] = [GeneratorBlock(stage.in_channels, stage.out_channels, layers, norm)]
+            modules: list[nn.Module] = [
+                GeneratorBlock(stage.in_channels, stage.out_channels, layers, norm, upsampling=architecture.upsampling)
+            ]
             if stage.attention:
                 modules.append(SelfAttention(stage.out_channels, layers))
             self.stages.append(nn.ModuleList(modules))
@@ -93,6 +95,7 @@ class ResidualDiscriminator(Discriminator):
                     hidden=hidden,
                     halve=stage.resample,
                     inplace=architecture.inplace_activation,
+                    identity=architecture.identity_shortcuts,
                 )
             attention = [SelfAttention(stage.out_channels, layers)] if stage.attention else []
             self.stages.append(nn.ModuleList([block, *attention]))
@@ -106,7 +109,7 @@ class ResidualDiscriminator(Discriminator):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return scores, float [N, 1]."""
-        h = x = orient(images, self.architecture)
+        h = x = seen(images, self.architecture)
         for i, modules in enumerate(self.stages):
             block, *attention = modules.children()
             h = self.join(i, block(h), x)

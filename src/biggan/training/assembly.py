@@ -21,7 +21,7 @@ from biggan.training.configuration import TrainingConfig
 from biggan.training.draws import FakeDraws, Share, StepDraws
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
-from biggan.training.freezing import freeze_old
+from biggan.training.freezing import first_stages, freeze_old
 from biggan.training.hooks.agenda import Agenda
 from biggan.training.hooks.evaluation import Evaluation
 from biggan.training.hooks.intervals import AtIntervals
@@ -32,7 +32,6 @@ from biggan.training.hooks.statistics import Statistics
 from biggan.training.optimizers import make_adam
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import BatchPlan
-from biggan.training.starting.freezing import frozen_stages
 from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
 
@@ -62,7 +61,7 @@ def make_state(
             "discriminator": make_adam(discriminator, config.discriminator_adam, new["discriminator"], factor),
         },
         average=MovingAverage(config.ema, generator, all_buffers=all_buffers),
-        resting=frozen_stages(networks.discriminator, config.freeze_d),
+        resting=first_stages(networks.discriminator, config.freeze_d),
         warm_up=WarmUpRecord() if config.d_warmup else None,
     )
     if own.prepare is not None:

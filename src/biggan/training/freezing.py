@@ -1,8 +1,11 @@
-"""Parameters that are left as they are for a while, or for good.
+"""What is left as it is: for a while, or for good.
 
 What is frozen is a function of the configuration and the clock, so that a run that goes on freezes the same. A frozen
-parameter has no gradient: Adam passes it by, and its moments and step count stay. Running statistics and singular
-vectors of frozen layers still move, as they do in every training forward.
+parameter has no gradient: Adam passes it by, and its moments and step count stay.
+
+Old parts of a grown network wait for the new ones and train again: their running statistics and singular vectors move
+on meanwhile. The first stages of D that FreezeD (Mo, Cho and Shin 2020) keeps never train again: they rest whole,
+vectors included, in evaluation mode.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture
+from biggan.models.contract import Discriminator
 from biggan.models.grown import is_new
 
 
@@ -39,6 +44,21 @@ def freeze(network: nn.Module, frozen: Sequence[Frozen], images_seen: int) -> No
         if name in names:
             parameter.requires_grad_(False)
             parameter.grad = None
+
+
+def first_stages(discriminator: Discriminator, count: int) -> tuple[nn.Module, ...]:
+    """Return the modules of the first ``count`` stages of D, on the side of the image, and of what comes before them.
+
+    Raises:
+        UserError: it has fewer stages.
+    """
+    stages = discriminator.get_submodule("stages")
+    assert isinstance(stages, nn.ModuleList)
+    if count > len(stages):
+        raise UserError(f"--freeze-d {count}: D has {len(stages)} stages")
+    stem = dict(discriminator.named_children()).get("stem")
+    before = (stem,) if stem is not None and count else ()
+    return (*before, *list(stages)[:count])
 
 
 def freeze_old(architecture: Architecture, networks: Mapping[str, nn.Module], until: int) -> dict[str, list[Frozen]]:

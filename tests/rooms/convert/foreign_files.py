@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -123,6 +124,23 @@ def _tfhub(folder: Path) -> Path:
     return folder / "biggan-128.h5"
 
 
+def compare_gan_variables(name: str = "big64_left_moving") -> dict[str, Any]:
+    """Return the variables of a checkpoint by their names, those of its optimizers among them."""
+    case = case_of(f"compare_gan/{name}")
+    found = {
+        key.removeprefix("state/"): value.numpy() for key, value in case.arrays.items() if key.startswith("state/")
+    }
+    kernel = found["generator/fc_noise/kernel"]
+    found |= {"generator/fc_noise/kernel/Adam": kernel * 0, "generator/fc_noise/kernel/Adam_1": kernel * 0}
+    return found | {"global_step": np.int64(7), "beta1_power": np.float32(0.5)}
+
+
+def _compare_gan(folder: Path) -> Path:
+    folder.mkdir()
+    np.savez(folder / "compare_gan.npz", **compare_gan_variables())
+    return folder / "compare_gan.npz"
+
+
 SOURCES: dict[str, Callable[[Path], Path]] = {
     "biggan-pytorch": _biggan_pytorch,
     "biggan-pytorch of old": _biggan_pytorch_old,
@@ -131,5 +149,6 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
     "studiogan": _studiogan,
     "huggingface": _huggingface,
     "tfhub": _tfhub,
+    "compare-gan": _compare_gan,
 }
 """Writers by what they write; each returns what a user would name."""

@@ -110,8 +110,9 @@ def test_released_sizes_become_networks_of_as_many_parameters(path: Path) -> Non
     }
     (family,) = recognise(states["G"])
     assert family.name == layout["family"]
-    generator = states["G"] if family.one_set is None else family.one_set(states["G"], True)
-    imported = import_networks(family, generator, states.get("D"))
+    if family.one_set is not None:
+        states = {network: dict(family.one_set(state, network == "G")) for network, state in states.items()}
+    imported = import_networks(family, states["G"], states.get("D"))
     assert (imported.unused, imported.missing) == ((), ())
     networks = build_on_meta(imported.architecture)
     assert count_parameters(networks.generator) == layout["counts"][0]
