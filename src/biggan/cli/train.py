@@ -9,7 +9,6 @@ from pathlib import Path
 import tyro
 
 from biggan.foundation import launch
-from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import say
 from biggan.presets.registry import PRESETS, get_preset
@@ -59,10 +58,10 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
     config = tyro.cli(
         TrainingConfig, default=base, args=words, prog=f"biggan train {name}", description=preset.description
     )
-    changed = differences(base.model, config.model) if config.init.path is not None else {}
-    if changed:
+    given = [word.partition("=")[0] for word in words if word.startswith(("--model.", "--no-model."))]
+    if config.init.path is not None and given:
         raise UserError(
-            f"{option_name('model.' + next(iter(changed)))}: with --init the architecture is that of the file, "
+            f"{given[0]}: with --init the architecture is that of the file, "
             "and the preset says only how to train; leave the option out"
         )
     return dataclasses.replace(config, run_dir=run_dir)

@@ -142,7 +142,7 @@ def settle(given: Facts, defaults: Facts, needed: Collection[str]) -> tuple[Fact
 def _show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float) and value >= 1e-3:
+    if isinstance(value, float) and (value >= 1e-3 or not value):
         return f"{value:g}"
     if isinstance(value, float):
         mantissa, _, exponent = f"{value:.0e}".partition("e")

@@ -102,6 +102,8 @@ def _place(found: ForeignWeights, part: str, state: State, path: Path) -> None:
 def _take_one_set(found: ForeignWeights, averaged: bool) -> None:
     """Separate raw and averaged tensors where they lie in one file; with a D beside them both are kept."""
     one_set, both = found.family.one_set, found.generator
+    if one_set is None and not averaged:
+        raise UserError(f"--raw: files of {found.family.title} hold G and its average apart; name the one or the other")
     if one_set is None or both is None:
         return
     if averaged:
@@ -186,7 +188,7 @@ def _chosen(sets: Mapping[str, dict[str, Path]], name: str | None, folder: Path)
     names = ", ".join(repr(key) if key else "the one without a name" for key in sets)
     if name is not None:
         if name not in sets:
-            raise UserError(f"--name {name}: {folder} holds {names}")
+            raise UserError(f"--name {name}: {folder} holds {names}; choose that, or leave the option out")
         return sets[name]
     if "" in sets:
         return sets[""]

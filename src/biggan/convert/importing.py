@@ -13,7 +13,7 @@ from torch import Tensor
 from biggan.convert.contract import Imported, import_networks
 from biggan.convert.facts import Facts, settle
 from biggan.convert.gathering import ForeignAdam, ForeignWeights, parameter_names
-from biggan.convert.translation import Translation, with_logged_values
+from biggan.convert.translation import Translation
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import digest
@@ -26,6 +26,8 @@ from biggan.models.snapshot import SnapshotInfo
 from biggan.version import __version__
 
 _SHOWN = 12
+_RAW = "G itself: "
+"""Before keys of G where its average lies beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,26 +73,60 @@ def convert(
     main = weights.generator if weights.average is None else weights.average
     imported = import_networks(family, _all_float32(main), _all_float32(weights.discriminator), stored)
     imported.architecture.validate()
-    ignored = tuple(key for key in imported.unused if _named(key, ignore))
-    left = [key for key in imported.unused if key not in ignored]
-    missing = [name for name in imported.missing if not _named(name, fresh)]
-    if left or missing:
-        raise UserError(_what_does_not_fit(family.title, left, missing))
+    raw = None
+    if weights.average is not None and weights.generator is not None:
+        raw = import_networks(family, _all_float32(weights.generator), None, stored)
+    unused, missing = imported.unused, imported.missing
+    if raw is not None:  # what holds for its average as well is named once
+        unused += tuple(f"{_RAW}{key}" for key in raw.unused if key not in imported.unused)
+        missing += tuple(
+            f"{_RAW}{name.removeprefix('generator: ')}" for name in raw.missing if name not in imported.missing
+        )
+    _refuse_what_does_not_fit(family.title, unused, missing, ignore, fresh)
     imported = _completed(imported) if imported.missing else imported
+    raw = _completed(raw) if raw is not None and raw.missing else raw
+    if raw is not None and _shapes(raw.generator) != _shapes(imported.generator):
+        differing = sorted(dict(_shapes(raw.generator) ^ _shapes(imported.generator)))
+        raise UserError(f"G and its average are not the same network; they differ in {', '.join(differing[:_SHOWN])}")
     names, assumed = _class_names(imported, class_names)
-    export = _export(imported, weights, names)
+    export = _export(imported, weights, names, None if raw is None else raw.generator)
     return Converted(
         export=checked(export, "what was converted"),
         imported=imported,
         weights=weights,
-        fresh=imported.missing,
-        ignored=ignored,
+        fresh=missing,
+        ignored=unused,
         assumed=(*imported.assumed, *assumed),
     )
 
 
 def _named(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _meant(name: str, patterns: Sequence[str]) -> bool:
+    """Tell whether patterns name it; what they say of G holds for its average and for itself beside that."""
+    key = name.removeprefix(_RAW)
+    return _named(key, patterns) or _named(f"generator: {key}", patterns)
+
+
+def _refuse_what_does_not_fit(
+    title: str, unused: Sequence[str], missing: Sequence[str], ignore: Sequence[str], fresh: Sequence[str]
+) -> None:
+    """Raise UserError for what nobody named, and for patterns that name nothing."""
+    for option, patterns, names in (("ignore", ignore, unused), ("fresh", fresh, missing)):
+        for pattern in patterns:
+            if not any(_meant(name, [pattern]) for name in names):
+                what = "left over" if option == "ignore" else "missing"
+                raise UserError(f"--{option} {pattern}: nothing of that name is {what}; leave the option out")
+    left = [key for key in unused if not _meant(key, ignore)]
+    unfilled = [name for name in missing if not _meant(name, fresh)]
+    if left or unfilled:
+        raise UserError(_what_does_not_fit(title, left, unfilled))
+
+
+def _shapes(tensors: Mapping[str, Tensor] | None) -> set[tuple[str, torch.Size]]:
+    return {(name, value.shape) for name, value in (tensors or {}).items()}
 
 
 def _what_does_not_fit(title: str, left: Sequence[str], missing: Sequence[str]) -> str:
@@ -128,20 +164,22 @@ def _class_names(imported: Imported, given: Sequence[str] | None) -> tuple[tuple
     classes = imported.architecture.classes
     if given is not None:
         if len(given) != classes:
-            raise UserError(f"--class-names: {len(given)} names for {classes} classes")
+            raise UserError(
+                f"--class-names: the file has {len(given)} names, one a line; the network has {classes} classes"
+            )
         return tuple(given), ()
     if classes == IMAGENET_CLASSES:
         return imagenet_class_names(), ("assumed that the 1,000 classes are ImageNet's",)
     return tuple(str(label) for label in range(classes)), ()
 
 
-def _export(imported: Imported, weights: ForeignWeights, names: tuple[str, ...]) -> Export:
-    """Put everything under our names."""
+def _export(
+    imported: Imported, weights: ForeignWeights, names: tuple[str, ...], own: Mapping[str, Tensor] | None
+) -> Export:
+    """Put everything under our names; ``own`` are the tensors of G itself beside its average."""
     generator = imported.generator
     assert generator is not None
-    raw = None
-    if weights.average is not None and weights.generator is not None:
-        raw = _translated(imported.translations["generator"], weights.generator, generator)
+    raw = None if own is None else {key: _float32(value) for key, value in own.items()}
     states = {"generator": weights.generator, "discriminator": weights.discriminator}
     moments: dict[str, dict[str, Tensor]] = {}
     adam: dict[str, AdamRecord] = {}
@@ -196,11 +234,6 @@ def _float32(tensor: Tensor) -> Tensor:
 
 def _all_float32(state: Mapping[str, Tensor] | None) -> dict[str, Tensor] | None:
     return None if state is None else {key: _float32(value) for key, value in state.items()}
-
-
-def _translated(translation: Translation, state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    found = with_logged_values(translation.to_ours(_all_float32(state) or {}))
-    return {key: _float32(found.get(key, value)) for key, value in like.items()}
 
 
 def images_seen(weights: ForeignWeights) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from biggan.convert.contract import Imported
 from biggan.convert.importing import Converted
+from biggan.foundation.compatibility import SWITCHES
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.models.stages import Stage
 
@@ -40,7 +41,7 @@ def report(converted: Converted) -> str:
             f"statistics for {len(bank.truncations)} truncations ({bank.kind}); between two of them mixed as "
             f"{bank.compatibility} does"
         )
-    lines += [*converted.assumed]
+    lines += [*_not_finite(converted), *converted.assumed]
     lines += [f"differs from ours: {line}" for line in _differences(imported)]
     return "\n".join(lines)
 
@@ -48,10 +49,30 @@ def report(converted: Converted) -> str:
 def _keys(name: str, converted: Converted) -> str:
     translation = converted.imported.translations[name]
     used = sum(bool(entry.ours) for entry in translation.entries.values())
-    text = f"{name}: {used} keys used, {len(translation.dropped)} superfluous"
-    state = getattr(converted.weights, name) or converted.weights.average or {}
-    ignored = [key for key in converted.ignored if key in state]
-    return text + (f", ignored: {_some(ignored)}" if ignored else ", none left over, none missing")
+    dropped, weights = translation.dropped, converted.weights
+    text = f"{name}: {used} keys used"
+    if dropped:
+        text += f", {len(dropped)} that nothing is computed from ({_some(dropped[:2] if len(dropped) > 2 else dropped)}"
+        text += ", ...)" if len(dropped) > 2 else ")"
+    states = [weights.generator, weights.average] if name == "generator" else [weights.discriminator]
+    ignored = [key for key in converted.ignored if any(key.rpartition(": ")[2] in (state or {}) for state in states)]
+    anew = [one for one in converted.fresh if one.startswith("discriminator") is (name == "discriminator")]
+    text += f", ignored: {_some(ignored)}" if ignored else ", none left over"
+    return text + (f", {len(anew)} drawn anew" if anew else ", none missing")
+
+
+def _not_finite(converted: Converted) -> list[str]:
+    """Say which tensors hold NaN or infinity: they are taken as they are."""
+    export = converted.export
+    parts = {"G": export.sampled, "G itself": export.raw, "D": export.discriminator}
+    parts |= {f"Adam of the {name}": moments for name, moments in export.moments.items()}
+    wrong = [
+        f"{part}: {name}"
+        for part, found in parts.items()
+        for name, x in (found or {}).items()
+        if not x.isfinite().all()
+    ]
+    return [f"WARNING: not a number or infinite in {_some(wrong)}"] if wrong else []
 
 
 def _some(names: tuple[str, ...] | list[str]) -> str:
@@ -93,4 +114,4 @@ def _differences(imported: Imported) -> list[str]:
         f"the last convolution makes {a.output_width} channels, the first {a.channels} are the image": a.output_width
         is not None,
     }
-    return [text for text, holds in said.items() if holds] + list(a.compatibility)
+    return [text for text, holds in said.items() if holds] + [SWITCHES[name].meaning for name in a.compatibility]

@@ -14,7 +14,7 @@ from biggan.foundation.torch_files import read_torch_file
 _LARGEST = 2**30
 
 
-def read_options(path: Path) -> dict[str, Any]:
+def read_options(path: Path | str) -> dict[str, Any]:
     """Return the options stored in a pickled training state, plain values only; no code is run.
 
     The reference's ``state_dict.pth`` holds activation modules and NumPy numbers beside numbers and strings. Those
@@ -25,6 +25,7 @@ def read_options(path: Path) -> dict[str, Any]:
         UserError: no such file, or it holds no options.
         CorruptFileError: damaged, or it asks for a type that is not known.
     """
+    path = Path(path)
     data = read_bounded(path, _LARGEST)
     try:
         stored = read_torch_file(data, str(path)).value

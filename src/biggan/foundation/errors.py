@@ -37,5 +37,5 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> UserError:
     names = list(known)
     return UserError(
         f"unknown {kind} '{word}'; nearest: {', '.join(nearest(word, names)) or 'none'}"
-        + (f" ({len(names)} known)" if len(names) > 5 else "")
+        + (f" ({len(names)} known)" if len(names) > 12 else f" (known: {', '.join(names)})" if len(names) > 5 else "")
     )

@@ -164,5 +164,8 @@ def looks_like(path: Path) -> str:
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "; it looks like a web page that was saved in place of the weights"
     if start[:2] == b"PK" or start[:1] == b"\x80":
-        return "; it looks like a pickled PyTorch checkpoint, which is not opened here"
+        return (
+            "; it looks like a pickled PyTorch checkpoint, which is not opened here; convert it first: biggan convert "
+            "FILE NEW.safetensors"
+        )
     return ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from biggan.convert.contract import FOREIGN
 from biggan.foundation.downloads import cache_folder, download
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import replacing, require_space
@@ -73,9 +74,11 @@ def next_step(path: Path, published: Published | None = None) -> str:
     bare = _ARCHIVE.sub("", path.name)
     stem = path.stem if bare == path.name and not path.is_dir() else bare
     new = _quoted(Path(f"{published.name if published is not None else stem or 'weights'}.safetensors"))
+    shared = published is not None and published.family in FOREIGN and FOREIGN[published.family].layout_of
+    said = f" --from {published.family}" if published is not None and shared else ""
     if bare != path.name and not path.is_dir():
-        return f"unpack {shown}, then: biggan convert FOLDER {new}"
-    return f"biggan convert {shown} {new}"
+        return f"unpack {shown}, then: biggan convert FOLDER {new}{said}"
+    return f"biggan convert {shown} {new}{said}"
 
 
 def is_snapshot(path: Path) -> bool:

@@ -11,8 +11,8 @@ IMAGENET_CLASSES = 1000
 def imagenet_class_names() -> tuple[str, ...]:
     """Return the names of ImageNet's 1000 classes by index, each once.
 
-    They are torchvision's. Its list gives two classes the same name twice, which a command line could not tell apart;
-    see :func:`distinct`.
+    They are torchvision's. Older lists of it give two classes the same name twice, which a command line could not tell
+    apart; see :func:`distinct`.
     """
     from torchvision.models._meta import _IMAGENET_CATEGORIES
 

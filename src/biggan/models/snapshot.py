@@ -177,7 +177,7 @@ def find_snapshot(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.exists():
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path}: there is no such run, checkpoint or file")
     for name in (IN_CHECKPOINT, IN_FOLDER):
         if (path / name).is_file():
             return path / name

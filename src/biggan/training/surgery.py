@@ -53,12 +53,14 @@ def grow(
     new = dataclasses.replace(export.info, architecture=architecture)
 
     def network(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return fresh[name] | {_moved(old, plan, name, key): value for key, value in tensors.items()}
+        moved = {_moved(old, plan, name, key): value for key, value in tensors.items()}
+        # G, its average and the levels of a bank begin alike, each with tensors of its own.
+        return {key: moved[key] if key in moved else value.clone() for key, value in fresh[name].items()}
 
     def statistics(level: str) -> dict[str, Tensor]:
         own = {key: value for key, value in fresh["generator"].items() if key.endswith(RUNNING_STATISTICS)}
         prefix = f"{level}/"
-        return {f"{prefix}{key}": value for key, value in own.items()} | {
+        return {f"{prefix}{key}": value.clone() for key, value in own.items()} | {
             prefix + _moved(old, plan, "generator", key.removeprefix(prefix)): value
             for key, value in export.bank.items()
             if key.startswith(prefix)

@@ -144,6 +144,49 @@ def test_class_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert biggan.load(out, device="cpu").sample(classes=["golden retriever"], seeds=[1]).shape[0] == 1
     (tmp_path / "names.txt").write_text("ant\nbee\n")
     converted(tmp_path / "G.pth", tmp_path, "--class-names", str(tmp_path / "names.txt"), "--overwrite", status=2)
-    assert "2 names for 7 classes" in capsys.readouterr().err
+    assert "the file has 2 names, one a line; the network has 7 classes" in capsys.readouterr().err
     (tmp_path / "names.txt").write_text("ant\nant\n")
     converted(tmp_path / "G.pth", tmp_path, "--class-names", str(tmp_path / "names.txt"), "--overwrite", status=2)
+
+
+def test_g_itself_is_looked_at_as_closely_as_its_average(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    biggan_pytorch_folder(tmp_path / "theirs")
+    for role in ("G_optim", "D_optim"):
+        (tmp_path / "theirs" / f"{role}.pth").unlink()
+    whole = torch.load(tmp_path / "theirs" / "G.pth", weights_only=True)
+    key = "blocks.1.0.conv2.bias"
+    wrong = {
+        "G itself: stages.1.0.conv2.bias": {name: value for name, value in whole.items() if name != key},
+        "G itself: hello.weight": whole | {"hello.weight": torch.zeros(2)},
+        "G itself: stages.1.0.conv2.bias is [1] in place of [32]": whole | {key: torch.zeros(1)},
+    }
+    for said, state in wrong.items():
+        torch.save(state, tmp_path / "theirs" / "G.pth")
+        converted(tmp_path / "theirs", tmp_path, status=2)
+        assert said in capsys.readouterr().err
+    torch.save(whole | {key: torch.full_like(whole[key], torch.nan)}, tmp_path / "theirs" / "G.pth")
+    converted(tmp_path / "theirs", tmp_path)
+    assert "not a number or infinite in G itself: stages.1.0.conv2.bias" in capsys.readouterr().out
+
+
+def test_options_that_change_nothing_are_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    biggan_pytorch_folder(tmp_path / "theirs")
+    for words, said in (
+        (("--ignore", "nothing*"), "nothing of that name is left over"),
+        (("--fresh", "nothing*"), "nothing of that name is missing"),
+        (("--raw",), "hold G and its average apart"),
+    ):
+        converted(tmp_path / "theirs", tmp_path, *words, status=2)
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "side"), [("huggingface", 64), ("studiogan", 32), ("compare-gan", 64)])
+def test_what_was_converted_grows_into_a_file(name: str, side: int, tmp_path: Path) -> None:
+    """A bank, G itself, D: each begins with new layers of its own."""
+    small = converted(SOURCES[name](tmp_path / "theirs"), tmp_path)
+    large = tmp_path / "large.safetensors"
+    assert main(["grow", str(small), str(large), "--resolution", str(2 * side)]) == 0
+    one, other = read_export(small), read_export(large)
+    assert other.info.architecture.resolution == (2 * side, 2 * side)
+    assert (other.raw is None, other.discriminator is None) == (one.raw is None, one.discriminator is None)
+    assert biggan.load(large, device="cpu").sample(classes=[1], seeds=[3]).shape[-2:] == (2 * side, 2 * side)

@@ -286,7 +286,7 @@ def test_nearest_classes_are_those_whose_embedding_d_likes_best(base: Path) -> N
         ("--init {snapshot} --init.classes nearest", "holds none"),
         ("--init {snapshot} --d-warmup 1G", "nothing is left for G"),
         ("--init {base} --init.classes nowhere.csv", "nor a file"),
-        ("--init {tmp}/nothing", "does not exist"),
+        ("--init {tmp}/nothing", "there is no such run, checkpoint or file"),
         ("--init {tmp}/text", "text"),
         ("--freeze-d 1", "nothing has been learnt yet"),
     ],

@@ -155,8 +155,9 @@ def plan_beginning(beginning: Beginning, config: TrainingConfig, source: ImageSo
 def describe(record: InitRecord, beginning: Beginning, config: TrainingConfig, source: ImageSource) -> list[str]:
     """Return what is said about where a run begins."""
     old, new = beginning.export.info.architecture, config.model
-    weights = "moving average" if record.weights == "ema" else "weights of G itself"
-    lines = [f"begin from {record.read_from}, {record.images_seen:,} images seen; G as its {weights}"]
+    weights = "its moving average" if record.weights == "ema" else "itself, not its average"
+    seen = f"{record.images_seen:,} images seen" if record.images_seen else "of unknown age"
+    lines = [f"begin from {record.read_from}, {seen}; G as {weights}"]
     lines += record.generator.lines("G") + record.discriminator.lines("D")
     if not record.discriminator.loaded:
         lines.append(f"    D is new, and trained alone for at most {config.d_warmup or 0:,} images")
