@@ -64,10 +64,13 @@ class SpectrallyNormalized(nn.Module, ABC):
     sigma: Tensor
     v: Tensor | None
     power: PowerIteration
+    held: Tensor | None
+    """The normalised weight while it is held for a whole phase, see :mod:`biggan.layers.held_weights`."""
 
     def track_singular_values(self, power: PowerIteration) -> None:
         """Create the buffers; call at the end of ``__init__``."""
         self.power = power
+        self.held = None
         self.register_buffer("u", torch.randn(power.singular_values, self.weight.shape[0]))
         self.register_buffer("sigma", torch.ones(power.singular_values))
         self.v = None
@@ -78,25 +81,58 @@ class SpectrallyNormalized(nn.Module, ABC):
         self.register_buffer("v", torch.randn(self.power.singular_values, self.weight[0].numel()))
 
     def normalized_weight(self) -> Tensor:
-        """Return weight / sigma, in the weight's precision but at least float32."""
+        """Return weight / sigma, in the weight's precision but at least float32; or the one that is held."""
+        if self.held is not None:
+            return self.held
         with without_autocast(self.weight):
             weight = at_least_float32(self.weight)
-            W = weight.flatten(1)
-            if self.v is not None and not self.training:
-                return weight / torch.squeeze(self.v[:1].to(W.dtype) @ W.T @ self.u[:1].to(W.dtype).T)
-            for _ in range(self.power.iterations if self.training else 1):
+            W = self.matrix(weight)
+            left, right = self.vectors(W)
+            sigma = torch.squeeze(right[0] @ W.T @ left[0].T)
+            self.log(W, sigma, left, right)
+            return weight / sigma
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """Return ``weight`` as [rows, columns], without a copy where that can be.
+
+        Filters that lie with the channels innermost are read as they lie: then columns come in another order, which
+        changes neither u nor sigma. Where v is stored it has the usual order.
+        """
+        return weight.permute(0, 2, 3, 1).flatten(1) if self._lies_channels_last() else weight.flatten(1)
+
+    def unfolded(self, matrix: Tensor) -> Tensor:
+        """Return a ``matrix`` of that order in the shape of the weight, the inverse of :meth:`matrix`."""
+        if self._lies_channels_last():
+            rows, columns, height, width = self.weight.shape
+            return matrix.reshape(rows, height, width, columns).permute(0, 3, 1, 2)
+        return matrix.reshape(self.weight.shape)
+
+    def _lies_channels_last(self) -> bool:
+        return self.weight.ndim == 4 and self.v is None and not self.weight.is_contiguous()
+
+    @torch.no_grad()
+    def vectors(self, W: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the singular vectors u [1, rows] and v [1, columns] by the first of which this mode divides.
+
+        Training iterates, and stores what it finds.
+        """
+        if self.training:
+            for _ in range(self.power.iterations):
                 left, right = self._iterate(W)
-                if self.training:
-                    with torch.no_grad():
-                        self.u.copy_(torch.cat(left))
-                        if self.v is not None:
-                            self.v.copy_(torch.cat(right))
-            first = torch.squeeze(right[0] @ W.T @ left[0].T)
-            if self.training:
-                with torch.no_grad():
-                    values = [torch.squeeze(v @ W.T @ u.T) for u, v in zip(left[1:], right[1:], strict=True)]
-                    self.sigma.copy_(torch.stack([first.detach(), *values]))
-            return weight / first
+                self.u.copy_(torch.cat(left))
+                if self.v is not None:
+                    self.v.copy_(torch.cat(right))
+            return left, right
+        if self.v is not None:
+            return [self.u[:1].to(W.dtype)], [self.v[:1].to(W.dtype)]
+        return self._iterate(W)
+
+    @torch.no_grad()
+    def log(self, W: Tensor, sigma: Tensor, left: list[Tensor], right: list[Tensor]) -> None:
+        """Keep the singular values as of a training forward; the first is ``sigma``."""
+        if self.training:
+            values = [torch.squeeze(v @ W.T @ u.T) for u, v in zip(left[1:], right[1:], strict=True)]
+            self.sigma.copy_(torch.stack([sigma.detach(), *values]))
 
     @abstractmethod
     def plain(self) -> nn.Module:

@@ -122,6 +122,7 @@ def make_engine(config: TrainingConfig, plans: dict[str, BatchPlan], state: Trai
         regularizers=make_regularizers(config),
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         frozen=freeze_old(config.model, state.networks, config.freeze_old),
+        spectral_norm=config.spectral_norm,
     )
 
 

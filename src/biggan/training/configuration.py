@@ -196,6 +196,8 @@ class TrainingConfig:
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """float32 is exact, as the references were recorded; tf32 lets CUDA round the factors of products to 10 bits;
     bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
+    spectral_norm: Literal["phase", "forward"] = "forward"
+    """When power iterations are made: once an update (phase), or in every forward, as the references do."""
     channels_last: bool = True
     """Keep images and filters with the channels innermost in memory, which is faster on CPUs and with bfloat16."""
     compatibility: tuple[str, ...] = ()

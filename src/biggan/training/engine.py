@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
+from biggan.layers.held_weights import held_weights
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.training.freezing import Frozen, freeze
 from biggan.training.state import TrainState
@@ -111,6 +112,8 @@ class Engine:
     """Autocast to this type."""
     frozen: Mapping[str, Sequence[Frozen]] = field(default_factory=dict)
     """Parameters, by network, that do not train, or not yet."""
+    spectral_norm: Literal["phase", "forward"] = "forward"
+    """Iterate and divide once an update, or in every forward."""
 
     def __post_init__(self) -> None:
         self.guard = FiniteGuard(self.device)
@@ -142,7 +145,12 @@ class Engine:
         state.optimizers[name].zero_grad(set_to_none=False)
         parts = self.accumulation.get(name, self.accumulation.get("discriminator", 1))
         update = Update(parts=parts, device=self.device)
-        yield update
+        with (
+            contextlib.nullcontext()
+            if self.spectral_norm == "forward"
+            else held_weights(state.networks.values(), self.narrow)
+        ):
+            yield update
         self._finish(state, name, update)
 
     def _finish(self, state: TrainState, name: str, update: Update) -> None:

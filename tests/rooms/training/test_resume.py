@@ -28,10 +28,13 @@ from tests.rooms.training.test_run import SMALL, MakeFolder, damaged, final_stat
 # -- exact resume ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_twenty_steps_are_ten_and_ten(family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "rhythm"), [*((family, "forward") for family in FAMILIES), ("biggan", "phase")], ids="-".join
+)
+def test_twenty_steps_are_ten_and_ten(family: str, rhythm: str, tmp_path: Path) -> None:
     """Bitwise, EMA and optimizer included; the second ten in a process of their own."""
-    values = {"model": {"generator_attention": ("8",)}, "discriminator_steps": 2, "batch": 6}
+    values = {"model": {"generator_attention": ("8",)}, "discriminator_steps": 2, "batch": 6, "micro_batch": 3}
+    values["spectral_norm"] = rhythm
     values["data"] = dataclasses.replace(tiny_config().data, flip=True)
     whole = tiny_config(tmp_path / "whole", family, duration=20 * 12, **values)
     train(whole, "digits")
