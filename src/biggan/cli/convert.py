@@ -10,7 +10,7 @@ import tyro
 
 from biggan.convert.facts import Facts
 from biggan.foundation.errors import UserError
-from biggan.foundation.outputs import OverwriteOption, output_file, output_folder
+from biggan.foundation.outputs import OverwriteOption, output_file, output_folder, refuse_source
 from biggan.foundation.terminal import say
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def main(words: list[str]) -> int:
     out = Path(options.out)
     if out.suffix == ".safetensors":
         output_file(out, overwrite=options.overwrite, option="DST")
-    elif output_folder(out, overwrite=False, option="DST").suffix:
+    elif output_folder(out, overwrite=None, option="DST").suffix:
         raise UserError(f"DST {options.out}: a file must end in .safetensors, and the name of a run has no ending")
     names = None if options.class_names is None else _names(Path(options.class_names))
     from biggan.convert.gathering import gather
@@ -63,6 +63,7 @@ def main(words: list[str]) -> int:
     from biggan.models.export_file import write_export
 
     weights = gather(Path(options.source), options.family, name=options.name, averaged=not options.raw)
+    refuse_source(out, weights.files, option="DST")
     converted = convert(weights, options.facts, class_names=names, ignore=options.ignore, fresh=options.fresh)
     say(report(converted))
     if out.suffix:
@@ -92,7 +93,8 @@ def _names(path: Path) -> list[str]:
     from biggan.foundation.records import read_bounded
 
     try:
-        names = read_bounded(path, 2**24, "--class-names").decode().splitlines()
+        text = read_bounded(path, 2**24, f"--class-names {path}").decode("utf-8-sig")
+        names = [line.strip() for line in text.removesuffix("\n").split("\n")]
     except UnicodeDecodeError as error:
         raise UserError(f"--class-names {path}: is not UTF-8 text") from error
     if len(set(names)) != len(names) or not all(name.strip() for name in names):

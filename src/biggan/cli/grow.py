@@ -9,7 +9,7 @@ import tyro
 
 from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
-from biggan.foundation.outputs import OverwriteOption, output_file, output_folder
+from biggan.foundation.outputs import OverwriteOption, output_file, output_folder, refuse_source
 from biggan.foundation.terminal import say
 from biggan.training.configuration import Resolution
 
@@ -49,8 +49,11 @@ def main(words: list[str]) -> int:
     if options.freeze_old < 0:
         raise UserError(f"--freeze-old {options.freeze_old}: must not be negative")
     is_file = options.destination.endswith(".safetensors")
-    check = output_file if is_file else output_folder
-    destination = check(options.destination, overwrite=options.overwrite, option="DST")
+    if is_file:
+        destination = output_file(options.destination, overwrite=options.overwrite, option="DST")
+        refuse_source(destination, [Path(options.file)], option="DST")
+    else:  # a run is never written over: what it held would lie between what is new
+        destination = output_folder(options.destination, overwrite=None, option="DST")
     from biggan.training.growing import Growth, grow_file
 
     growth = Growth(

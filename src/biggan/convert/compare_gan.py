@@ -13,6 +13,7 @@ blocks of unchanged width have no shortcut.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 
@@ -38,16 +39,16 @@ DEFAULTS = dataclasses.replace(
     upsampling="zeros",
     identity_shortcuts=False,
     discriminator_range="unit",
-    generator_attention_after=4,
-    discriminator_attention_after=1,
 )
 
 _AVERAGED = "/ExponentialMovingAverage"
 _OF_OPTIMIZERS = re.compile(r".*/(?:Adam(?:_\d+)?|ExponentialMovingAverage(?:_\d+)?)")
+_LEARNT = re.compile(r"/(?:kernel|bias|gamma|beta|sigma)$")
+_ACCUMULATED = re.compile(r".*/accu/(?:accu_mean|accu_variance|accu_counter|update_accus)")
 _SMALLEST_COUNT = 0.5
 """The number of summed moments begins just above 0, so that it divides: what was never summed counts nothing."""
 _VECTOR = 1e-6
-_BLOCK = re.compile(r"B(\d{1,3})/(.+)")
+_BLOCK = re.compile(r"B([1-9][0-9]{0,2})/(.+)")
 _ATTENTION = re.compile(r"non_local_block/conv2d_(theta|phi|g|attn_g)")
 _HEADS = {"fc_noise": "linear", "embed_y": "class_embedding", "final_norm": "output_norm", "final_conv": "output_conv"}
 _HEADS |= {"final_fc": "head.linear", "embedding_fc": "head.class_embedding", "initial_conv": "stem"}
@@ -75,10 +76,17 @@ def one_set(variables: State, averaged: bool) -> State:
     Raises:
         UserError: averaged weights are wanted, and there are none.
     """
-    plain = {key.removesuffix(":0"): value for key, value in variables.items()}
+    plain: dict[str, Tensor] = {}
+    for key, value in variables.items():
+        if (name := key.removesuffix(":0")) in plain:
+            raise UserError(f"'{name}' and '{name}:0' are both there, and are one variable")
+        plain[name] = value.float() if value.is_floating_point() else value
     twins = {key: key.removesuffix(_AVERAGED) for key in plain if key.endswith(_AVERAGED)}
     if averaged and not twins:
         raise UserError("the file holds no averaged variables (their names end with ExponentialMovingAverage); --raw")
+    alone = [key for key in plain if _LEARNT.search(key) and key + _AVERAGED not in plain]
+    if averaged and alone:
+        raise UserError(f"{len(alone)} variables have no average ({', '.join(alone[:6])}); --raw takes G itself alone")
     found = {key: value for key, value in plain.items() if not _OF_OPTIMIZERS.fullmatch(key)}
     if averaged:
         found |= {name: plain[key] for key, name in twins.items()}
@@ -87,12 +95,19 @@ def one_set(variables: State, averaged: bool) -> State:
 
 def _with_means(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return ``state`` with ``moving_mean`` and ``moving_variance`` wherever moments were summed."""
-    found = {key: value for key, value in state.items() if "/accu/" not in key}
+    found = {key: value for key, value in state.items() if not _ACCUMULATED.fullmatch(key)}
     for key in state:
         layer, _, last = key.rpartition("/accu/")
         number = state.get(f"{layer}/accu/accu_counter")
-        if last in ("accu_mean", "accu_variance") and number is not None and float(number) > _SMALLEST_COUNT:
-            found[f"{layer}/moving_{last.removeprefix('accu_')}"] = state[key] / number
+        if last not in ("accu_mean", "accu_variance") or number is None:
+            continue
+        moment = f"{layer}/moving_{last.removeprefix('accu_')}"
+        if number.numel() != 1 or not math.isfinite(count := float(number)):
+            raise UserError(f"'{layer}/accu/accu_counter' is no number of batches")
+        if moment in found:
+            raise UserError(f"'{layer}' has sums of moments and moving averages; leave one of the two out of the dump")
+        if count > _SMALLEST_COUNT:
+            found[moment] = state[key] / count
     return found
 
 
@@ -101,14 +116,16 @@ def _with_vectors(state: dict[str, Tensor]) -> dict[str, Tensor]:
     found = dict(state)
     for key, vector in state.items():
         kernel = state.get(key.removesuffix("/u_var"))
-        if not key.endswith("/kernel/u_var") or kernel is None or kernel.ndim < 2:
+        if not key.endswith("/kernel/u_var") or kernel is None:
+            continue
+        if kernel.ndim < 2 or not kernel.numel() or vector.ndim != 2 or not kernel.is_floating_point():
             continue
         matrix = kernel.reshape(-1, kernel.shape[-1]).T  # [out, in]
         own = matrix.T if key.startswith("embedding_fc/") else matrix  # a class table lies as ours
         name = key.removesuffix("u_var")
         stored_for_outputs = vector.shape[0] == 1 and vector.numel() == len(matrix)
         rows = stored_for_outputs is (own is matrix)
-        if vector.numel() != own.shape[0 if rows else 1]:
+        if vector.numel() != own.shape[0 if rows else 1] or not vector.is_floating_point():
             continue
         del found[key]
         if rows:
@@ -214,17 +231,17 @@ def _channels(state: State) -> Sequence[tuple[int, int]]:
     return [(blocks[i]["first"].shape[2], blocks[i]["last"].shape[3]) for i in sorted(blocks)]
 
 
-def _attention(state: State, customary: int | None, network: str, depth: int) -> int:
+def _attention(state: State, stated: int | None, network: str, depth: int) -> int:
     """Return the block, counted from 1, that attention follows; 0 without. Its width tells, where only one has it."""
     kernel = state.get("non_local_block/conv2d_theta/kernel")
     if kernel is None:
         return 0
+    if kernel.ndim != 4:
+        raise UserError(f"attention's kernel has the shape {list(kernel.shape)}; four sides are expected")
     channels = _channels(state)
     fitting = [i for i, (_, out) in enumerate(channels, start=1) if out == kernel.shape[2] and i % depth == 0]
-    if len(fitting) == 1:
-        return fitting[0]
-    if customary in fitting:
-        return customary
+    if stated in fitting or (stated is None and len(fitting) == 1):
+        return fitting[0] if stated is None else stated
     blocks = ", ".join(map(str, fitting)) or "none"
     raise UserError(
         f"attention has {kernel.shape[2]} channels, and so have blocks {blocks} of the {network}; state which by "
@@ -250,6 +267,6 @@ FAMILY = ForeignFamily(
     discriminator=discriminator,
     kind=lambda state: "biggan-deep" if _deep(state) else "biggan",
     facts_from_keys=facts_from_keys,
-    needed=frozenset({"upsampling", "gain_centre"}),
+    needed=frozenset({"upsampling", "gain_centre", "discriminator_range", "identity_shortcuts", "output_norm_eps"}),
     one_set=one_set,
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,13 +125,12 @@ def import_networks(
             continue
         if make is None:
             raise UserError(f"{family.title}: only generators are known")
-        try:
+        with _of_this_layout(family):
             translations[name] = make(state, complete)
-        except KeyError as error:
-            raise UserError(f"not {family.title}: there is no entry for {error}") from error
-        ours[name] = with_logged_values(translations[name].to_ours(state))
+            ours[name] = with_logged_values(translations[name].to_ours(state))
     g, d = ours["generator"], ours["discriminator"]
-    bank, record = _separate_bank(g, family.bank) if g is not None and family.bank is not None else ({}, None)
+    with _of_this_layout(family):
+        bank, record = _separate_bank(g, family.bank) if g is not None and family.bank is not None else ({}, None)
     kinds = {family.kind(state) for state in states.values() if state is not None}
     if len(kinds) > 1:
         raise UserError(f"the generator and the discriminator are of different families: {', '.join(sorted(kinds))}")
@@ -152,6 +152,19 @@ def import_networks(
         unused=unused,
         missing=missing,
     )
+
+
+@contextlib.contextmanager
+def _of_this_layout(family: ForeignFamily) -> Iterator[None]:
+    """Tell in a sentence that keys or shapes are not those of the family, whatever stumbles over them."""
+    try:
+        yield
+    except UserError:
+        raise
+    except KeyError as error:
+        raise UserError(f"not {family.title}: there is no entry for {error}") from error
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"not {family.title}: shapes or types do not fit together ({error})") from error
 
 
 def recognise(keys: Collection[str]) -> list[ForeignFamily]:

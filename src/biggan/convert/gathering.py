@@ -106,12 +106,17 @@ def _take_one_set(found: ForeignWeights, averaged: bool) -> None:
         raise UserError(f"--raw: files of {found.family.title} hold G and its average apart; name the one or the other")
     if one_set is None or both is None:
         return
-    if averaged:
-        found.average, found.generator = one_set(both, True), None
-    if found.discriminator is not None:
-        found.discriminator = one_set(found.discriminator, False)
-    if found.discriminator is not None or not averaged:
-        found.generator = one_set(both, False)
+    try:
+        if averaged:
+            found.average, found.generator = one_set(both, True), None
+        if found.discriminator is not None:
+            found.discriminator = one_set(found.discriminator, False)
+        if found.discriminator is not None or not averaged:
+            found.generator = one_set(both, False)
+    except UserError:
+        raise
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"not {found.family.title}: shapes or types do not fit together ({error})") from error
 
 
 def _family_of(state: State, path: Path, chosen: ForeignFamily | None) -> ForeignFamily:

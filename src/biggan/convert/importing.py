@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from biggan.convert.checking import RAW, SHOWN, refuse_negative_variances, refuse_what_does_not_fit, shapes
 from biggan.convert.contract import Imported, import_networks
 from biggan.convert.facts import Facts, settle
 from biggan.convert.gathering import ForeignAdam, ForeignWeights, parameter_names
@@ -24,10 +24,6 @@ from biggan.models.export_file import Export, checked
 from biggan.models.norm_records import StandingStatistics, TruncationBank
 from biggan.models.snapshot import SnapshotInfo
 from biggan.version import __version__
-
-_SHOWN = 12
-_RAW = "G itself: "
-"""Before keys of G where its average lies beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +74,19 @@ def convert(
         raw = import_networks(family, _all_float32(weights.generator), None, stored)
     unused, missing = imported.unused, imported.missing
     if raw is not None:  # what holds for its average as well is named once
-        unused += tuple(f"{_RAW}{key}" for key in raw.unused if key not in imported.unused)
+        unused += tuple(f"{RAW}{key}" for key in raw.unused if key not in imported.unused)
         missing += tuple(
-            f"{_RAW}{name.removeprefix('generator: ')}" for name in raw.missing if name not in imported.missing
+            f"{RAW}{name.removeprefix('generator: ')}" for name in raw.missing if name not in imported.missing
         )
-    _refuse_what_does_not_fit(family.title, unused, missing, ignore, fresh)
+    refuse_what_does_not_fit(family.title, unused, missing, ignore, fresh)
     imported = _completed(imported) if imported.missing else imported
     raw = _completed(raw) if raw is not None and raw.missing else raw
-    if raw is not None and _shapes(raw.generator) != _shapes(imported.generator):
-        differing = sorted(dict(_shapes(raw.generator) ^ _shapes(imported.generator)))
-        raise UserError(f"G and its average are not the same network; they differ in {', '.join(differing[:_SHOWN])}")
+    if raw is not None and shapes(raw.generator) != shapes(imported.generator):
+        differing = sorted(dict(shapes(raw.generator) ^ shapes(imported.generator)))
+        raise UserError(f"G and its average are not the same network; they differ in {', '.join(differing[:SHOWN])}")
+    refuse_negative_variances({"G": imported.generator, "G itself": None if raw is None else raw.generator})
     names, assumed = _class_names(imported, class_names)
-    export = _export(imported, weights, names, None if raw is None else raw.generator)
+    export = _export(imported, weights, names, None if raw is None else raw.generator, missing)
     return Converted(
         export=checked(export, "what was converted"),
         imported=imported,
@@ -98,48 +95,6 @@ def convert(
         ignored=unused,
         assumed=(*imported.assumed, *assumed),
     )
-
-
-def _named(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _meant(name: str, patterns: Sequence[str]) -> bool:
-    """Tell whether patterns name it; what they say of G holds for its average and for itself beside that."""
-    key = name.removeprefix(_RAW)
-    return _named(key, patterns) or _named(f"generator: {key}", patterns)
-
-
-def _refuse_what_does_not_fit(
-    title: str, unused: Sequence[str], missing: Sequence[str], ignore: Sequence[str], fresh: Sequence[str]
-) -> None:
-    """Raise UserError for what nobody named, and for patterns that name nothing."""
-    for option, patterns, names in (("ignore", ignore, unused), ("fresh", fresh, missing)):
-        for pattern in patterns:
-            if not any(_meant(name, [pattern]) for name in names):
-                what = "left over" if option == "ignore" else "missing"
-                raise UserError(f"--{option} {pattern}: nothing of that name is {what}; leave the option out")
-    left = [key for key in unused if not _meant(key, ignore)]
-    unfilled = [name for name in missing if not _meant(name, fresh)]
-    if left or unfilled:
-        raise UserError(_what_does_not_fit(title, left, unfilled))
-
-
-def _shapes(tensors: Mapping[str, Tensor] | None) -> set[tuple[str, torch.Size]]:
-    return {(name, value.shape) for name, value in (tensors or {}).items()}
-
-
-def _what_does_not_fit(title: str, left: Sequence[str], missing: Sequence[str]) -> str:
-    parts = []
-    if left:
-        more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
-        shown = ", ".join(left[:_SHOWN])
-        parts.append(f"{len(left)} keys are left over ({shown}{more}); --ignore PATTERN leaves them aside")
-    if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        shown = ", ".join(missing[:_SHOWN])
-        parts.append(f"{len(missing)} tensors are not filled ({shown}{more}); --fresh PATTERN draws them anew")
-    return f"these weights are not wholly {title}: {'; '.join(parts)}"
 
 
 def _completed(imported: Imported) -> Imported:
@@ -174,7 +129,11 @@ def _class_names(imported: Imported, given: Sequence[str] | None) -> tuple[tuple
 
 
 def _export(
-    imported: Imported, weights: ForeignWeights, names: tuple[str, ...], own: Mapping[str, Tensor] | None
+    imported: Imported,
+    weights: ForeignWeights,
+    names: tuple[str, ...],
+    own: Mapping[str, Tensor] | None,
+    fresh: Sequence[str],
 ) -> Export:
     """Put everything under our names; ``own`` are the tensors of G itself beside its average."""
     generator = imported.generator
@@ -197,7 +156,7 @@ def _export(
         weights="generator" if weights.average is None else "ema",
         images_seen=images_seen(weights),
         iterations=weights.iterations or 0,
-        provenance=_provenance(imported, weights),
+        provenance=_provenance(imported, weights, fresh),
         standing_statistics=_standing(imported.truncation_bank),
         truncation_bank=imported.truncation_bank,
         continuation=Continuation(
@@ -283,13 +242,14 @@ def _adam_record(adam: ForeignAdam, network: str) -> AdamRecord:
         raise UserError(f"the optimizer of the {network} does not say how Adam was set ({error})") from error
 
 
-def _provenance(imported: Imported, weights: ForeignWeights) -> dict[str, object]:
+def _provenance(imported: Imported, weights: ForeignWeights, fresh: Sequence[str]) -> dict[str, object]:
     return {
         "converted": {
             "family": weights.family.name,
             "files": {file.name: digest(file) for file in weights.files},
             "facts": {key: value for key, value in to_json(imported.facts).items() if value is not None},
             "assumed": list(imported.assumed),
+            "fresh": list(fresh),
             "iterations": weights.iterations,
             "biggan": __version__,
             "torch": str(torch.__version__),

@@ -88,10 +88,11 @@ class Translation:
                 ours = entry.form.to_ours(tensor).contiguous()
             except (RuntimeError, IndexError) as error:
                 raise UserError(f"'{key}' of shape {list(tensor.shape)} does not fit into '{entry.ours}'") from error
-            if entry.row is None:
-                whole[entry.ours] = ours
-            else:
-                rows.setdefault(entry.ours, {})[entry.row] = ours
+            filled = whole if entry.row is None else rows.setdefault(entry.ours, {})
+            place = entry.ours if entry.row is None else entry.row
+            if place in filled:
+                raise UserError(f"'{key}' and another of its keys both are '{entry.ours}'")
+            filled[place] = ours  # type: ignore[index]
         for name, parts in rows.items():
             if sorted(parts) != list(range(len(parts))):
                 raise UserError(f"'{name}' has the parts {sorted(parts)}, of which one is missing")
@@ -127,6 +128,11 @@ def with_logged_values(state: dict[str, Tensor]) -> dict[str, Tensor]:
         layer, _, last = name.rpartition(".")
         weight = state.get(f"{layer}.weight")
         if last == "u" and f"{layer}.sigma" not in state and weight is not None:
+            if u.ndim != 2 or weight.ndim < 2 or not (u.is_floating_point() and weight.is_floating_point()):
+                raise UserError(
+                    f"'{layer}' has a weight {list(weight.shape)} of {weight.dtype} and a singular vector "
+                    f"{list(u.shape)} of {u.dtype}: a matrix and a row of decimal numbers are expected"
+                )
             rows = weight.flatten(1)
             found[f"{layer}.sigma"] = (u @ rows).norm(dim=1) if u.shape[1] == len(rows) else torch.ones(len(u))
     return found

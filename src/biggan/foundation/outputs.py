@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +46,27 @@ def output_file(path: str | Path, *, overwrite: bool, option: str = "--out") -> 
     return Path(path)
 
 
-def output_folder(path: str | Path, *, overwrite: bool, option: str = "--out") -> Path:
+def refuse_source(path: Path, sources: Iterable[Path], *, option: str = "--out") -> None:
+    """Check that what is to be written is none of the files that are read, which are never changed.
+
+    Raises:
+        UserError: it is one of them.
+    """
+    for source in sources:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise UserError(
+                f"{option} {one_line(str(path))}: this is what is read, which is never changed; name another"
+            )
+
+
+def output_folder(path: str | Path, *, overwrite: bool | None, option: str = "--out") -> Path:
     """Return ``path`` as a folder that may be written into: a new one, an empty one, or any with ``overwrite``.
 
     With ``overwrite``, files of the same names are replaced; others stay.
 
     Args:
         path: of the folder.
-        overwrite: whether files that lie there may be replaced.
+        overwrite: whether files that lie there may be replaced; None if the command never does that.
         option: how messages call it.
 
     Raises:
@@ -63,9 +77,8 @@ def output_folder(path: str | Path, *, overwrite: bool, option: str = "--out") -
     if found is not None and not stat.S_ISDIR(found.st_mode):
         raise UserError(f"{shown}: this is a file; name a folder")
     if found is not None and not overwrite and next(Path(path).iterdir(), None) is not None:
-        raise UserError(
-            f"{shown} is not empty; add --overwrite to replace files of the same names, or choose another folder"
-        )
+        advice = "" if overwrite is None else "add --overwrite to replace files of the same names, or "
+        raise UserError(f"{shown} is not empty; {advice}choose another folder")
     _check_parents(Path(path), shown)
     return Path(path)
 

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from biggan.convert.contract import FOREIGN
 from biggan.foundation.downloads import cache_folder, download
-from biggan.foundation.errors import UserError
-from biggan.foundation.files import replacing, require_space
+from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.files import digest, replacing, require_space
 from biggan.foundation.outputs import output_file
 from biggan.foundation.tensor_files import HEADER_KEY, read_metadata
 from biggan.foundation.terminal import one_line
@@ -56,14 +56,27 @@ def fetch(
         CorruptFileError: what came is not what was published.
     """
     if word.startswith("file://"):
-        return Found(path=_local(word))
+        return Found(path=_as_published(_local(word), sha256))
     if "://" in word and not word.startswith("hf://"):
         return Found(path=_from_address(word, sha256))
     if word.strip() and _exists(word):
-        return Found(path=Path(word))
+        return Found(path=_as_published(Path(word), sha256))
+    if sha256 is not None:
+        raise UserError(f"--sha256 {sha256}: of a file or an address only; names of the index carry theirs")
     if is_repository(word):
         return Found(path=_from_repository(word, file, revision))
     return _published((index or read_index()).find(word), file, revision)
+
+
+def _as_published(path: Path, sha256: str | None) -> Path:
+    """Return ``path``, whose hash is or begins with ``sha256`` if that is given."""
+    if sha256 is None:
+        return path
+    if not path.is_file():
+        raise UserError(f"--sha256 {sha256}: {one_line(str(path))} is no file")
+    if not sha256 or not digest(path).startswith(sha256.lower()):
+        raise CorruptFileError(f"--sha256 {sha256}: {one_line(str(path))} has the hash {digest(path)}")
+    return path
 
 
 def next_step(path: Path, published: Published | None = None) -> str:

@@ -16,7 +16,7 @@ from biggan.foundation.terminal import one_line
 from biggan.hub.card import check_licence, model_card, numbers_of
 from biggan.hub.places import fetch, is_snapshot, next_step
 from biggan.hub.repositories import PREFIX, is_repository, require_token, upload
-from biggan.models.export_file import read_export, write_export
+from biggan.models.export_file import Export, read_export, write_export
 from biggan.models.snapshot import IN_FOLDER, find_snapshot, write_snapshot
 from biggan.sampling.sampler import Sampler, load
 
@@ -57,21 +57,29 @@ class PretrainedSampler(Sampler):
             UserError: something is there already, the licence is not written so, or the disk is full.
         """
         check_licence(licence)
+        export = self._whole()
         out = output_folder(folder, overwrite=overwrite, option="folder")
         numbers = [dataclasses.replace(record, file=IN_FOLDER) for record in self.numbers()]
-        self._write(out / IN_FOLDER)
+        if export is not None:
+            write_export(out / IN_FOLDER, export)
+        else:
+            bank = dict(self.bank.tensors) if self.bank is not None else None
+            write_snapshot(out / IN_FOLDER, self.generator, self.info, bank)
         if numbers or (out / METRICS_FILE).exists():
             write_atomically(out / METRICS_FILE, "".join(f"{as_line(record)}\n" for record in numbers))
         write_json(out / CONFIGURATION, read_header(out / IN_FOLDER))
         write_atomically(out / CARD, model_card(self.info, numbers, licence=licence, name=name or str(folder)))
         return out
 
-    def _write(self, path: Path) -> None:
-        if self.info.continuation is not None and self.path is not None:  # D and moments of the file go along
-            own = {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}
-            write_export(path, dataclasses.replace(read_export(self.path), sampled=own))
-        else:
-            write_snapshot(path, self.generator, self.info, dict(self.bank.tensors) if self.bank is not None else None)
+    def _whole(self) -> Export | None:
+        """Return this generator with D and moments of the file that it came from; None if that holds no more."""
+        if self.info.continuation is None or self.path is None:
+            return None
+        export = read_export(self.path)
+        if export.info != self.info:
+            raise UserError(f"{self.path} has changed since this generator was read from it; load it again")
+        own = {name: tensor.cpu() for name, tensor in self.generator.state_dict().items()}
+        return dataclasses.replace(export, sampled=own)
 
     def push_to_hub(self, repository: str, *, licence: str | None = None, private: bool = True) -> str:
         """Upload what :meth:`save_pretrained` writes to the Hugging Face Hub; return the address.

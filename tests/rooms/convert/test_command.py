@@ -190,3 +190,21 @@ def test_what_was_converted_grows_into_a_file(name: str, side: int, tmp_path: Pa
     assert other.info.architecture.resolution == (2 * side, 2 * side)
     assert (other.raw is None, other.discriminator is None) == (one.raw is None, one.discriminator is None)
     assert biggan.load(large, device="cpu").sample(classes=[1], seeds=[3]).shape[-2:] == (2 * side, 2 * side)
+
+
+def test_what_is_read_is_never_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = case_of("biggan_pytorch/bg32_hier").state("G")
+    torch.save(state, "G.safetensors")  # by another name, as people do
+    before = Path("G.safetensors").read_bytes()
+    assert main(["convert", "G.safetensors", "G.safetensors", "--overwrite"]) == 2
+    assert main(["convert", "G.safetensors", "new.safetensors"]) == 0
+    assert main(["grow", "new.safetensors", "new.safetensors", "--resolution", "64", "--overwrite"]) == 2
+    assert capsys.readouterr().err.count("this is what is read, which is never changed") == 2
+    assert Path("G.safetensors").read_bytes() == before
+    Path("run").mkdir()
+    Path("run/kept").write_text("kept")
+    assert main(["grow", "new.safetensors", "run", "--resolution", "64", "--overwrite"]) == 2
+    assert "is not empty; choose another folder" in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_raw_alone(tmp_path: Path) -> None:
 def test_sums_that_were_never_made_are_missing_not_wrong(tmp_path: Path) -> None:
     """A checkpoint of its training has sums of nothing, counted as 1e-12."""
     case = case_of("compare_gan/big32_right_sums")
-    facts = Facts(generator_attention_after=2)
+    facts = Facts(generator_attention_after=2, discriminator_attention_after=1)
     variables = compare_gan_variables("big32_right_sums")
     networks = loaded(imported_of(case, averaged=False))
     full = variables["generator/B1/bn1/accu/accu_mean"] / variables["generator/B1/bn1/accu/accu_counter"]
@@ -68,17 +68,21 @@ def test_sums_that_were_never_made_are_missing_not_wrong(tmp_path: Path) -> None
     assert all("running_" in name for name in fresh.fresh)
 
 
+def with_average(name: str, shape: tuple[int, ...]) -> Variables:
+    return {name + of: np.zeros(shape, np.float32) for of in ("", "/ExponentialMovingAverage")}
+
+
 WRONG: dict[str, tuple[Callable[[Variables], Variables], str]] = {
     "labels that are not embedded": (
         lambda v: {k: x for k, x in v.items() if "embed_y" not in k},
         "embed_y = False",
     ),
     "an embedding of z": (
-        lambda v: v | {"generator/embed_z/kernel": np.zeros((15, 15), np.float32)},
+        lambda v: v | with_average("generator/embed_z/kernel", (15, 15)),
         r"left over \(embed_z/kernel\)",
     ),
     "a self-modulated norm": (
-        lambda v: v | {"generator/B1/bn1/sbn/hidden/kernel": np.zeros((3, 32), np.float32)},
+        lambda v: v | with_average("generator/B1/bn1/sbn/hidden/kernel", (3, 32)),
         r"left over \(B1/bn1/sbn/hidden/kernel\)",
     ),
     "a head of S3GAN": (
@@ -107,12 +111,70 @@ def test_what_has_no_counterpart_is_named(name: str, tmp_path: Path, capsys: pyt
 
 def test_attention_among_blocks_of_one_width_must_be_stated(tmp_path: Path) -> None:
     weights = gather(dump(tmp_path / "c.npz", compare_gan_variables("big32_right_sums")))
-    with pytest.raises(UserError, match="32 channels, and so have blocks 1, 2, 3 of the generator; state which by"):
-        convert(weights, Facts())
-    converted = convert(weights, Facts(generator_attention_after=3))
+    said = "32 channels, and so have blocks 1, 2, 3 of the generator; state which by"
+    for stated in (None, 4):
+        with pytest.raises(UserError, match=said):
+            convert(weights, Facts(generator_attention_after=stated, discriminator_attention_after=1))
+    with pytest.raises(UserError, match="16 channels, and so have blocks 1, 2, 3, 4 of the discriminator"):
+        convert(weights, Facts(generator_attention_after=3))
+    converted = convert(weights, Facts(generator_attention_after=3, discriminator_attention_after=2))
     assert converted.imported.architecture.generator_attention == ("stage:2",)
+    assert converted.imported.architecture.discriminator_attention == ("stage:1",)
     with pytest.raises(UserError, match="generator-attention-after 65: must be 1 to 64"):
         Facts(generator_attention_after=65)
+
+
+def _small(v: Variables, name: str, value: Any) -> Variables:
+    assert name in v
+    return v | {name: value}
+
+
+STRANGE: dict[str, tuple[Callable[[Variables], Variables], str]] = {
+    "one variable under two names": (
+        lambda v: v | {"generator/final_conv/bias:0": v["generator/final_conv/bias"]},
+        "both there, and are one variable",
+    ),
+    "one block under two names": (
+        lambda v: v | {k.replace("/B1/", "/B01/"): x for k, x in v.items() if "/B1/" in k},
+        "left over",
+    ),
+    "two scales of one convolution": (
+        lambda v: v | {k.replace("up_conv1", "down_conv1"): x for k, x in v.items() if "B2/up_conv1" in k},
+        "and another of its keys both are",
+    ),
+    "an average that is not whole": (
+        lambda v: {k: x for k, x in v.items() if k != "generator/final_conv/kernel/ExponentialMovingAverage"},
+        "1 variables have no average",
+    ),
+    "negative variances": (
+        lambda v: _small(v, "generator/B1/bn1/moving_variance", -v["generator/B1/bn1/moving_variance"]),
+        "variances of .* are below 0",
+    ),
+    "a strange sum": (lambda v: v | {"generator/B1/bn1/accu/foo": np.float32(1)}, "left over"),
+    "a vector of nothing": (lambda v: _small(v, "generator/final_conv/kernel/u_var", np.float32(1)), "left over"),
+    "a kernel of nothing": (
+        lambda v: _small(v, "generator/final_conv/kernel", np.zeros((3, 3, 4, 0), np.float32)),
+        "channels 0: must be 1 to 64",
+    ),
+    "whole numbers": (
+        lambda v: _small(v, "generator/final_conv/kernel", v["generator/final_conv/kernel"].astype(np.int32)),
+        "left over",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_what_is_strange_is_told_in_a_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change, message = STRANGE[name]
+    path = dump(tmp_path / "c.npz", change(compare_gan_variables()))
+    assert main(["convert", str(path), str(tmp_path / "o.safetensors")]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_half_precision_is_widened_first(tmp_path: Path) -> None:
+    halves = {k: x.astype(np.float16) if k.endswith("kernel") else x for k, x in compare_gan_variables().items()}
+    export = convert(gather(dump(tmp_path / "c.npz", halves)), Facts()).export
+    assert all(x.dtype == torch.float32 for x in export.sampled.values() if x.is_floating_point())
 
 
 @pytest.mark.parametrize("family", ["diffaugment", "ic-gan"])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from biggan.data.contract import ImageSource
 from biggan.data.order.epochs import class_frequencies, real_frequencies
 from biggan.foundation.errors import UserError
-from biggan.layers.normalization import batch_norms
+from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
 from biggan.models.contract import Generator, build_on_meta
 from biggan.models.export_file import Export
 from biggan.sampling.standing import BATCH, StandingEstimate
@@ -124,6 +124,12 @@ def plan_beginning(beginning: Beginning, config: TrainingConfig, source: ImageSo
         lambda wanted: nearest_classes(export, source, wanted),
     )
     change = Change(old=info.architecture, new=config.model, classes=origins)
+    if not change.same_channels and info.architecture.grown.stages:
+        raise UserError(
+            f"--init {init.path}: of {info.architecture.channels} channels, the data of {config.model.channels}; "
+            "and a grown network has its old output beside the new one, which cannot change; remove that first by "
+            "biggan grow --drop-skip, or bring the data to as many channels by --data.channels"
+        )
     networks = build_on_meta(config.model)
     _, generator = transplant(
         networks.generator, beginning.chosen(init.weights), networks.generator.state_dict(), change
@@ -136,6 +142,7 @@ def plan_beginning(beginning: Beginning, config: TrainingConfig, source: ImageSo
     if batches is None:
         standing = info.standing_statistics
         as_before = change.same_classes and change.same_channels and (standing is None or standing.truncation is None)
+        as_before = as_before and not _statistics_were_drawn(info.provenance)
         batches = 0 if as_before else _BATCHES
     return InitRecord(
         path=str(init.path),
@@ -150,6 +157,13 @@ def plan_beginning(beginning: Beginning, config: TrainingConfig, source: ImageSo
         recalibrated=batches if batch_norms(networks.generator) else 0,
         provenance=info.provenance,
     )
+
+
+def _statistics_were_drawn(provenance: Mapping[str, object]) -> bool:
+    """Tell whether statistics of batch norm were missing where weights came from: those in the file are none then."""
+    converted = provenance.get("converted")
+    fresh = converted.get("fresh") if isinstance(converted, Mapping) else None
+    return isinstance(fresh, list) and any(str(name).endswith(RUNNING_STATISTICS) for name in fresh)
 
 
 def describe(record: InitRecord, beginning: Beginning, config: TrainingConfig, source: ImageSource) -> list[str]:
