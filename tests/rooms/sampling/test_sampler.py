@@ -93,7 +93,7 @@ def test_runs_checkpoints_and_snapshots_all_load(tmp_path: Path) -> None:
 def test_what_does_not_load(tmp_path: Path, snapshot: Path) -> None:
 
     for path, message in (
-        (tmp_path / "absent", "does not exist"),
+        (tmp_path / "absent", "there is no such run, checkpoint or file"),
         (tmp_path, "neither a run"),
         (Path(__file__), "not a readable safetensors file"),
     ):
