@@ -20,7 +20,7 @@ class Form:
 
 
 SAME = Form(lambda x: x, lambda x: x)
-TRANSPOSED = Form(lambda x: x.T, lambda x: x.T)
+TRANSPOSED = Form(lambda x: x.transpose(0, 1), lambda x: x.transpose(0, 1))
 ROW = Form(lambda x: x.reshape(1, -1), lambda x: x.reshape(-1))
 """A vector [n] as one row [1, n]."""
 SCALAR = Form(lambda x: x.reshape(()), lambda x: x.reshape(1))

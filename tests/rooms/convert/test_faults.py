@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 from collections.abc import Callable
@@ -12,6 +13,10 @@ import pytest
 import torch
 
 from biggan.cli.main import main
+from biggan.convert.facts import Facts
+from biggan.convert.gathering import ForeignWeights, gather
+from biggan.convert.importing import convert
+from biggan.foundation.errors import UserError
 from tests.mutations import mutated
 from tests.rooms.convert.foreign_files import SOURCES, biggan_pytorch_folder, case_of, optimizer
 
@@ -127,3 +132,52 @@ def test_damaged_files_end_with_a_sentence(name: str, tmp_path: Path, capsys: py
         printed = capsys.readouterr().err
         assert status in (0, 2), printed
         file.write_bytes(whole)
+
+
+def strange(tensor: torch.Tensor, draw: random.Random) -> torch.Tensor:
+    """Return something of another rank, size or type than ``tensor``."""
+    kind = draw.choice(["none", "scalar", "int", "double", "flat", "deep", "half", "twice", "turned", "other"])
+    changed = {
+        "none": lambda x: x.new_zeros(0),
+        "scalar": lambda x: x.new_zeros(()),
+        "int": lambda x: x.to(torch.int64),
+        "double": lambda x: x.double() if x.is_floating_point() else x,
+        "flat": lambda x: x.flatten(),
+        "deep": lambda x: x.unsqueeze(0),
+        "half": lambda x: x[..., :0] if x.ndim else x,
+        "twice": lambda x: torch.cat([x, x]) if x.ndim else x,
+        "turned": lambda x: x.T if x.ndim == 2 else x.reshape(-1, 1),
+        "other": lambda x: torch.zeros([draw.choice([0, 1, 2, 3]) for _ in range(x.ndim)]),
+    }
+    return changed[kind](tensor)
+
+
+def with_one_strange(weights: ForeignWeights, draw: random.Random) -> tuple[ForeignWeights, str]:
+    """Return ``weights`` with one tensor changed, left out or called otherwise, and what was done."""
+    part = draw.choice([name for name in ("generator", "average", "discriminator") if getattr(weights, name)])
+    state = dict(getattr(weights, part))
+    key = draw.choice(sorted(state))
+    what = draw.choice(["strange", "strange", "strange", "absent", "renamed"])
+    value = state.pop(key)
+    if what == "strange":
+        state[key] = strange(value, draw)
+    elif what == "renamed":
+        state[key.replace("0", draw.choice(["7", "999", "1000000000"]), 1)] = value
+    changed = copy.copy(weights)
+    setattr(changed, part, state)
+    return changed, f"{part}: {key} {what}"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_tensors_of_any_shape_and_type_end_with_a_sentence(name: str, tmp_path: Path) -> None:
+    """The files are whole; what lies in them is not what it should be."""
+    weights = gather(SOURCES[name](tmp_path / "theirs"))
+    facts = Facts()
+    for number in range(int(os.environ.get("HOSTILE_FILES", "2")) * (1 if name == "tfhub" else 4)):
+        changed, what = with_one_strange(weights, random.Random(number))
+        try:
+            convert(changed, facts)
+        except UserError:
+            continue
+        except Exception as error:
+            raise AssertionError(what) from error
