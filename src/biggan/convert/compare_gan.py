@@ -26,13 +26,15 @@ from biggan.convert.naming import discriminator_depth, generator_depth
 from biggan.convert.translation import SAME, TRANSPOSED, Entry, Form, Translation, after, channels_first
 from biggan.foundation.errors import UserError
 
+SMALLEST_NORM = 1e-6
+"""By which a vector is divided: its code says 1e-12, of the squared norm."""
+
 DEFAULTS = dataclasses.replace(
     COMMON,
     norm_eps=1e-5,  # of its configuration for ImageNet; the code's own is 1e-3
     output_norm_eps=1e-5,
-    # 1e-12, below which a squared norm is not taken
-    generator_spectral_eps=1e-6,
-    discriminator_spectral_eps=1e-6,
+    generator_spectral_eps=SMALLEST_NORM,
+    discriminator_spectral_eps=SMALLEST_NORM,
     condition_order="latent-class",
     gain_centre=0.0,
     biased_norm=True,
@@ -47,12 +49,12 @@ _LEARNT = re.compile(r"/(?:kernel|bias|gamma|beta|sigma)$")
 _ACCUMULATED = re.compile(r".*/accu/(?:accu_mean|accu_variance|accu_counter|update_accus)")
 _SMALLEST_COUNT = 0.5
 """The number of summed moments begins just above 0, so that it divides: what was never summed counts nothing."""
-_VECTOR = 1e-6
-_BLOCK = re.compile(r"B([1-9][0-9]{0,2})/(.+)")
+_NUMBER = "([1-9][0-9]{0,2})"
+_BLOCK = re.compile(rf"B{_NUMBER}/(.+)")
+_END_OF_BLOCK = re.compile(rf"B{_NUMBER}/(?:(?:up|same|down)_conv([12])|conv([14])/1x1_conv)/kernel")
 _ATTENTION = re.compile(r"non_local_block/conv2d_(theta|phi|g|attn_g)")
 _HEADS = {"fc_noise": "linear", "embed_y": "class_embedding", "final_norm": "output_norm", "final_conv": "output_conv"}
 _HEADS |= {"final_fc": "head.linear", "embedding_fc": "head.class_embedding", "initial_conv": "stem"}
-_TABLES = ("embed_y", "embedding_fc")
 _DEEP = re.compile(r"conv([1-4])/(?:\dx\d_conv|(bn)(?:/condition/(gamma|beta))?)")
 _PLAIN = re.compile(r"(?:up|same|down)_conv([12])|bn([12])(?:/condition/(gamma|beta))?")
 _SHORTCUTS = {"up_conv_shortcut": "shortcut", "down_conv_shortcut": "shortcut", "same_conv_shortcut": "shortcut"}
@@ -118,21 +120,21 @@ def _with_vectors(state: dict[str, Tensor]) -> dict[str, Tensor]:
         kernel = state.get(key.removesuffix("/u_var"))
         if not key.endswith("/kernel/u_var") or kernel is None:
             continue
-        if kernel.ndim < 2 or not kernel.numel() or vector.ndim != 2 or not kernel.is_floating_point():
+        if kernel.ndim < 2 or vector.ndim != 2 or not kernel.numel():
             continue
-        matrix = kernel.reshape(-1, kernel.shape[-1]).T  # [out, in]
-        own = matrix.T if key.startswith("embedding_fc/") else matrix  # a class table lies as ours
+        if not (kernel.is_floating_point() and vector.is_floating_point()):
+            continue
+        theirs = kernel.reshape(-1, kernel.shape[-1])  # [in, out]; of a class table [classes, n], as ours
+        table = key.startswith("embedding_fc/")
+        W, row = (theirs, vector.T) if table else (theirs.T, vector)  # ours, and the vector as one row
         name = key.removesuffix("u_var")
-        stored_for_outputs = vector.shape[0] == 1 and vector.numel() == len(matrix)
-        rows = stored_for_outputs is (own is matrix)
-        if vector.numel() != own.shape[0 if rows else 1] or not vector.is_floating_point():
-            continue
-        del found[key]
-        if rows:
-            found[f"{name}u"] = vector.reshape(1, -1)
-            continue
-        left = F.normalize(vector.reshape(1, -1) @ own.T, eps=_VECTOR)
-        found |= {f"{name}u": left, f"{name}v": F.normalize(left @ own, eps=_VECTOR)}
+        if row.shape == (1, W.shape[0]):
+            del found[key]
+            found[f"{name}u"] = row
+        elif row.shape == (W.shape[1], 1):
+            del found[key]
+            left = F.normalize(row.T @ W.T, eps=SMALLEST_NORM)
+            found |= {f"{name}u": left, f"{name}v": F.normalize(left @ W, eps=SMALLEST_NORM)}
     return found
 
 
@@ -196,7 +198,7 @@ def _module(path: str, depth: int, attention_after: int) -> str | None:
     if match:
         return f"{attention}.{'o' if match[1] == 'attn_g' else match[1]}"
     match = _BLOCK.fullmatch(path)
-    if not match or int(match[1]) < 1:
+    if not match:
         return None
     stage, place = divmod(int(match[1]) - 1, depth)
     block, rest = f"stages.{stage}.{place}", match[2]
@@ -223,7 +225,7 @@ def _channels(state: State) -> Sequence[tuple[int, int]]:
     """Return the channels into and out of every block."""
     blocks: dict[int, dict[str, Tensor]] = {}
     for key, value in state.items():
-        match = re.fullmatch(r"B(\d{1,3})/(?:(?:up|same|down)_conv([12])|conv([14])/1x1_conv)/kernel", key)
+        match = _END_OF_BLOCK.fullmatch(key)
         if match and value.ndim == 4:
             blocks.setdefault(int(match[1]), {})["first" if "1" in (match[2], match[3]) else "last"] = value
     if not blocks or sorted(blocks) != list(range(1, len(blocks) + 1)) or any(len(b) != 2 for b in blocks.values()):
@@ -267,6 +269,7 @@ FAMILY = ForeignFamily(
     discriminator=discriminator,
     kind=lambda state: "biggan-deep" if _deep(state) else "biggan",
     facts_from_keys=facts_from_keys,
-    needed=frozenset({"upsampling", "gain_centre", "discriminator_range", "identity_shortcuts", "output_norm_eps"}),
+    needed=frozenset({"upsampling", "gain_centre", "output_norm_eps"}),
+    needed_of_discriminator=frozenset({"discriminator_range", "identity_shortcuts"}),
     one_set=one_set,
 )

@@ -48,6 +48,8 @@ class ForeignFamily:
     """What the keys of a network say about facts."""
     needed: frozenset[str] = frozenset()
     """Facts that it always leaves unsaid, besides those that every network needs."""
+    needed_of_discriminator: frozenset[str] = frozenset()
+    """The same of D, where there is one."""
     one_set: Callable[[State, bool], State] | None = None
     """Where one file holds raw and averaged tensors of a network: the averaged (True), or the raw ones, in the raw
     names."""
@@ -125,11 +127,11 @@ def import_networks(
             continue
         if make is None:
             raise UserError(f"{family.title}: only generators are known")
-        with _of_this_layout(family):
+        with of_this_layout(family):
             translations[name] = make(state, complete)
             ours[name] = with_logged_values(translations[name].to_ours(state))
     g, d = ours["generator"], ours["discriminator"]
-    with _of_this_layout(family):
+    with of_this_layout(family):
         bank, record = _separate_bank(g, family.bank) if g is not None and family.bank is not None else ({}, None)
     kinds = {family.kind(state) for state in states.values() if state is not None}
     if len(kinds) > 1:
@@ -138,7 +140,9 @@ def import_networks(
         architecture = architecture_of(kinds.pop(), g, d, complete)
     except UserError as error:
         raise UserError(f"not {family.title}: {error}") from error
-    _, assumed = settle(given, family.defaults, _needed(g, d, architecture) | (family.needed if g else set()))
+    needed = _needed(g, d, architecture)
+    needed |= (family.needed if g else set()) | (family.needed_of_discriminator if d else set())
+    _, assumed = settle(given, family.defaults, needed)
     unused, missing = _compared(architecture, states, ours, translations)
     return Imported(
         architecture=architecture,
@@ -155,7 +159,7 @@ def import_networks(
 
 
 @contextlib.contextmanager
-def _of_this_layout(family: ForeignFamily) -> Iterator[None]:
+def of_this_layout(family: ForeignFamily) -> Iterator[None]:
     """Tell in a sentence that keys or shapes are not those of the family, whatever stumbles over them."""
     try:
         yield

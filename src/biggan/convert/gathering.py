@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from biggan.convert.configurations import options_in
-from biggan.convert.contract import FOREIGN, ForeignFamily, State, recognise
+from biggan.convert.contract import FOREIGN, ForeignFamily, State, of_this_layout, recognise
 from biggan.convert.reading import Content, read_content
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.torch_files import StoredTensor
@@ -106,17 +106,13 @@ def _take_one_set(found: ForeignWeights, averaged: bool) -> None:
         raise UserError(f"--raw: files of {found.family.title} hold G and its average apart; name the one or the other")
     if one_set is None or both is None:
         return
-    try:
+    with of_this_layout(found.family):
         if averaged:
             found.average, found.generator = one_set(both, True), None
         if found.discriminator is not None:
             found.discriminator = one_set(found.discriminator, False)
         if found.discriminator is not None or not averaged:
             found.generator = one_set(both, False)
-    except UserError:
-        raise
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"not {found.family.title}: shapes or types do not fit together ({error})") from error
 
 
 def _family_of(state: State, path: Path, chosen: ForeignFamily | None) -> ForeignFamily:

@@ -52,8 +52,7 @@ def _keys(name: str, converted: Converted) -> str:
     dropped, weights = translation.dropped, converted.weights
     text = f"{name}: {used} keys used"
     if dropped:
-        text += f", {len(dropped)} that nothing is computed from ({_some(dropped[:2] if len(dropped) > 2 else dropped)}"
-        text += ", ...)" if len(dropped) > 2 else ")"
+        text += f", {len(dropped)} that nothing is computed from ({_some(dropped, 2)})"
     states = [weights.generator, weights.average] if name == "generator" else [weights.discriminator]
     ignored = [key for key in converted.ignored if any(key.rpartition(": ")[2] in (state or {}) for state in states)]
     anew = [one for one in converted.fresh if one.startswith("discriminator") is (name == "discriminator")]
@@ -75,9 +74,9 @@ def _not_finite(converted: Converted) -> list[str]:
     return [f"WARNING: not a number or infinite in {_some(wrong)}"] if wrong else []
 
 
-def _some(names: tuple[str, ...] | list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _some(names: tuple[str, ...] | list[str], shown: int = _SHOWN) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def _stages(stages: tuple[Stage, ...]) -> str:

@@ -10,7 +10,7 @@ from biggan.exporting.contract import FORMATS, ExportFormat, ExportRequest, disc
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import require_space
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS
-from biggan.foundation.outputs import output_file, output_folder
+from biggan.foundation.outputs import output_file, output_folder, refuse_source
 from biggan.foundation.terminal import one_line
 from biggan.models.continuation import Continuation
 from biggan.models.export_file import Export
@@ -66,8 +66,7 @@ def export(source: Path, name: str, request: ExportRequest, out: Path | None, *,
     chosen.refuse(found, request)
     path = out or _beside(source) / f"{found.info.images_seen}-{'export' if chosen.suffix else name}{chosen.suffix}"
     _check_places(path, chosen, request, overwrite=overwrite)
-    if path.exists() and path.samefile(where):
-        raise UserError(f"--out {path}: this is what is exported, which is never changed; name another")
+    refuse_source(path, [where])
     taken = _taken(found, request)
     require_space(path.parent, _bytes(taken), f"the export {path.name}")
     lines = [f"from {one_line(str(where))}, {found.info.images_seen:,} images seen"]

@@ -32,6 +32,7 @@ _INITS = {"orthogonal": "ortho", "normal": "N02", "xavier": "xavier"}
 _FREE = ("family", "generator_width", "discriminator_width", "generator_init", "discriminator_init", "compatibility")
 """What need not be equal: names of the same tables, what no trained weight shows, and what is compared by effect."""
 _OF_D = ("wide_discriminator", "inplace_activation", "identity_shortcuts")
+"""What is D's alone without saying so in its name."""
 _HALVES = {"generator": "discriminator_", "discriminator": "generator_"}
 
 
@@ -49,11 +50,7 @@ def options_of(architecture: Architecture, *, discriminator: bool) -> dict[str, 
     options = _options(a)
     _refuse_what_never_works(a, discriminator=discriminator)
     other = _built_by(options, a)
-    skipped = (
-        ()
-        if discriminator
-        else (_HALVES["generator"], "wide_discriminator", "inplace_activation", "identity_shortcuts")
-    )
+    skipped = () if discriminator else (_HALVES["generator"], *_OF_D)
     for field in dataclasses.fields(Architecture):
         mine, theirs = getattr(a, field.name), getattr(other, field.name)
         if field.name not in _FREE and not field.name.startswith(skipped) and mine != theirs:

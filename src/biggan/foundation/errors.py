@@ -35,7 +35,8 @@ def nearest(word: str, known: Iterable[str], count: int = 5) -> list[str]:
 def unknown(kind: str, word: str, known: Iterable[str]) -> UserError:
     """Return the error for a name that is not registered, with the nearest ones that are."""
     names = list(known)
+    shown = f"{len(names)} known" if len(names) > 12 else f"known: {', '.join(names)}"
     return UserError(
         f"unknown {kind} '{word}'; nearest: {', '.join(nearest(word, names)) or 'none'}"
-        + (f" ({len(names)} known)" if len(names) > 12 else f" (known: {', '.join(names)})" if len(names) > 5 else "")
+        + (f" ({shown})" if len(names) > 5 else "")
     )

@@ -74,8 +74,9 @@ def _as_published(path: Path, sha256: str | None) -> Path:
         return path
     if not path.is_file():
         raise UserError(f"--sha256 {sha256}: {one_line(str(path))} is no file")
-    if not sha256 or not digest(path).startswith(sha256.lower()):
-        raise CorruptFileError(f"--sha256 {sha256}: {one_line(str(path))} has the hash {digest(path)}")
+    found = digest(path)
+    if not sha256 or not found.startswith(sha256.lower()):
+        raise CorruptFileError(f"--sha256 {sha256}: {one_line(str(path))} has the hash {found}")
     return path
 
 

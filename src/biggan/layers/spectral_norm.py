@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,19 @@ def orthogonalize(vector: Tensor, others: list[Tensor]) -> Tensor:
     return vector
 
 
+class Division(NamedTuple):
+    """weight / sigma, and by what it was divided."""
+
+    weight: Tensor
+    """In the weight's precision but at least float32."""
+    u: Tensor
+    """[1, rows]."""
+    v: Tensor
+    """[1, columns], in the order of :meth:`SpectrallyNormalized.matrix`."""
+    sigma: Tensor
+    """u W v', a number."""
+
+
 class SpectrallyNormalized(nn.Module, ABC):
     """Mixin for a layer with a ``weight``: adds the buffers ``u`` [k, rows] and ``sigma`` [k].
 
@@ -84,13 +98,17 @@ class SpectrallyNormalized(nn.Module, ABC):
         """Return weight / sigma, in the weight's precision but at least float32; or the one that is held."""
         if self.held is not None:
             return self.held
+        return self.divided().weight
+
+    def divided(self) -> Division:
+        """Divide the weight; training iterates, once whatever for."""
         with without_autocast(self.weight):
             weight = at_least_float32(self.weight)
             W = self.matrix(weight)
             left, right = self.vectors(W)
             sigma = torch.squeeze(right[0] @ W.T @ left[0].T)
             self.log(W, sigma, left, right)
-            return weight / sigma
+            return Division(weight / sigma, left[0], right[0], sigma)
 
     def matrix(self, weight: Tensor) -> Tensor:
         """Return ``weight`` as [rows, columns], without a copy where that can be.

@@ -145,11 +145,8 @@ class Engine:
         state.optimizers[name].zero_grad(set_to_none=False)
         parts = self.accumulation.get(name, self.accumulation.get("discriminator", 1))
         update = Update(parts=parts, device=self.device)
-        with (
-            contextlib.nullcontext()
-            if self.spectral_norm == "forward"
-            else held_weights(state.networks.values(), self.narrow)
-        ):
+        by_phase = self.spectral_norm == "phase"
+        with held_weights(state.networks.values(), self.narrow) if by_phase else contextlib.nullcontext():
             yield update
         self._finish(state, name, update)
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from biggan.cli.main import main
 from biggan.convert.facts import Facts
 from biggan.convert.gathering import gather
 from biggan.convert.importing import convert
 from biggan.foundation.errors import UserError
+from biggan.models.export_file import write_export
 from tests.parity.compare_gan import imported_of, loaded
 from tests.rooms.convert.foreign_files import case_of, compare_gan_variables
 
@@ -51,7 +53,7 @@ def test_raw_alone(tmp_path: Path) -> None:
         gather(dump(tmp_path / "d.npz", without))
 
 
-def test_sums_that_were_never_made_are_missing_not_wrong(tmp_path: Path) -> None:
+def test_sums_that_were_never_made_are_missing_not_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A checkpoint of its training has sums of nothing, counted as 1e-12."""
     case = case_of("compare_gan/big32_right_sums")
     facts = Facts(generator_attention_after=2, discriminator_attention_after=1)
@@ -66,6 +68,16 @@ def test_sums_that_were_never_made_are_missing_not_wrong(tmp_path: Path) -> None
         convert(weights, facts)
     fresh = convert(weights, facts, fresh=("*running_*",))
     assert all("running_" in name for name in fresh.fresh)
+    write_export(tmp_path / "fresh.safetensors", fresh.export)
+    write_export(tmp_path / "whole.safetensors", convert(gather(dump(tmp_path / "w.npz", variables)), facts).export)
+    for label in map(str, range(5)):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "data" / label / "0.png")
+    for name, said in (("fresh", "estimated anew over 100 batches"), ("whole", "as they were")):
+        words = ["--init", str(tmp_path / f"{name}.safetensors"), "--data", str(tmp_path / "data"), "--dry-run"]
+        run = ["--run-dir", str(tmp_path / "run"), "--batch", "4", "--log.judge", "none", "--device", "cpu"]
+        assert main(["train", "digits", *words, *run]) == 0
+        assert f"statistics of batch norm: {said}" in capsys.readouterr().out
 
 
 def with_average(name: str, shape: tuple[int, ...]) -> Variables:
@@ -124,7 +136,7 @@ def test_attention_among_blocks_of_one_width_must_be_stated(tmp_path: Path) -> N
         Facts(generator_attention_after=65)
 
 
-def _small(v: Variables, name: str, value: Any) -> Variables:
+def replaced(v: Variables, name: str, value: Any) -> Variables:
     assert name in v
     return v | {name: value}
 
@@ -147,17 +159,17 @@ STRANGE: dict[str, tuple[Callable[[Variables], Variables], str]] = {
         "1 variables have no average",
     ),
     "negative variances": (
-        lambda v: _small(v, "generator/B1/bn1/moving_variance", -v["generator/B1/bn1/moving_variance"]),
+        lambda v: replaced(v, "generator/B1/bn1/moving_variance", -v["generator/B1/bn1/moving_variance"]),
         "variances of .* are below 0",
     ),
     "a strange sum": (lambda v: v | {"generator/B1/bn1/accu/foo": np.float32(1)}, "left over"),
-    "a vector of nothing": (lambda v: _small(v, "generator/final_conv/kernel/u_var", np.float32(1)), "left over"),
+    "a vector of nothing": (lambda v: replaced(v, "generator/final_conv/kernel/u_var", np.float32(1)), "left over"),
     "a kernel of nothing": (
-        lambda v: _small(v, "generator/final_conv/kernel", np.zeros((3, 3, 4, 0), np.float32)),
+        lambda v: replaced(v, "generator/final_conv/kernel", np.zeros((3, 3, 4, 0), np.float32)),
         "channels 0: must be 1 to 64",
     ),
     "whole numbers": (
-        lambda v: _small(v, "generator/final_conv/kernel", v["generator/final_conv/kernel"].astype(np.int32)),
+        lambda v: replaced(v, "generator/final_conv/kernel", v["generator/final_conv/kernel"].astype(np.int32)),
         "left over",
     ),
 }

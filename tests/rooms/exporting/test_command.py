@@ -94,7 +94,7 @@ def test_a_link_for_the_second_file_is_found_before_the_first_is_made(
         ("--to onnx --truncation 0.5", "'biggan calibrate'"),
         ("--to onnx --truncation -1", "--truncation -1.0: must be at least"),
         ("--to onnx --out GIVEN", "exists; add --overwrite"),
-        ("--to safetensors --out GIVEN --overwrite", "this is what is exported"),
+        ("--to safetensors --out GIVEN --overwrite", "this is what is read, which is never changed"),
         ("--to onnx --out FOLDER", "this is a folder; name a file"),
         ("--to biggan-pytorch --out GIVEN", "this is a file; name a folder"),
     ],

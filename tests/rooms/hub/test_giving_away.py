@@ -20,9 +20,10 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.tensor_files import read_verified
 from biggan.hub.card import model_card, numbers_of
 from biggan.hub.pretrained import read_target
-from biggan.models.snapshot import read_info
+from biggan.models.snapshot import IN_FOLDER, read_info
 from biggan.sampling.statistics import NormStatistics
 from tests.conftest import assert_same_tensors
+from tests.rooms.convert.foreign_files import biggan_pytorch_folder
 from tests.snapshots import NAMES, write
 
 CONDITIONS = Protocol(
@@ -215,3 +216,18 @@ def test_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_names_go_along(tmp_path: Path) -> None:
     assert biggan.from_pretrained(write(tmp_path / "1.safetensors"), device="cpu").class_names == NAMES
+
+
+def test_a_file_that_changed_is_not_mixed_with_what_was_read(tmp_path: Path) -> None:
+    """D and moments are read when they are given away, from a file that may be another by then."""
+    biggan_pytorch_folder(tmp_path / "theirs")
+    file = tmp_path / "model.safetensors"
+    assert main(["convert", str(tmp_path / "theirs"), str(file)]) == 0
+    model = biggan.from_pretrained(file, device="cpu")
+    assert_same_tensors(
+        *(read_verified(path).tensors for path in (file, model.save_pretrained(tmp_path / "same") / IN_FOLDER))
+    )
+    assert main(["convert", str(tmp_path / "theirs"), str(file), "--overwrite", "--facts.norm-eps", "1e-3"]) == 0
+    with pytest.raises(UserError, match="has changed since this generator was read"):
+        model.save_pretrained(tmp_path / "given")
+    assert not (tmp_path / "given").exists()

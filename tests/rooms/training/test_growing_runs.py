@@ -153,3 +153,18 @@ def test_frozen_parts_need_a_skip(trained: Path, capsys: pytest.CaptureFixture[s
     assert main(["train", "digits", "--run-dir", str(trained), "--duration", "99", "--freeze-old", "50"]) == 2
     assert "only networks that biggan grow made" in capsys.readouterr().err
     assert "generator/gate.g" not in read_tensors(trained / "checkpoints" / "16" / "state.safetensors")
+
+
+def test_a_grown_file_goes_on_with_images_of_its_channels_alone(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its old output would have to become another one beside the new."""
+    large = tmp_path / "large.safetensors"
+    assert main(["grow", str(trained), str(large), "--resolution", "32"]) == 0
+    words = ["train", "digits", "--init", str(large), "--run-dir", str(tmp_path / "run"), "--dry-run"]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main([*words, "--data.channels", "3"]) == 2
+    said = capsys.readouterr().err
+    assert "of 1 channels, the data of 3; and a grown network" in said
+    assert "--drop-skip" in said

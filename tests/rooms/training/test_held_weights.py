@@ -156,3 +156,24 @@ def test_stored_vectors_keep_their_order() -> None:
         assert torch.allclose(a, b, rtol=1e-10, atol=1e-12), name
     for (name, one), other in zip(networks[0].named_parameters(), networks[1].parameters(), strict=True):
         assert torch.allclose(one.grad, other.grad, rtol=1e-9, atol=1e-11), name  # type: ignore[arg-type]
+
+
+def test_narrow_filters_are_held_narrow_and_gather_wide_gradients() -> None:
+    """bfloat16 by phase is as far from float32 as bfloat16 by forward."""
+    a = tiny("biggan", discriminator_attention=("8",))
+    norms: dict[object, dict[str, Tensor]] = {}
+    for narrow, rhythm in ((None, "forward"), (torch.bfloat16, "forward"), (torch.bfloat16, "phase")):
+        state = make_state(a)
+        engine = Engine(device=CPU, narrow=narrow, spectral_norm=rhythm)  # type: ignore[arg-type]
+        train_step(state, make_inputs(a, batch=8), Objective(loss=Hinge()), engine)
+        named = state.discriminator.named_parameters()
+        norms[narrow, rhythm] = {name: p.grad.clone() for name, p in named if p.grad is not None}
+    exact = norms[None, "forward"]
+
+    def error(rhythm: str) -> float:
+        found = norms[torch.bfloat16, rhythm]
+        assert all(gradient.dtype == torch.float32 for gradient in found.values())
+        gap = sum(float((found[name] - value).square().sum()) for name, value in exact.items())
+        return (gap / sum(float(value.square().sum()) for value in exact.values())) ** 0.5
+
+    assert 0 < error("phase") < 2 * error("forward")
