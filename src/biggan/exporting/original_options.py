@@ -195,6 +195,10 @@ def _sides_of_d(a: Architecture) -> list[tuple[int, Stage]]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, SpectralNorm):
+        numbers = f"{value.singular_values} singular values, {value.iterations} iterations, eps {value.eps:g}"
+        stored = ", evaluated with the vectors that training left" if value.stored_vectors else ""
+        return f"{numbers}{stored}" if value.enabled else "off"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
