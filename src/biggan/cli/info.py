@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
     from biggan.foundation.config import to_json
     from biggan.layers.normalization import batch_norms
     from biggan.models.contract import build_on_meta, count_parameters
-    from biggan.models.snapshot import find_snapshot, read_info
+    from biggan.models.snapshot import find_snapshot, flat_facts, read_info
 
     path = find_snapshot(Path(options.file))
     info = read_info(path)
@@ -48,13 +48,13 @@ def main(words: list[str]) -> int:
     lines = [
         one_line(str(path)),
         f"  {model.family}, {model.channels} x {height} x {width}, {_classes(info.class_names, model.classes)}",
-        f"  weights: {kind}, after {info.images_seen:,} images ({info.iterations:,} iterations)",
+        f"  weights: {kind}, {info.age}",
         f"  parameters: G {counts['G']:,} (its D has {counts['D']:,}); z has {model.z_size} numbers",
         f"  batch-norm statistics: {_statistics(info, batch_norm=bool(batch_norms(networks.generator)))}",
     ]
     if info.continuation is not None:
         lines.append(f"  also holds: {', '.join(info.continuation.parts)}")
-    lines += [f"  {one_line(name, 80)}: {one_line(str(value))}" for name, value in info.provenance.items()]
+    lines += [f"  {one_line(name, 80)}: {one_line(value)}" for name, value in flat_facts(info.provenance)]
     say("\n".join(lines))
     return 0
 

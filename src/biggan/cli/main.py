@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.files import FULL
@@ -46,11 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status.
 
     0: done. 1: a bug of this program, told with its traceback. 2: a mistake in what was given, or something that this
-    machine does not have. 130: interrupted; 141: nobody reads the output any more.
+    machine does not have. 130: interrupted; 143: terminated; 141: nobody reads the output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(words)
+        with _leaving_in_order():
+            return _run(words)
     except SystemExit as exit_:  # the option parser's way of leaving, after a message of its own
         return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 2
     except KeyboardInterrupt:
@@ -60,6 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except Exception as error:
         return _explain(error, words)
+
+
+@contextlib.contextmanager
+def _leaving_in_order() -> Iterator[None]:
+    """Let SIGTERM end a command by the way on which half-written files are removed; its own handler comes first."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _run(words: list[str]) -> int:

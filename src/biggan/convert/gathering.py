@@ -15,6 +15,7 @@ from biggan.convert.contract import FOREIGN, ForeignFamily, State, of_this_layou
 from biggan.convert.reading import Content, read_content
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.torch_files import StoredTensor
+from biggan.models.snapshot import is_snapshot
 
 _WEIGHTS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".h5", ".hdf5", ".npz")
 _PARTS = {"generator": "generator", "generator_ema": "average", "discriminator": "discriminator"}
@@ -70,6 +71,13 @@ def gather(path: Path, family: str | None = None, *, name: str | None = None, av
     chosen = None if family is None else FOREIGN[family]
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder")
+    if is_snapshot(path):
+        raise UserError(
+            f"{path}: is in this package's own form already; use it as it is: biggan sample {path} --out FOLDER, or "
+            f"biggan train PRESET --init {path}"
+        )
+    if name is not None and not path.is_dir():
+        raise UserError(f"--name {name}: chooses among the sets of a folder, and {path} is one file; leave it out")
     files = _files_of(path, name) if path.is_dir() else {"": path}
     contents = {role: read_content(file) for role, file in files.items() if file.suffix != ".json"}
     if not contents:

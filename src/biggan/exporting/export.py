@@ -69,7 +69,7 @@ def export(source: Path, name: str, request: ExportRequest, out: Path | None, *,
     refuse_source(path, [where])
     taken = _taken(found, request)
     require_space(path.parent, _bytes(taken), f"the export {path.name}")
-    lines = [f"from {one_line(str(where))}, {found.info.images_seen:,} images seen"]
+    lines = [f"from {one_line(str(where))}, weights {found.info.age}"]
     if found.others:
         lines.append(f"left out, as no other program knows them: {one_line(', '.join(found.others))}")
     return [*lines, *chosen.write(taken, path, request)]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from biggan.evaluation.records import METRICS_FILE, MetricRecord, read_records
 from biggan.foundation.errors import UserError
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS
 from biggan.foundation.terminal import one_line
-from biggan.models.snapshot import SnapshotInfo
+from biggan.models.snapshot import SnapshotInfo, flat_facts
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,59}")
 _NAMES_SHOWN = 1000
@@ -83,7 +82,7 @@ def model_card(info: SnapshotInfo, numbers: Sequence[MetricRecord], *, licence: 
             f"# {_text(name)}",
             "",
             f"Generator of a {_text(model.family)} GAN: {model.channels} x {height} x {width} images, {classes}. "
-            f"Weights: {kind}, {_age(info)}.",
+            f"Weights: {kind}, {info.age}.",
             *_besides(info),
             "",
             "## Load",
@@ -104,7 +103,7 @@ def model_card(info: SnapshotInfo, numbers: Sequence[MetricRecord], *, licence: 
             "",
             "## Where the weights come from",
             "",
-            *(f"- {_text(key)}: {_text(value)}" for key, value in _facts(info.provenance)),
+            *(f"- {_text(key)}: {_text(value)}" for key, value in flat_facts(info.provenance)),
             *([] if info.provenance else ["Not recorded."]),
             "",
         ]
@@ -115,21 +114,6 @@ def _front(licence: str | None, family: str) -> list[str]:
     tags = ["gan", "image-generation", *([family] if re.fullmatch(r"[a-z0-9-]+", family) else [])]
     stated = [f"license: {licence}"] if licence else []
     return ["---", "library_name: biggan", *stated, "tags:", *(f"- {tag}" for tag in tags), "---"]
-
-
-def _age(info: SnapshotInfo) -> str:
-    if not info.images_seen and not info.iterations:
-        return "of which the file does not say how long they were trained"
-    return f"after {info.images_seen:,} images ({info.iterations:,} iterations)"
-
-
-def _facts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each fact of nested ones with its dotted name."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _facts(inner, f"{where}.{key}" if where else str(key))
-    else:
-        yield where, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _besides(info: SnapshotInfo) -> list[str]:

@@ -13,12 +13,11 @@ from biggan.foundation.downloads import cache_folder, download
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import digest, replacing, require_space
 from biggan.foundation.outputs import output_file
-from biggan.foundation.tensor_files import HEADER_KEY, read_metadata
 from biggan.foundation.terminal import one_line
 from biggan.foundation.web_pages import WebPageError
 from biggan.hub.index import BY_HAND, Index, Published, describe, read_index
 from biggan.hub.repositories import choose_file, fetch_file, files_of, is_repository
-from biggan.models.snapshot import find_snapshot
+from biggan.models.snapshot import is_snapshot
 
 _ARCHIVE = re.compile(r"(\.(zip|tar|gz|xz|tgz|bz2))+$", re.IGNORECASE)
 _BROWSER_ONLY = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
@@ -55,6 +54,10 @@ def fetch(
         UserError: nothing of that name, not to be had by a program (it says how a person gets them), or no connection.
         CorruptFileError: what came is not what was published.
     """
+    repository = word.startswith("hf://") or ("://" not in word and not (word.strip() and _exists(word)))
+    for option, value in (("file", file), ("revision", revision)):
+        if value is not None and not repository:
+            raise UserError(f"--{option} {one_line(value, 200)}: of a repository only, and {one_line(word)} is none")
     if word.startswith("file://"):
         return Found(path=_as_published(_local(word), sha256))
     if "://" in word and not word.startswith("hf://"):
@@ -93,14 +96,6 @@ def next_step(path: Path, published: Published | None = None) -> str:
     if bare != path.name and not path.is_dir():
         return f"unpack {shown}, then: biggan convert FOLDER {new}{said}"
     return f"biggan convert {shown} {new}{said}"
-
-
-def is_snapshot(path: Path) -> bool:
-    """Tell whether a file is a snapshot, or a folder holds one, by what it says itself."""
-    try:
-        return HEADER_KEY in read_metadata(find_snapshot(path))
-    except UserError:
-        return False
 
 
 def copy_out(path: Path, folder: Path, *, overwrite: bool) -> Path:
@@ -162,6 +157,8 @@ def _published(one: Published, file: str | None, revision: str | None) -> Found:
     if one.way == "repository":
         repository = "/".join(urlsplit(one.files[0].address).path.split("/")[1:3])
         return Found(path=_from_repository(repository, file, revision), published=one)
+    if file is not None or revision is not None:
+        raise UserError(f"--file, --revision: of a repository only; {one.name} is fetched from an address")
     if one.way in BY_HAND:
         raise UserError(f"{describe(one)}\n{_by_hand(one.files[0].address, BY_HAND[one.way])}")
     folder = cache_folder() / "weights" / one.name

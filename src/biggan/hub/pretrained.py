@@ -14,10 +14,10 @@ from biggan.foundation.outputs import output_folder
 from biggan.foundation.tensor_files import read_header
 from biggan.foundation.terminal import one_line
 from biggan.hub.card import check_licence, model_card, numbers_of
-from biggan.hub.places import fetch, is_snapshot, next_step
+from biggan.hub.places import fetch, next_step
 from biggan.hub.repositories import PREFIX, is_repository, require_token, upload
 from biggan.models.export_file import Export, read_export, write_export
-from biggan.models.snapshot import IN_FOLDER, find_snapshot, write_snapshot
+from biggan.models.snapshot import IN_FOLDER, find_snapshot, is_snapshot, write_snapshot
 from biggan.sampling.sampler import Sampler, load
 
 CARD, CONFIGURATION = "README.md", "config.json"

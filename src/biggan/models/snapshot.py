@@ -7,7 +7,7 @@ A snapshot needs no flags, no data set and no training code. Each checkpoint con
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
 from biggan.foundation.records import Count, Name, read_bounded
-from biggan.foundation.tensor_files import read_header, read_tensors, write_tensors
+from biggan.foundation.tensor_files import HEADER_KEY, read_header, read_metadata, read_tensors, write_tensors
 from biggan.models.architecture import MOST_CLASSES, Architecture
 from biggan.models.continuation import Continuation
 from biggan.models.contract import Generator, build_generator
@@ -60,6 +60,32 @@ class SnapshotInfo:
     def __post_init__(self) -> None:
         if len(self.class_names) not in (0, self.architecture.classes):
             raise ValueError(f"{len(self.class_names)} class names for {self.architecture.classes} classes")
+
+    @property
+    def age(self) -> str:
+        """How long the weights were trained, in words; foreign files may not tell."""
+        if not self.images_seen and not self.iterations:
+            return "of which the file does not say how long they were trained"
+        if not self.images_seen:
+            return f"after {self.iterations:,} iterations of a batch that the file does not tell"
+        return f"after {self.images_seen:,} images ({self.iterations:,} iterations)"
+
+
+def flat_facts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each fact of nested ones, as in a provenance, with its dotted name; what is empty says nothing."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat_facts(inner, f"{where}.{key}" if where else str(key))
+    elif value not in (None, "", [], ()):
+        yield where, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def is_snapshot(path: Path) -> bool:
+    """Tell whether a file is a snapshot, or a folder holds one, by what it says itself."""
+    try:
+        return HEADER_KEY in read_metadata(find_snapshot(path))
+    except UserError:
+        return False
 
 
 def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo, bank: dict[str, Tensor] | None = None) -> None:

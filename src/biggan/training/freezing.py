@@ -55,7 +55,7 @@ def first_stages(discriminator: Discriminator, count: int) -> tuple[nn.Module, .
     stages = discriminator.get_submodule("stages")
     assert isinstance(stages, nn.ModuleList)
     if count > len(stages):
-        raise UserError(f"--freeze-d {count}: D has {len(stages)} stages")
+        raise UserError(f"--freeze-d {count}: D has {len(stages)} stages; choose at most that")
     stem = dict(discriminator.named_children()).get("stem")
     before = (stem,) if stem is not None and count else ()
     return (*before, *list(stages)[:count])

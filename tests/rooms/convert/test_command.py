@@ -178,6 +178,19 @@ def test_options_that_change_nothing_are_errors(tmp_path: Path, capsys: pytest.C
     ):
         converted(tmp_path / "theirs", tmp_path, *words, status=2)
         assert said in capsys.readouterr().err
+    converted(tmp_path / "theirs" / "G.pth", tmp_path, "--name", "best0", status=2)
+    assert "--name best0: chooses among the sets of a folder" in capsys.readouterr().err
+
+
+def test_what_is_ours_already_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(case_of("biggan_pytorch/bg32_hier").state("G"), tmp_path / "G.pth")
+    ours = converted(tmp_path / "G.pth", tmp_path)
+    assert main(["convert", str(ours), str(tmp_path / "again.safetensors")]) == 2
+    assert "in this package's own form already; use it as it is: biggan sample" in capsys.readouterr().err
+    assert main(["info", str(ours)]) == 0
+    said = capsys.readouterr().out
+    assert "of which the file does not say how long they were trained" in said
+    assert "converted.family: biggan-pytorch" in said
 
 
 @pytest.mark.parametrize(("name", "side"), [("huggingface", 64), ("studiogan", 32), ("compare-gan", 64)])

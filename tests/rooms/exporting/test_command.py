@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import typing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from biggan.training.setup import train
 from tests.conftest import assert_same_tensors, tiny_config
 from tests.rooms.cli.test_answers import no_file_larger_than
 from tests.rooms.exporting.test_original import model
+from tests.rooms.training import commands
 from tests.snapshots import write
 
 FORMATS = ("safetensors", "biggan-pytorch")
@@ -55,6 +58,16 @@ def test_what_exists_is_replaced_only_when_asked_and_whole(
     assert main([*words, "--overwrite"]) == 0
     assert contents(out).keys() == first.keys()
     assert small.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_file_is_written_leaves_nothing_half(number: int, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["export", str(small), "--to", "safetensors", "--out", str(out / "x")]
+    attack = partial(commands.signal_at, "foundation/files.py:sync_file", number)
+    done = commands.run(words, tmp_path / "log", attack)
+    assert done.status == 128 + number, done.printed
+    assert not contents(out)
 
 
 @pytest.mark.parametrize("name", list(contract.FORMATS))

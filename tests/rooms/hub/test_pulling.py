@@ -10,7 +10,8 @@ import pytest
 from biggan.cli.main import main
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.hub.index import Index, Published, PublishedFile, ReadAt
-from biggan.hub.places import fetch, is_snapshot, next_step
+from biggan.hub.places import fetch, next_step
+from biggan.models.snapshot import is_snapshot
 from tests.rooms.foundation.shelf import Shelf
 
 CONTENT = bytes(range(256)) * 100
@@ -79,6 +80,9 @@ def test_an_address_a_path_and_a_file_address_are_alike(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             fetch(word)
+    for word in (str(file), file.as_uri(), "https://example.com/G.pth"):
+        with pytest.raises(UserError, match=r"--file x\.pth: of a repository only"):
+            fetch(word, file="x.pth")
 
 
 @pytest.mark.parametrize(

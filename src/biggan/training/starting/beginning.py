@@ -65,7 +65,10 @@ def begin(config: TrainingConfig, stored: StoredRun | None) -> tuple[TrainingCon
     if config.d_warmup is None and export.discriminator is None:
         config = dataclasses.replace(config, d_warmup=max(config.duration // _WARM_UP_SHARE, 1))
     if config.d_warmup is not None and config.d_warmup >= config.duration:
-        raise UserError(f"--d-warmup {config.d_warmup}: with --duration {config.duration} nothing is left for G")
+        raise UserError(
+            f"--d-warmup {config.d_warmup}: with --duration {config.duration} nothing is left for G; choose a longer "
+            "duration, or a shorter warm-up"
+        )
     return dataclasses.replace(config, model=model), found
 
 
@@ -77,7 +80,10 @@ def _going_on(config: TrainingConfig, stored: StoredRun) -> TrainingConfig:
             "Leave the option out to continue it, or choose another --run-dir."
         )
     if config.d_warmup and not stored.config.d_warmup:
-        raise UserError(f"--d-warmup {config.d_warmup}: D warms up at the start of a run, and this one began without")
+        raise UserError(
+            f"--d-warmup {config.d_warmup}: D warms up at the start of a run, and this one began without. Leave the "
+            "option out, or begin another --run-dir"
+        )
     if stored.config.init.path is None:
         return config
     warm_up = stored.config.d_warmup if config.d_warmup is None else config.d_warmup
@@ -105,7 +111,7 @@ def _check(config: TrainingConfig, beginning: Beginning) -> None:
             raise UserError(f"--freeze-d {config.freeze_d}: {path} holds no D, and a new one has nothing to keep")
     stages = len(model.discriminator_stages())
     if config.freeze_d > stages:
-        raise UserError(f"--freeze-d {config.freeze_d}: D has {stages} stages")
+        raise UserError(f"--freeze-d {config.freeze_d}: D has {stages} stages; choose at most {stages}")
 
 
 def plan_beginning(beginning: Beginning, config: TrainingConfig, source: ImageSource) -> InitRecord:
