@@ -37,6 +37,7 @@ from biggan.data.opening import open_source
 from biggan.data.order.epochs import make_order
 from biggan.data.order.loader import make_loader
 from biggan.data.preparation.packing import pack
+from biggan.foundation.groups import Share
 
 FLOORS = {
     "packed over BigGAN-PyTorch": 20.0,
@@ -80,7 +81,7 @@ def write_packed(folder: Path, count: int) -> tuple[Path, Path]:
 def our_batches(path: Path) -> Iterator[Any]:
     config = DataConfig(path=str(path))
     source = open_source(config, (SIDE, SIDE))
-    return make_loader(source, make_order(source, config, 0), first=0, batch=BATCH, offset=0, share=BATCH, workers=0)
+    return make_loader(source, make_order(source, config, 0), first=0, share=lambda _: Share(BATCH), workers=0)
 
 
 def their_batches(path: Path, clone: Path) -> Iterator[Any]:

@@ -33,6 +33,16 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device(name)
 
 
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of the CPU on ``device``, without waiting for what that does.
+
+    A copy from ordinary memory to a GPU waits whatever it is told; one from page-locked memory does not.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu" and not tensor.is_pinned():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def set_tf32(allowed: bool) -> None:
     """Decide for this process whether float32 products and convolutions on CUDA may be rounded to TF32 (10 bits).
 

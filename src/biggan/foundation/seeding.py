@@ -54,6 +54,31 @@ def normals(seed: int, purpose: str, clock: int, first: int, count: int, columns
     return table[:, :columns].astype(np.float32)
 
 
+def consecutive(positions: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return the runs of consecutive numbers that make up ``positions`` [n], as (first, count), in their order."""
+    if not len(positions):
+        return []
+    begins = np.flatnonzero(np.diff(positions, prepend=positions[0] - 2) != 1)
+    counts = np.diff(begins, append=len(positions))
+    return [(int(positions[begin]), int(count)) for begin, count in zip(begins, counts, strict=True)]
+
+
+def uniforms_at(
+    seed: int, purpose: str, clock: int, positions: npt.NDArray[np.int64], columns: int
+) -> npt.NDArray[np.float64]:
+    """Return the rows of ``positions`` [n] of numbers uniform in [0, 1), float64 [n, columns]."""
+    rows = [uniforms(seed, purpose, clock, first, count, columns) for first, count in consecutive(positions)]
+    return np.concatenate(rows) if rows else np.empty((0, columns))
+
+
+def normals_at(
+    seed: int, purpose: str, clock: int, positions: npt.NDArray[np.int64], columns: int
+) -> npt.NDArray[np.float32]:
+    """Return the rows of ``positions`` [n] of standard normal numbers, float32 [n, columns]."""
+    rows = [normals(seed, purpose, clock, first, count, columns) for first, count in consecutive(positions)]
+    return np.concatenate(rows) if rows else np.empty((0, columns), dtype=np.float32)
+
+
 def permutation(seed: int, purpose: str, epoch: int, length: int) -> npt.NDArray[np.int64]:
     """Return the permutation of ``range(length)`` that belongs to ``(seed, purpose, epoch)``."""
     keys = words(seed, purpose, epoch, 0, 1, length)[0]

@@ -13,12 +13,13 @@ from biggan.data.order.loader import default_workers, make_loader
 from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
+from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
 from biggan.training.checkpoint_record import WarmUpRecord
 from biggan.training.configuration import TrainingConfig
-from biggan.training.draws import FakeDraws, Share, StepDraws
+from biggan.training.draws import FakeDraws, StepDraws
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
 from biggan.training.freezing import first_stages, freeze_old
@@ -31,7 +32,7 @@ from biggan.training.hooks.saving import Checkpoints, Snapshots
 from biggan.training.hooks.statistics import Statistics
 from biggan.training.optimizers import make_adam
 from biggan.training.own_step import OwnStep
-from biggan.training.planning import BatchPlan
+from biggan.training.planning import BatchPlan, plan
 from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
 
@@ -87,15 +88,17 @@ def make_regularizers(config: TrainingConfig) -> dict[str, list[OrthogonalRegula
 def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, device: torch.device) -> StepDraws:
     """Return what feeds the step on this rank, from the clock at which ``state`` stands."""
     rank, ranks = distributed.rank(), distributed.world_size()
-    real = Share(config.batch, rank, ranks)
+    plans = plan(config, ranks)
+    real, fake = (
+        Share(plans[name].batch, rank, ranks, plans[name].accumulation) for name in ("discriminator", "generator")
+    )
     workers = config.data.workers
     loader = make_loader(
         source,
         make_order(source, config.data, config.seed),
         first=state.images_seen,
-        batch=config.batch,
-        offset=real.offset,
-        share=real.size,
+        share=lambda _: real,
+        together=config.discriminator_steps,
         workers=default_workers(source, launch.local_world_size()) if workers is None else workers,
         pin=device.type == "cuda",
     )
@@ -107,7 +110,7 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
         loader,
         FakeDraws(seed=config.seed, z_size=config.model.z_size, class_weights=weights),
         discriminator=real,
-        generator=Share(config.generator_batch or config.batch, rank, ranks),
+        generator=fake,
         discriminator_steps=config.discriminator_steps,
         device=device,
         transforms=Transforms(config.data, config.model.resolution, config.seed),

@@ -1,12 +1,11 @@
 """What each iteration consumes: real images from the loader, latents and labels by position.
 
 Every draw belongs to a position of the global batch and derives from (seed, purpose, clock, position); a rank asks for
-its slice of positions, so ranks, micro-batches and workers change nothing.
+the positions of its groups, so ranks, micro-batches and workers change nothing.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,17 +15,10 @@ import torch
 from torch import Tensor
 
 from biggan.data.order.loader import Batch
-from biggan.foundation.seeding import normals, uniforms
-from biggan.training.engine import split_evenly
+from biggan.foundation.devices import to_device
+from biggan.foundation.groups import Share
+from biggan.foundation.seeding import normals_at, uniforms_at
 from biggan.training.step import DiscriminatorBatch, GeneratorBatch, StepInputs
-
-
-class Share:
-    """A rank's consecutive part of a batch; sizes of ranks differ by at most one."""
-
-    def __init__(self, total: int, rank: int, ranks: int) -> None:
-        sizes = split_evenly(total, ranks)
-        self.total, self.size, self.offset = total, sizes[rank], sum(sizes[:rank])
 
 
 class FakeDraws:
@@ -45,24 +37,24 @@ class FakeDraws:
 
     def draw(self, purpose: str, clock: int, share: Share) -> tuple[Tensor, Tensor]:
         """Return latents float32 [B, z_size] and labels int64 [B] of a rank's share."""
-        z = normals(self.seed, f"{purpose} latent", clock, share.offset, share.size, self.z_size)
-        chance = uniforms(self.seed, f"{purpose} label", clock, share.offset, share.size, 1)[:, 0]
+        z = normals_at(self.seed, f"{purpose} latent", clock, share.places, self.z_size)
+        chance = uniforms_at(self.seed, f"{purpose} label", clock, share.places, 1)[:, 0]
         labels = np.minimum(np.searchsorted(self._edges, chance, side="right"), len(self._edges) - 1)
         return torch.from_numpy(z), torch.from_numpy(labels.astype(np.int64))
 
 
 @dataclass(frozen=True)
 class HostImages:
-    """Real images of consecutive positions before they are on the device, with what will be done to them there.
+    """Real images before they are on the device, with what will be done to them there.
 
     Has what a tensor has for :meth:`biggan.training.engine.Update.micro_batches`: length, :meth:`split`, :meth:`to`.
     """
 
     stored: Tensor
     """uint8 [B, C, H', W'], in pinned memory if the device is a GPU."""
-    first: int
-    """Position of the first in the data order."""
-    transforms: Callable[[Tensor, int], Tensor]
+    positions: npt.NDArray[np.int64]
+    """Of theirs in the data order, [B]."""
+    transforms: Callable[[Tensor, npt.NDArray[np.int64]], Tensor]
 
     def __len__(self) -> int:
         """Return how many images."""
@@ -70,13 +62,13 @@ class HostImages:
 
     def split(self, sizes: list[int]) -> tuple[HostImages, ...]:
         """Return consecutive parts of ``sizes``."""
-        firsts = itertools.accumulate(sizes, initial=self.first)
-        parts = zip(torch.split(self.stored, sizes), firsts, strict=False)
-        return tuple(HostImages(images, first, self.transforms) for images, first in parts)
+        positions = np.split(self.positions, np.cumsum(sizes)[:-1])
+        parts = zip(torch.split(self.stored, sizes), positions, strict=True)
+        return tuple(HostImages(images, those, self.transforms) for images, those in parts)
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Tensor:
         """Move, transform and return them: uint8 [B, C, H, W] on ``device``."""
-        return self.transforms(self.stored.to(device, non_blocking=non_blocking), self.first)
+        return self.transforms(self.stored.to(device, non_blocking=non_blocking), self.positions)
 
 
 class StepDraws:
@@ -91,7 +83,7 @@ class StepDraws:
         generator: Share,
         discriminator_steps: int,
         device: torch.device,
-        transforms: Callable[[Tensor, int], Tensor],
+        transforms: Callable[[Tensor, npt.NDArray[np.int64]], Tensor],
     ) -> None:
         self.loader, self.fakes, self.device, self.transforms = loader, fakes, device, transforms
         self.discriminator, self.generator = discriminator, generator
@@ -110,7 +102,7 @@ class StepDraws:
             real = next(self.loader)
             problems += real.problems
             z, labels = self.fakes.draw("discriminator", clock + step * self.discriminator.total, self.discriminator)
-            images = HostImages(real.images, real.first, self.transforms)
+            images = HostImages(real.images, real.positions, self.transforms)
             batches.append(DiscriminatorBatch(images, *map(self._move, (real.labels, z, labels))))
         z, labels = self.fakes.draw("generator", clock, self.generator)
         inputs = StepInputs(
@@ -123,4 +115,4 @@ class StepDraws:
         return inputs, tuple(problems)
 
     def _move(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.device, non_blocking=True)
+        return to_device(tensor, self.device)

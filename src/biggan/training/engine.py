@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
+from biggan.foundation.groups import split_evenly
 from biggan.layers.held_weights import held_weights
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.training.freezing import Frozen, freeze
@@ -44,12 +45,6 @@ class Rows(Protocol):
 
     def to(self, device: torch.device, *, non_blocking: bool) -> Tensor:
         """Return them as a tensor on ``device``."""
-
-
-def split_evenly(total: int, parts: int) -> list[int]:
-    """Return ``parts`` sizes that sum to ``total`` and differ by at most one, larger ones first."""
-    size, rest = divmod(total, parts)
-    return [size + (i < rest) for i in range(parts)]
 
 
 class FiniteGuard:

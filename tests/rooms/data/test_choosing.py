@@ -185,7 +185,8 @@ def test_label_sampling_of_real_images(make_folder: MakeFolder, sampling: Any, e
 
 @pytest.mark.parametrize("sampling", ["data", "sqrt", "uniform"])
 def test_label_sampling_of_fakes(make_folder: MakeFolder, tmp_path: Path, sampling: Any) -> None:
-    from biggan.training.draws import FakeDraws, Share
+    from biggan.foundation.groups import Share
+    from biggan.training.draws import FakeDraws
     from biggan.training.setup import train
 
     root = make_folder({"few": 1, "many": 9})
@@ -195,7 +196,7 @@ def test_label_sampling_of_fakes(make_folder: MakeFolder, tmp_path: Path, sampli
     train(config)  # the option is taken
     weights = {"data": [1, 9], "sqrt": [1, 3], "uniform": [1, 1]}[sampling]
     draws = FakeDraws(seed=0, z_size=4, class_weights=np.array(weights, dtype=np.float64))
-    _, labels = draws.draw("generator", 0, Share(20_000, 0, 1))
+    _, labels = draws.draw("generator", 0, Share(20_000))
     assert abs(float((labels == 0).double().mean()) - weights[0] / sum(weights)) < 0.01
 
 
@@ -241,7 +242,7 @@ def test_shard_orders_use_few_shards_at_a_time(sizes: list[int], group: int, epo
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 4), st.integers(0, 60), st.integers(0, 60))
 def test_every_image_once_an_epoch_whatever_happens(length: int, batch: int, ranks: int, stop: int, more: int) -> None:
     """Any batch, ranks and resume points: what all ranks see, joined, is the one sequence."""
-    from biggan.training.draws import Share
+    from biggan.foundation.groups import Share
 
     order = DataOrder(length, 1)
     seen: list[int] = []
@@ -249,9 +250,9 @@ def test_every_image_once_an_epoch_whatever_happens(length: int, batch: int, ran
         size, count = max(size, count), count
         for _ in range((stop, more, 7)[part] // size):
             position = len(seen)
-            shares = [Share(size, rank, count) for rank in range(count)]
-            for share in shares:
-                seen += order.indices(position + share.offset, share.size).tolist()
+            groups = [run for rank in range(count) for run in Share(size, rank, count, size // count).runs]
+            for place, images in sorted(groups):
+                seen += order.indices(position + place, images).tolist()
     for start in range(0, len(seen) - length + 1, length):
         assert sorted(seen[start : start + length]) == list(range(length))
 
@@ -265,31 +266,31 @@ def transforms(**values: Any) -> Transforms:
 
 def test_mirroring_belongs_to_positions() -> None:
     images = torch.randint(256, (400, 3, 16, 12), dtype=torch.uint8)
-    done = transforms(flip=True)(images, 100)
+    done = transforms(flip=True)(images, np.arange(100, 500))
     mirrored = [bool(torch.equal(a, b.flip(2))) for a, b in zip(done, images, strict=True)]
     assert all(m or torch.equal(a, b) for m, a, b in zip(mirrored, done, images, strict=True))
     assert 150 < sum(mirrored) < 250
-    assert torch.equal(transforms(flip=True)(images[50:60], 150), done[50:60])
-    assert torch.equal(transforms()(images, 0), images)
+    assert torch.equal(transforms(flip=True)(images[50:60], np.arange(150, 160)), done[50:60])
+    assert torch.equal(transforms()(images, np.arange(400)), images)
 
 
 def test_random_windows() -> None:
     config = DataConfig(path="x", random_crop=True)
     assert prepared_size(config, (16, 12)) == (18, 14)
     images = torch.arange(18 * 14, dtype=torch.int64).remainder(256).to(torch.uint8).reshape(1, 1, 18, 14)
-    done = transforms(random_crop=True)(images.expand(500, 2, 18, 14), 0)
+    done = transforms(random_crop=True)(images.expand(500, 2, 18, 14), np.arange(500))
     assert done.shape == (500, 2, 16, 12)
     assert done.is_contiguous()
     windows = {(y, x): images[0, 0, y : y + 16, x : x + 12] for y in range(3) for x in range(3)}
     found = [next(place for place, window in windows.items() if torch.equal(image[1], window)) for image in done]
     assert len(set(found)) == 9, "every place is taken"
-    again = transforms(random_crop=True)(images.expand(3, 2, 18, 14), 7)
-    assert torch.equal(again, done[7:10])
+    again = transforms(random_crop=True)(images.expand(3, 2, 18, 14), np.array([9, 7, 8]))
+    assert torch.equal(again, done[[9, 7, 8]])
 
 
 def test_random_crops_and_flips_are_new_at_each_access(tmp_path: Path) -> None:
     """A data set that is held in memory is not frozen in its first transform."""
     images = torch.randint(256, (1, 1, 18, 14), dtype=torch.uint8)
     change = transforms(random_crop=True, flip=True)
-    seen = {change(images, position).numpy().tobytes() for position in range(0, 200)}
+    seen = {change(images, np.array([position])).numpy().tobytes() for position in range(0, 200)}
     assert len(seen) == 18

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from biggan.data.contract import ImageSource
 from biggan.data.order.epochs import DataOrder
 from biggan.data.order.loader import make_loader
-from biggan.training.draws import Share
+from biggan.foundation.groups import Share
 from tests.rooms.data.helpers import (
     MakeFolder,
     opened,
@@ -55,9 +55,7 @@ def _batches(source: ImageSource, order: DataOrder, first: int, share: Any, coun
         source,
         order,
         first=first,
-        batch=share.total,
-        offset=share.offset,
-        share=share.size,
+        share=lambda _: share,
         **({"workers": 0} | values),
     )
     return [next(loader) for _ in range(count)]

@@ -14,11 +14,12 @@ import torch
 
 from biggan.data.opening import open_source
 from biggan.foundation.config import from_json
+from biggan.foundation.groups import Share
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.models.architecture import SpectralNorm
 from biggan.models.contract import build
 from biggan.training.configuration import TrainingConfig
-from biggan.training.draws import FakeDraws, Share
+from biggan.training.draws import FakeDraws
 from biggan.training.setup import train
 from tests.conftest import tiny_config
 from tests.rooms.training.test_run import final_state

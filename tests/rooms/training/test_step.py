@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from biggan.foundation.errors import UserError
+from biggan.foundation.groups import split_evenly
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, Hinge, Softplus
 from biggan.losses.orthogonal import OrthogonalRegularizer, orthogonal_gradient, orthogonal_penalty
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.contract import build
 from biggan.training.configuration import AdamConfig, MovingAverageConfig
 from biggan.training.ema import MovingAverage
-from biggan.training.engine import Engine, split_evenly
+from biggan.training.engine import Engine
 from biggan.training.optimizers import make_adam
 from biggan.training.state import TrainState
 from biggan.training.step import (

@@ -19,10 +19,11 @@ from biggan.data.order.loader import Batch
 from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
+from biggan.foundation.groups import Share
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.losses.adversarial import Hinge
 from biggan.models.architecture import SpectralNorm
-from biggan.training.draws import FakeDraws, HostImages, Share, StepDraws
+from biggan.training.draws import FakeDraws, HostImages, StepDraws
 from biggan.training.engine import Engine, Update
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, train_step
@@ -51,7 +52,7 @@ def own_update(state: TrainState, calls: int, rank: int, ranks: int) -> None:
     with Engine(device=CPU).update(state, "generator") as update:
         for tensors in batches(calls):
             share = Share(len(tensors[0]), rank, ranks)
-            part = [tensor[share.offset : share.offset + share.size] for tensor in tensors]
+            part = [tensor[share.places] for tensor in tensors]
             for z, y in update.micro_batches(part, share.total):
                 update.backward(state.generator(z, y).square().mean())
 
@@ -120,7 +121,7 @@ def test_running_statistics_of_two_ranks_are_the_mean_of_what_each_saw(two_ranks
         own_update_of_rank_alone = copy.deepcopy(state)
         for z, y in batches(calls):
             share = Share(len(z), rank, 2)
-            rows = slice(share.offset, share.offset + share.size)
+            rows = torch.from_numpy(share.places)
             with torch.no_grad():
                 own_update_of_rank_alone.generator(z[rows], y[rows])
         seen = sum(Share(len(z), rank, 2).size for z, _ in batches(calls))
@@ -166,8 +167,8 @@ class Watched(torch.Tensor):
 
 def draws_of(images: Tensor, transforms: Transforms) -> StepDraws:
     labels = torch.arange(len(images)) % 10
-    loader = iter([Batch(images=images, labels=labels, first=40, problems=())])
-    share = Share(len(images), 0, 1)
+    loader = iter([Batch(images=images, labels=labels, positions=np.arange(40, 40 + len(images)))])
+    share = Share(len(images))
     return StepDraws(
         loader,
         FakeDraws(seed=0, z_size=BATCH_NORM.z_size, class_weights=np.ones(10)),
@@ -195,10 +196,11 @@ def test_images_move_a_micro_batch_at_a_time(parts: int) -> None:
 def test_what_is_done_to_an_image_does_not_depend_on_how_a_batch_is_cut(sizes: list[int]) -> None:
     images = torch.randint(256, (8, 1, 20, 20), dtype=torch.uint8)
     transforms = Transforms(DataConfig(path="digits", flip=True, random_crop=True), (16, 16), 0)
-    whole = HostImages(images, 40, transforms)
+    positions = np.array([40, 41, 42, 50, 51, 45, 46, 47])
+    whole = HostImages(images, positions, transforms)
     parts = whole.split(sizes)
     assert [len(part) for part in parts] == sizes
-    assert torch.equal(torch.cat([part.to(CPU) for part in parts]), transforms(images, 40))
+    assert torch.equal(torch.cat([part.to(CPU) for part in parts]), transforms(images, positions))
 
 
 def test_the_update_looks_at_the_device_of_the_engine() -> None:

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from biggan.data.contract import ImageArray, ImageSource, Indices, UnreadableImageError
 from biggan.data.order.epochs import Order
 from biggan.foundation.errors import UserError
+from biggan.foundation.groups import Share
 
 MOST_WORKERS = 8
 _MOST_SUBSTITUTES = 50
@@ -35,8 +36,8 @@ class Batch(NamedTuple):
     """uint8 [B, C, H, W]."""
     labels: Tensor
     """int64 [B]."""
-    first: int
-    """Position of the first image in the data order."""
+    positions: Indices
+    """Of the images in the data order, int64 [B]."""
     problems: tuple[str, ...] = ()
     """Unreadable images met while reading, and what took their place."""
 
@@ -46,7 +47,7 @@ class _Read(NamedTuple):
 
     images: ImageArray
     labels: Indices
-    first: int
+    positions: Indices
     problems: tuple[str, ...]
 
 
@@ -62,10 +63,10 @@ class Reader(Dataset[_Read | _Failed]):
     def __init__(self, source: ImageSource) -> None:
         self.source = source
 
-    def __getitem__(self, key: tuple[int, Indices]) -> _Read | _Failed:
-        first, indices = key
+    def __getitem__(self, key: tuple[Indices, Indices]) -> _Read | _Failed:
+        positions, indices = key
         try:
-            return _Read(self.source.read_many(indices), self.source.labels[indices], first, ())
+            return _Read(self.source.read_many(indices), self.source.labels[indices], positions, ())
         except UnreadableImageError:
             pass
         try:
@@ -73,7 +74,8 @@ class Reader(Dataset[_Read | _Failed]):
         except UserError as error:
             return _Failed(str(error))
         problems = tuple(dict.fromkeys(problem for _, _, problem in found if problem))
-        return _Read(np.stack([image for image, _, _ in found]), np.array([i for _, i, _ in found]), first, problems)
+        labels = np.array([label for _, label, _ in found])
+        return _Read(np.stack([image for image, _, _ in found]), labels, positions, problems)
 
     def _read_or_substitute(self, index: int) -> tuple[ImageArray, int, str | None]:
         """Return an image, its label, and what was wrong."""
@@ -94,15 +96,17 @@ class Reader(Dataset[_Read | _Failed]):
 class _Positions:
     """The images of one rank's batches, from the position at which training stands, without end."""
 
-    def __init__(self, order: Order, first: int, batch: int, offset: int, share: int) -> None:
-        self.order, self.first, self.batch = order, first, batch
-        self.offset, self.share = offset, share
+    def __init__(self, order: Order, first: int, share: Callable[[int], Share], together: int) -> None:
+        self.order, self.first, self.share, self.together = order, first, share, together
 
-    def __iter__(self) -> Iterator[tuple[int, Indices]]:
-        position = self.first + self.offset
+    def __iter__(self) -> Iterator[tuple[Indices, Indices]]:
+        clock = self.first
         while True:
-            yield position, self.order.indices(position, self.share)
-            position += self.batch
+            share = self.share(clock)
+            for _ in range(self.together):
+                indices = [self.order.indices(clock + place, count) for place, count in share.runs]
+                yield clock + share.places, np.concatenate(indices)
+                clock += share.total
 
 
 def default_workers(source: ImageSource, processes_on_node: int) -> int:
@@ -118,9 +122,8 @@ def make_loader(
     order: Order,
     *,
     first: int,
-    batch: int,
-    offset: int,
-    share: int,
+    share: Callable[[int], Share],
+    together: int = 1,
     workers: int,
     pin: bool = False,
     start_method: str | None = None,
@@ -131,14 +134,13 @@ def make_loader(
         source: where images come from.
         order: which image is seen when.
         first: position at which the next global batch begins (the clock).
-        batch: images of a global batch.
-        offset: where this rank's share begins in it.
-        share: images of this rank's share.
+        share: what this rank sees of the global batch that begins at a clock.
+        together: batches of one iteration, which are of one size.
         workers: processes that decode; 0 reads in this one.
         pin: read ahead in a thread, into page-locked memory, for copies to a GPU that do not block.
         start_method: how worker processes are started; the platform's own by default.
     """
-    reader, positions = Reader(source), _Positions(order, first, batch, offset, share)
+    reader, positions = Reader(source), _Positions(order, first, share, together)
     if workers:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user chose, or all cores
@@ -149,7 +151,7 @@ def make_loader(
                     sampler=positions,
                     num_workers=workers,
                     collate_fn=_unchanged,  # type: ignore[arg-type]
-                    prefetch_factor=_ahead(source, share, workers),
+                    prefetch_factor=_ahead(source, share(first).size, workers),
                     worker_init_fn=_leave_signals_to_the_trainer,
                     multiprocessing_context=start_method,
                 )
@@ -196,7 +198,7 @@ def _unchanged(read: _Read | _Failed) -> _Read | _Failed:
 def _plain(read: _Read | _Failed) -> Batch:
     if isinstance(read, _Failed):
         raise UnreadableImageError(read.message)
-    return Batch(torch.from_numpy(read.images), torch.from_numpy(read.labels), read.first, read.problems)
+    return Batch(torch.from_numpy(read.images), torch.from_numpy(read.labels), read.positions, read.problems)
 
 
 def _pinned(read: _Read | _Failed) -> Batch:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from biggan.data.configuration import DataConfig
-from biggan.foundation.seeding import uniforms
+from biggan.foundation.devices import to_device
+from biggan.foundation.seeding import uniforms_at
 
 
 def prepared_size(config: DataConfig, resolution: tuple[int, int]) -> tuple[int, int]:
@@ -30,22 +31,22 @@ class Transforms:
         self.flip, self.crop = config.flip, config.random_crop
         self.resolution, self.seed = resolution, seed
 
-    def __call__(self, images: Tensor, first: int) -> Tensor:
-        """Return the images of positions ``first, first + 1, ...`` as they are trained on.
+    def __call__(self, images: Tensor, positions: npt.NDArray[np.int64]) -> Tensor:
+        """Return images as they are trained on.
 
         Args:
             images: uint8 [B, C, H', W'], on any device.
-            first: position of the first in the data order.
+            positions: of theirs in the data order, [B].
 
         Returns:
             uint8 [B, C, H, W].
         """
-        count = len(images)
         if self.crop:
-            images = self._windows(images, uniforms(self.seed, "crop", 0, first, count, 2))
+            images = self._windows(images, uniforms_at(self.seed, "crop", 0, positions, 2))
         if self.flip:
-            mirrored = torch.from_numpy(uniforms(self.seed, "flip", 0, first, count, 1)[:, 0] < 0.5)
-            mirrored = mirrored.to(images.device, non_blocking=True)
+            mirrored = to_device(
+                torch.from_numpy(uniforms_at(self.seed, "flip", 0, positions, 1)[:, 0] < 0.5), images.device
+            )
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         return images
 
@@ -53,7 +54,7 @@ class Transforms:
         """Cut a window of the training size out of each image, its place uniform over all that fit."""
         height, width = self.resolution
         room = np.array([images.shape[2] - height + 1, images.shape[3] - width + 1])
-        corners = torch.from_numpy((chance * room).astype(np.int64)).to(images.device, non_blocking=True)
+        corners = to_device(torch.from_numpy((chance * room).astype(np.int64)), images.device)
         rows = corners[:, :1] + torch.arange(height, device=images.device)
         columns = corners[:, 1:] + torch.arange(width, device=images.device)
         every = torch.arange(len(images), device=images.device)[:, None, None]

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from biggan.data.contract import ImageSource
 from biggan.data.order.epochs import class_frequencies, real_frequencies
 from biggan.foundation.errors import UserError
+from biggan.foundation.groups import Share
 from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
 from biggan.models.contract import Generator, build_on_meta
 from biggan.models.export_file import Export
 from biggan.sampling.standing import BATCH, StandingEstimate
 from biggan.training.configuration import TrainingConfig
-from biggan.training.draws import FakeDraws, Share
+from biggan.training.draws import FakeDraws
 from biggan.training.exportable import read_exportable
 from biggan.training.run_directory import StoredRun
 from biggan.training.starting.classes import describe_classes, match_classes
@@ -240,7 +241,7 @@ def _recalibrate(generator: Generator, batches: int, config: TrainingConfig, sou
     standing = StandingEstimate(working)
     device = next(generator.parameters()).device
     for batch in range(batches):
-        z, labels = draws.draw("recalibration", batch * BATCH, Share(BATCH, 0, 1))
+        z, labels = draws.draw("recalibration", batch * BATCH, Share(BATCH))
         standing.add(z.to(device), labels.to(device))
     standing.apply()
     with torch.no_grad():
