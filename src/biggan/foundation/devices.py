@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -41,6 +42,15 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu" and not tensor.is_pinned():
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
+
+
+def read_together(tensors: Sequence[torch.Tensor]) -> list[list[float]]:
+    """Return the numbers of each of ``tensors``, which lie on one device, by one copy: it is waited for once."""
+    if not tensors:
+        return []
+    flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).tolist()
+    ends = list(itertools.accumulate(tensor.numel() for tensor in tensors))
+    return [flat[end - tensor.numel() : end] for end, tensor in zip(ends, tensors, strict=True)]
 
 
 def set_tf32(allowed: bool) -> None:

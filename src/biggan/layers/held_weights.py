@@ -10,7 +10,7 @@ N = W / sigma and sigma = u W v', u and v held constant,
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import nn
@@ -25,7 +25,7 @@ from biggan.layers.spectral_norm import (
 
 
 @contextlib.contextmanager
-def held_weights(networks: Iterable[nn.Module], narrow: torch.dtype | None = None) -> Iterator[None]:
+def held_weights(networks: Iterable[nn.Module], narrow: torch.dtype | None = None) -> Iterator[Callable[[], None]]:
     """Hold the normalised weights of ``networks``; at the end their gradients become those of the weights.
 
     Networks in training make their power iterations at the start, and none within. An exception loses the gradients.
@@ -33,18 +33,23 @@ def held_weights(networks: Iterable[nn.Module], narrow: torch.dtype | None = Non
     Args:
         networks: all that an update calls. Weights that require gradients get them.
         narrow: the type in which filters of convolutions are held; None for their own.
+
+    Yields:
+        a function that pulls back what has gathered so far, for who needs the weights' gradients before the end.
     """
     layers = [layer for network in networks for layer in spectrally_normalized(network).values()]
     divisions = [_hold(layer, narrow) for layer in layers]
+
+    def pull_back() -> None:
+        for layer, division in zip(layers, divisions, strict=True):
+            _pull_back(layer, division)
+
     try:
-        yield
-    except BaseException:
+        yield pull_back
+        pull_back()
+    finally:
         for layer in layers:
             layer.held = None
-        raise
-    for layer, division in zip(layers, divisions, strict=True):
-        _pull_back(layer, division)
-        layer.held = None
 
 
 @torch.no_grad()
@@ -61,8 +66,9 @@ def _pull_back(layer: SpectrallyNormalized, division: Division) -> None:
     """Add the gradient of what is held to that of the weight."""
     if layer.held is None or layer.held.grad is None:
         return
+    taken, layer.held.grad = layer.held.grad, None
     weight, W = layer.weight, layer.matrix(at_least_float32(layer.weight))
-    gradient = layer.matrix(at_least_float32(layer.held.grad))
+    gradient = layer.matrix(at_least_float32(taken))
     along = (gradient * W).sum() / division.sigma  # <dN, N>
     matrix = torch.addr(gradient, division.u[0] * along, division.v[0], alpha=-1).div_(division.sigma)
     found = layer.unfolded(matrix).to(weight.dtype)

@@ -25,16 +25,37 @@ class BatchNorm(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    gathered: Tensor | None
+    """While moments are gathered over a phase, their sums, see :mod:`biggan.layers.gathered_statistics`: means and
+    variances times images [C] each, images, forwards."""
 
     def __init__(self, channels: int, eps: float, momentum: float) -> None:
         super().__init__()
         self.eps, self.momentum = eps, momentum
+        self.gathered = None
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the batch in training (and move the running statistics), by these in evaluation."""
-        return F.batch_norm(x, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps)
+        mean, variance, momentum = self._moving()
+        y = F.batch_norm(x, mean, variance, None, None, self.training, momentum, self.eps)
+        self._gather(mean, variance, len(x))
+        return y
+
+    def _moving(self) -> tuple[Tensor, Tensor, float]:
+        """Return what a kernel moves, and how far: the running statistics, or empty ones that become the batch's."""
+        if self.gathered is None or not self.training:
+            return self.running_mean, self.running_var, self.momentum
+        return torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var), 1.0
+
+    @torch.no_grad()
+    def _gather(self, mean: Tensor, variance: Tensor, images: int) -> None:
+        """Add the moments of one batch, as they move running statistics, to what is gathered."""
+        if self.gathered is not None and self.training:
+            one = self.gathered.new_ones(2)
+            one[1] /= images
+            self.gathered.add_(torch.cat([mean, variance, one]), alpha=images)
 
     def batch_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean [C] and variance [C] (biased: the one that normalises) over N, H and W."""
@@ -53,9 +74,11 @@ class BiasedBatchNorm(BatchNorm):
         if not self.training:
             return super().forward(x)
         mean, variance = self.batch_moments(x)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance, self.momentum)
+        if self.gathered is None:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance, self.momentum)
+        self._gather(mean, variance, len(x))
         scale = torch.rsqrt(variance + self.eps)[:, None, None]
         return ((x - mean[:, None, None]) * scale).to(x.dtype)
 
@@ -85,9 +108,10 @@ class RunningInstanceNorm(BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
-        return F.instance_norm(
-            x, self.running_mean, self.running_var, None, None, self.training, self.momentum, self.eps
-        )
+        mean, variance, momentum = self._moving()
+        y = F.instance_norm(x, mean, variance, None, None, self.training, momentum, self.eps)
+        self._gather(mean, variance, len(x))
+        return y
 
 
 class GroupNorm(nn.Module):

@@ -292,4 +292,4 @@ def keep_right_vectors(network: nn.Module, patterns: Sequence[str]) -> None:
 
 def singular_values(network: nn.Module) -> dict[str, Tensor]:
     """Return the tracked singular values of every layer, float [k] each, as of the last training forward."""
-    return {name: layer.sigma.detach().clone() for name, layer in spectrally_normalized(network).items()}
+    return {name: layer.sigma.detach() for name, layer in spectrally_normalized(network).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 
@@ -13,11 +14,14 @@ from biggan.data.order.loader import default_workers, make_loader
 from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
+from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
+from biggan.foundation.terminal import say
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
 from biggan.training.checkpoint_record import WarmUpRecord
+from biggan.training.compiling import Compiler
 from biggan.training.configuration import TrainingConfig
 from biggan.training.draws import FakeDraws, StepDraws
 from biggan.training.ema import MovingAverage
@@ -117,8 +121,39 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
     )
 
 
-def make_engine(config: TrainingConfig, plans: dict[str, BatchPlan], state: TrainState, device: torch.device) -> Engine:
-    """Return how updates of ``state`` are carried out."""
+def check_device(config: TrainingConfig, device: torch.device) -> None:
+    """Check that ``device`` can do what is asked for.
+
+    Raises:
+        UserError: it cannot; names the option and what it can.
+    """
+    if config.cuda_graphs and config.compile == "off":
+        raise UserError("--cuda-graphs: records what was compiled; leave out --compile off")
+    if config.cuda_graphs and device.type != "cuda":
+        raise UserError(f"--cuda-graphs: of a GPU with CUDA only, and this run is on {device.type}; leave it out")
+    narrow = config.precision == "bfloat16" and device.type == "cuda"
+    if narrow and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UserError(
+            f"--precision bfloat16: {torch.cuda.get_device_name(device)} computes that by detours; use --precision "
+            "tf32 or float32"
+        )
+
+
+def make_compiler(config: TrainingConfig, device: torch.device, tell: Callable[[str], None]) -> Compiler | None:
+    """Return what compiles the networks, if they are to be."""
+    if config.compile == "off" or (config.compile == "auto" and device.type != "cuda"):
+        return None
+    return Compiler(cuda_graphs=config.cuda_graphs, tell=tell)
+
+
+def make_engine(
+    config: TrainingConfig,
+    plans: dict[str, BatchPlan],
+    state: TrainState,
+    device: torch.device,
+    tell: Callable[[str], None] = say,
+) -> Engine:
+    """Return how updates of ``state`` are carried out; ``tell`` hears what is to be said of it."""
     return Engine(
         device=device,
         accumulation={name: part.accumulation for name, part in plans.items()},
@@ -126,6 +161,8 @@ def make_engine(config: TrainingConfig, plans: dict[str, BatchPlan], state: Trai
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         frozen=freeze_old(config.model, state.networks, config.freeze_old),
         spectral_norm=config.spectral_norm,
+        statistics=config.statistics,
+        compiler=make_compiler(config, device, tell),
     )
 
 

@@ -198,6 +198,13 @@ class TrainingConfig:
     bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
     spectral_norm: Literal["phase", "forward"] = "forward"
     """When power iterations are made: once an update (phase), or in every forward, as the references do."""
+    statistics: Literal["phase", "forward"] = "forward"
+    """When running statistics of batch norm move: once an update, by the moments of all its groups (phase), or in every
+    forward, as the references do."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the networks by torch.compile; auto does on CUDA. The first two iterations take a minute or more then."""
+    cuda_graphs: bool = False
+    """Launch the kernels of a compiled network as one; on CUDA, and for networks whose kernels are small."""
     channels_last: bool = True
     """Keep images and filters with the channels innermost in memory, which is faster on CPUs and with bfloat16."""
     compatibility: tuple[str, ...] = ()

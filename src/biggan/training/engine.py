@@ -15,16 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from biggan.foundation import distributed
-from biggan.foundation.errors import UserError
-from biggan.foundation.groups import split_evenly
+from biggan.layers.gathered_statistics import gathered_statistics
 from biggan.layers.held_weights import held_weights
 from biggan.layers.normalization import RUNNING_STATISTICS
+from biggan.training.compiling import Compiler
 from biggan.training.freezing import Frozen, freeze
+from biggan.training.gradients import FlatGradients
+from biggan.training.guard import FiniteGuard
+from biggan.training.noise_scale import NoiseScale, squared_length
 from biggan.training.state import TrainState
-
-
-class NonFiniteError(UserError):
-    """A loss or gradient was infinite or not a number; no weight has been changed by it."""
+from biggan.training.update import Update
 
 
 class Regularizer(Protocol):
@@ -32,67 +32,6 @@ class Regularizer(Protocol):
 
     def add_gradients(self, network: nn.Module) -> None:
         """Add to the gradients of ``network``."""
-
-
-class Rows(Protocol):
-    """Rows of a batch, wherever they lie: a tensor, or images that become one when they are moved."""
-
-    def __len__(self) -> int:
-        """Return how many."""
-
-    def split(self, sizes: list[int]) -> Sequence[Rows]:
-        """Return consecutive parts of ``sizes``."""
-
-    def to(self, device: torch.device, *, non_blocking: bool) -> Tensor:
-        """Return them as a tensor on ``device``."""
-
-
-class FiniteGuard:
-    """Remembers, on the device and without a sync, the first update whose loss or gradients were not finite.
-
-    From then on every optimizer skips its update; :meth:`check` turns the memory into an error.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.bad = torch.zeros((), device=device)
-        self.iteration = torch.full((), -1, dtype=torch.int64, device=device)
-        self._norms: dict[tuple[str, int], Tensor] = {}  # by phase and number: what is frozen has no gradient
-        self._names: dict[tuple[str, int], list[str]] = {}
-
-    def observe(self, phase: str, names: list[str], norms: Tensor, loss: Tensor, iteration: int) -> Tensor:
-        """Note this update; return a float flag, 1 where the optimizer must skip."""
-        finite = torch.isfinite(norms).all() & torch.isfinite(loss)
-        now_bad = torch.maximum(self.bad, (~finite).to(self.bad.dtype))
-        first = now_bad > self.bad
-        record = torch.cat([loss.detach().reshape(1).to(norms.dtype), norms])
-        kind = (phase, len(names))
-        previous = self._norms.get(kind, record)
-        self._names[kind] = ["loss", *names]
-        # Norms are refreshed until the first bad update, then kept.
-        self._norms[kind] = torch.where(self.bad > 0, previous, record)
-        self.iteration = torch.where(first, torch.full_like(self.iteration, iteration), self.iteration)
-        self.bad = now_bad
-        return self.bad
-
-    def check(self) -> None:
-        """Raise if an update was skipped. Waits for the device.
-
-        Raises:
-            NonFiniteError: naming the step and the first bad tensor.
-        """
-        if not bool(self.bad.item()):
-            return
-        for (phase, number), norms in self._norms.items():
-            wrong = (~torch.isfinite(norms)).nonzero()
-            if len(wrong):
-                name = self._names[phase, number][int(wrong[0])]
-                what = f"the {phase}'s loss" if name == "loss" else f"the gradient of {phase}.{name}"
-                raise NonFiniteError(
-                    f"step {int(self.iteration)}: {what} is not finite; the update was skipped, training stops and no "
-                    "checkpoint is written. Resume from the last checkpoint with a lower learning rate "
-                    f"(--{phase}-adam.learning-rate) or --precision float32."
-                )
-        raise NonFiniteError(f"step {int(self.iteration)}: a gradient is not finite; training stops")
 
 
 @dataclass
@@ -109,20 +48,32 @@ class Engine:
     """Parameters, by network, that do not train, or not yet."""
     spectral_norm: Literal["phase", "forward"] = "forward"
     """Iterate and divide once an update, or in every forward."""
+    statistics: Literal["phase", "forward"] = "forward"
+    """Move running statistics once an update, or in every forward."""
+    compiler: Compiler | None = None
+    """Compiles the networks' calls; None runs them as they are written."""
 
     def __post_init__(self) -> None:
         self.guard = FiniteGuard(self.device)
         self.gradient_norms: dict[str, Tensor] = {}
+        self.noise_scales: dict[str, NoiseScale] = {}
+        self._gradients: dict[str, FlatGradients] = {}
+        self._calls: dict[nn.Module, Callable[..., Tensor]] = {}
 
     def call(self, network: nn.Module) -> Callable[..., Tensor]:
-        """Return ``network`` as a function that runs in the engine's precision."""
-        if self.narrow is None:
-            return network
+        """Return ``network`` as a function that runs in the engine's precision, compiled if that is asked for.
 
+        It is the same function every time.
+        """
+        if network not in self._calls:
+            function = network if self.compiler is None else self.compiler(network)
+            self._calls[network] = function if self.narrow is None else self._narrowed(function)
+        return self._calls[network]
+
+    def _narrowed(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def narrowed(*inputs: Tensor) -> Tensor:
             with torch.autocast(self.device.type, dtype=self.narrow):
-                output: Tensor = network(*inputs)
-                return output
+                return function(*inputs)
 
         return narrowed
 
@@ -137,31 +88,70 @@ class Engine:
         freeze(state.networks[name], self.frozen.get(name, ()), state.images_seen)
         for part in state.resting:
             part.requires_grad_(False)
-        state.optimizers[name].zero_grad(set_to_none=False)
+        gradients = self._cleared(name, state.networks[name])
         parts = self.accumulation.get(name, self.accumulation.get("discriminator", 1))
-        update = Update(parts=parts, device=self.device)
-        by_phase = self.spectral_norm == "phase"
-        with held_weights(state.networks.values(), self.narrow) if by_phase else contextlib.nullcontext():
-            yield update
-        self._finish(state, name, update)
+        with contextlib.ExitStack() as phase:
+            moments, pull_back = None, None
+            if self.statistics == "phase":
+                moments = phase.enter_context(gathered_statistics(state.networks.values()))
+            with contextlib.ExitStack() as held:
+                if self.spectral_norm == "phase":
+                    pull_back = held.enter_context(held_weights(state.networks.values(), self.narrow))
 
-    def _finish(self, state: TrainState, name: str, update: Update) -> None:
+                def length_so_far() -> Tensor:
+                    if pull_back is not None:
+                        pull_back()
+                    return squared_length(gradients.collect())
+
+                update = Update(parts=parts, device=self.device, length_so_far=length_so_far)
+                yield update
+            self._finish(state, name, update, gradients, moments)
+
+    def _cleared(self, name: str, network: nn.Module) -> FlatGradients:
+        """Return the gradients of a network, all zero."""
+        found = self._gradients.get(name)
+        if found is None or not found.belongs_to(network):
+            found = self._gradients[name] = FlatGradients(network)
+        found.clear()
+        return found
+
+    def _finish(
+        self, state: TrainState, name: str, update: Update, gradients: FlatGradients, moments: list[Tensor] | None
+    ) -> None:
         network, optimizer = state.networks[name], state.optimizers[name]
-        named = [(key, p) for key, p in network.named_parameters() if p.grad is not None]
-        gradients = [p.grad for _, p in named if p.grad is not None]
         loss = update.loss if update.loss is not None else torch.zeros((), device=self.device)
-        self._synchronize(state, gradients, loss, update)
+        gradients.collect()
+        first = update.first if update.first is not None else torch.zeros(3, device=self.device, dtype=loss.dtype)
+        self._synchronize(state, gradients, [loss, first], update, moments)
+        if update.first is not None and update.total is not None:
+            self.noise_scales.setdefault(name, NoiseScale(self.device)).add(
+                first, squared_length(gradients.collect()), update.total
+            )
         for regularizer in self.regularizers.get(name, ()):
             regularizer.add_gradients(network)
-        norms = torch.stack(torch._foreach_norm(gradients))
+        named = [key for key, p in network.named_parameters() if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients.collect()))
         self.gradient_norms[name] = torch.linalg.vector_norm(norms)
-        skip = self.guard.observe(name, [key for key, _ in named], norms, loss, state.iterations + 1)
+        skip = self.guard.observe(name, named, norms, loss, state.iterations + 1)
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
         optimizer.step()
 
-    def _synchronize(self, state: TrainState, gradients: list[Tensor], loss: Tensor, update: Update) -> None:
-        """Sum gradients over ranks; average the running statistics, which moved by local moments, by images seen."""
+    def _synchronize(
+        self,
+        state: TrainState,
+        gradients: FlatGradients,
+        numbers: list[Tensor],
+        update: Update,
+        moments: list[Tensor] | None,
+    ) -> None:
+        """Sum gradients and ``numbers`` over ranks, and with them what running statistics move by, in one message.
+
+        Statistics that moved by local moments already are averaged by images seen.
+        """
         if distributed.world_size() == 1:
+            return
+        if moments is not None:
+            gradients.sum_over_ranks([*numbers, *moments])
             return
         statistics = [
             buffer
@@ -170,69 +160,10 @@ class Engine:
             if key.rpartition(".")[2] in RUNNING_STATISTICS
         ]
         # A step that counted no images moves statistics all the same: then ranks weigh alike.
-        weight = torch.tensor(float(update.samples or 1), device=self.device)
+        weight = torch.full((), float(update.samples or 1), device=self.device)
         with torch.no_grad():
             for buffer in statistics:
                 buffer.mul_(weight)
-            distributed.sum_in_place([*gradients, *statistics, loss, weight])
+            gradients.sum_over_ranks([*numbers, *statistics, weight])
             for buffer in statistics:
                 buffer.div_(weight)
-
-
-class Update:
-    """The gradient of one phase while it is collected.
-
-    :meth:`micro_batches` may be called any number of times, for parts of a batch or for batches of several kinds; the
-    gradients of all add up, and what is counted belongs to the update as a whole.
-    """
-
-    def __init__(self, parts: int, device: torch.device) -> None:
-        self.parts, self.device = parts, device
-        self.loss: Tensor | None = None
-        self.samples = 0
-        """Rows that this rank has seen in this update."""
-        self._weight: float | None = None
-
-    def micro_batches(self, tensors: Sequence[Rows], total: int | None = None) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the rows of ``tensors`` in micro-batches whose sizes differ by at most one, on the device.
-
-        What lies elsewhere is moved a micro-batch at a time, so that the device never holds a whole batch of images.
-
-        Args:
-            tensors: this rank's share of the batch, [B, ...] each.
-            total: size of the batch over all ranks; with one rank that of ``tensors`` by default.
-
-        Raises:
-            UserError: fewer rows than micro-batches, or no ``total`` where there are several ranks.
-        """
-        rows = len(tensors[0])
-        if total is None and distributed.world_size() > 1:
-            raise UserError(
-                f"micro_batches of {rows} rows: on {distributed.world_size()} ranks say how many all of them have, for "
-                "example micro_batches(batch, inputs.batch)"
-            )
-        if rows < self.parts:
-            raise UserError(f"a rank's share of {rows} images cannot be cut into {self.parts} micro-batches")
-        sizes = split_evenly(rows, self.parts)
-        for parts in zip(*(tensor.split(sizes) for tensor in tensors), strict=True):
-            size = len(parts[0])
-            self.samples += size
-            self._weight = size / (total or rows)
-            yield tuple(part.to(self.device, non_blocking=True) for part in parts)
-        self._weight = None
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradient of ``loss``, a mean over the current micro-batch, weighted by that one's share.
-
-        Raises:
-            UserError: there is no current micro-batch.
-        """
-        if self._weight is None:
-            raise UserError(
-                "update.backward outside of a loop over update.micro_batches: the loss would have no weight. Shares of "
-                "micro-batches sum to one, so what does not depend on images may be added to each one's loss."
-            )
-        weighted = loss * self._weight
-        weighted.backward()  # type: ignore[no-untyped-call]
-        detached = weighted.detach()
-        self.loss = detached.clone() if self.loss is None else self.loss + detached

@@ -26,7 +26,7 @@ from biggan.foundation.locks import Lock
 from biggan.foundation.records import read_record
 from biggan.foundation.terminal import complain
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.training.assembly import make_agenda, make_draws, make_engine, make_state
+from biggan.training.assembly import check_device, make_agenda, make_draws, make_engine, make_state
 from biggan.training.checkpoint import Checkpoint, CheckpointStore, restore
 from biggan.training.configuration import TrainingConfig
 from biggan.training.continuing import compare, refuse_another_preset, refuse_forgotten_step
@@ -89,6 +89,7 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
                 device = choose_device(config.device, launch.local_rank())
                 if device.type == "cuda":
                     torch.cuda.set_device(device)
+                check_device(config, device)
                 set_tf32(config.precision == "tf32")
                 distributed.start(device)
                 check_names(config, None)
@@ -160,7 +161,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         config=config,
         directory=directory,
         state=state,
-        engine=make_engine(config, plans, state, place.device),
+        engine=make_engine(config, plans, state, place.device, directory.tell),
         objective=Objective(
             loss=ADVERSARIAL_LOSSES[config.loss](),
             score=score_separately if config.split_discriminator_pass else score_together,

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from biggan.foundation.images import to_float
 from biggan.losses.adversarial import AdversarialLoss
-from biggan.training.engine import Engine, Rows
+from biggan.training.engine import Engine
 from biggan.training.state import TrainState
+from biggan.training.update import Rows
 
 
 class DiscriminatorBatch(NamedTuple):

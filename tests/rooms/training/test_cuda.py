@@ -11,7 +11,8 @@ import torch
 import biggan
 from biggan.losses.adversarial import Hinge
 from biggan.training.configuration import CheckpointConfig
-from biggan.training.engine import Engine, NonFiniteError
+from biggan.training.engine import Engine
+from biggan.training.guard import NonFiniteError
 from biggan.training.setup import train
 from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config

@@ -13,7 +13,8 @@ from biggan.losses.adversarial import Hinge
 from biggan.models.contract import build
 from biggan.training.configuration import MovingAverageConfig
 from biggan.training.ema import MovingAverage
-from biggan.training.engine import Engine, NonFiniteError
+from biggan.training.engine import Engine
+from biggan.training.guard import NonFiniteError
 from biggan.training.step import (
     Objective,
     train_step,

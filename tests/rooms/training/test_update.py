@@ -24,9 +24,10 @@ from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.losses.adversarial import Hinge
 from biggan.models.architecture import SpectralNorm
 from biggan.training.draws import FakeDraws, HostImages, StepDraws
-from biggan.training.engine import Engine, Update
+from biggan.training.engine import Engine
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, train_step
+from biggan.training.update import Update
 from tests.conftest import tiny
 from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.training.test_step import make_state

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from biggan.foundation.errors import UserError
-from biggan.training.engine import NonFiniteError
+from biggan.training.guard import NonFiniteError
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.hooks.saving import Checkpoints
 from biggan.training.hooks.statistics import Statistics

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from biggan.foundation import distributed
+from biggan.foundation.devices import read_together
 from biggan.foundation.terminal import say
 from biggan.layers.spectral_norm import singular_values
 from biggan.training.hooks.intervals import AtIntervals
+from biggan.training.noise_scale import ratio
 from biggan.training.run import Run
 from biggan.training.run_directory import STATS
 from biggan.training.step import Losses
@@ -40,30 +42,36 @@ class Statistics(AtIntervals):
 
     def _act(self, run: Run) -> None:
         """Write what has gathered since the last time."""
-        run.engine.guard.check()
         if not self._images:
             return
+        networks = (("G", run.state.generator), ("D", run.state.discriminator))
+        read = _read(
+            run.engine.guard.bad,
+            {name: torch.stack(values).mean() for name, values in self._losses.items()},
+            {f"{name}_gradient_norm": norm for name, norm in run.engine.gradient_norms.items()},
+            {name: scale.take() for name, scale in run.engine.noise_scales.items()},
+            {f"{short}.{layer}": sigma for short, of in networks for layer, sigma in singular_values(of).items()},
+        )
+        run.engine.guard.check(read.bad)
         elapsed = max(time.monotonic() - self._started, 1e-9)
-        numbers = {name: float(torch.stack(values).mean()) for name, values in self._losses.items()}
-        numbers |= {f"{name}_gradient_norm": float(norm) for name, norm in run.engine.gradient_norms.items()}
+        numbers = read.losses | read.norms
+        scales = {f"{name}_noise_scale": ratio(sums) for name, sums in read.noise.items()}
+        numbers |= {name: scale for name, scale in scales.items() if scale is not None}
         numbers |= {
             "images_per_second": self._images / elapsed,
             "data_wait": self._waited / elapsed,
             "ema_decay": run.state.average.decay(run.state.images_seen, run.draws.images_per_iteration),
         }
+        if run.engine.compiler is not None:
+            numbers["compiled_graphs"] = float(run.engine.compiler.graphs)
         self.latest = numbers
-        values = {
-            f"{short}.{layer}": sigma.tolist()
-            for short, network in (("G", run.state.generator), ("D", run.state.discriminator))
-            for layer, sigma in singular_values(network).items()
-        }
         if distributed.is_primary():
             record = {"images_seen": run.state.images_seen, "iterations": run.state.iterations, **numbers}
-            run.directory.note(STATS, {**record, "singular_values": values})
+            run.directory.note(STATS, {**record, "singular_values": read.sigmas})
             if not sys.stderr.isatty():
                 say(_progress(run, numbers))
             try:
-                self._to_tensorboard(run, numbers, values)
+                self._to_tensorboard(run, numbers, read.sigmas)
             except Exception as error:  # a full disk, or whatever else is the matter with a picture of the numbers
                 self._tensorboard = False
                 run.tell(f"no TensorBoard files from here on: {type(error).__name__}: {error}")
@@ -85,6 +93,30 @@ class Statistics(AtIntervals):
         for name, sigmas in values.items():
             self._writer.add_scalar(f"singular_values/{name}", sigmas[0], run.state.images_seen)
         self._writer.flush()
+
+
+class _Read(NamedTuple):
+    """Everything that a line tells and that lies on the device."""
+
+    bad: float
+    losses: dict[str, float]
+    norms: dict[str, float]
+    noise: dict[str, list[float]]
+    sigmas: dict[str, list[float]]
+
+
+def _read(bad: Tensor, *parts: dict[str, Tensor]) -> _Read:
+    """Read it all in one copy."""
+    numbers = iter(read_together([bad, *(tensor for part in parts for tensor in part.values())]))
+    first = next(numbers)[0]
+    losses, norms, noise, sigmas = ({name: next(numbers) for name in part} for part in parts)
+    return _Read(
+        bad=first,
+        losses={name: values[0] for name, values in losses.items()},
+        norms={name: values[0] for name, values in norms.items()},
+        noise=noise,
+        sigmas=sigmas,
+    )
 
 
 def _progress(run: Run, numbers: dict[str, float]) -> str:

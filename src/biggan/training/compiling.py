@@ -1,0 +1,65 @@
+"""Networks compiled by torch.compile: which, how often, and what happens where that is not possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from biggan.foundation.terminal import one_line
+
+_SHOWN = 200
+
+
+class Compiler:
+    """Compiles the calls of networks, one graph for each kind of call.
+
+    A kind is a network, a size of micro-batch and what requires gradients: without any for the fakes that D learns
+    from, D's own weights, or images alone. Sizes are constants of a graph: there are two of them at most.
+    """
+
+    def __init__(
+        self, backend: str = "inductor", *, cuda_graphs: bool = False, tell: Callable[[str], None] | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            backend: of torch.compile.
+            cuda_graphs: record each graph's kernels and launch them as one; of a GPU only, and of inductor.
+            tell: told once, should a network not be compiled.
+        """
+        self.backend, self.cuda_graphs = backend, cuda_graphs
+        self.tell = tell or (lambda _: None)
+        self.graphs = 0
+        """How many have been compiled. None should be after the second update."""
+        self.failed = False
+
+    def __call__(self, network: nn.Module) -> Callable[..., Tensor]:
+        """Return ``network`` as a compiled function; it compiles when it is called, and runs plainly should it fail."""
+        compiled = torch.compile(network, backend=self._counted, dynamic=False)
+
+        def call(*inputs: Tensor) -> Tensor:
+            if self.failed:
+                return plain(*inputs)
+            try:
+                output: Tensor = compiled(*inputs)
+            except torch._dynamo.exc.TorchDynamoException as error:
+                self.failed = True
+                reason = one_line(str(error).strip(), _SHOWN)
+                self.tell(f"not compiled, which is slower and else the same ({type(error).__name__}: {reason})")
+                return plain(*inputs)
+            # The next call of a recorded graph writes its output to the same place.
+            return output.clone() if self.cuda_graphs else output
+
+        plain: Callable[..., Tensor] = network
+        return call
+
+    def _counted(self, graph: Any, inputs: Any) -> Any:
+        self.graphs += 1
+        if self.backend == "inductor" and self.cuda_graphs:
+            from torch._inductor.compile_fx import compile_fx
+
+            return compile_fx(graph, inputs, config_patches={"triton.cudagraphs": True})
+        return torch._dynamo.lookup_backend(self.backend)(graph, inputs)

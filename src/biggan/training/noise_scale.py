@@ -1,0 +1,57 @@
+"""The gradient noise scale (McCandlish et al. 2018, "An empirical model of large-batch training", appendix A.1).
+
+With g_b the mean gradient over b images and g_B that over B > b that contain them,
+
+    S = (|g_b|^2 - |g_B|^2) / (1/b - 1/B)      estimates the trace of the covariance of one image's gradient,
+    G2 = (B |g_B|^2 - b |g_b|^2) / (B - b)     estimates the squared length of the true gradient,
+
+each averaged over many updates, and their ratio is the batch at which noise and signal are alike. Nothing is computed
+twice for it: g_b is what has gathered after the first group of an update, g_B what there is at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def squared_length(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the sum of the squares of all numbers, at least float32, without waiting for the device."""
+    norms = torch.stack(torch._foreach_norm(list(gradients)))
+    return norms.square().sum()
+
+
+class NoiseScale:
+    """Both estimates for one network, summed up on the device since they were last taken."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(3, device=device)
+        """S and G2 times images, and images."""
+
+    @torch.no_grad()
+    def add(self, first: Tensor, whole: Tensor, batch: int) -> None:
+        """Add one update.
+
+        Args:
+            first: [3] of the first group of each rank, summed over ranks: |g_b|^2, 1/b, and 1 a rank.
+            whole: |g_B|^2, a number.
+            batch: B.
+        """
+        squared, inverse, ranks = first.unbind()
+        squared, small = squared / ranks, ranks / inverse
+        noise = (squared - whole) / (1 / small - 1 / batch)
+        signal = (batch * whole - small * squared) / (batch - small)
+        self.sums += torch.stack([noise, signal, torch.ones_like(noise)]).to(self.sums.dtype) * batch
+
+    def take(self) -> Tensor:
+        """Return the sums, [3], and begin anew."""
+        taken, self.sums = self.sums, torch.zeros_like(self.sums)
+        return taken
+
+
+def ratio(sums: Sequence[float]) -> float | None:
+    """Return the noise scale in images; None where nothing was added or the signal drowned."""
+    noise, signal, images = sums
+    return noise / signal if images and noise > 0 and signal > 0 else None

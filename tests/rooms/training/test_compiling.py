@@ -1,0 +1,90 @@
+"""Compiled networks train as plain ones do, in few graphs, and where that cannot be, plainly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from biggan.cli.main import main
+from biggan.losses.adversarial import Hinge
+from biggan.training.compiling import Compiler
+from biggan.training.engine import Engine
+from biggan.training.step import Objective, train_step
+from tests.conftest import FAMILIES, tiny
+from tests.rooms.training.test_step import CPU, make_inputs, make_state
+
+F64 = torch.float64
+MOST_GRAPHS = 8
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Any:
+    """Let no graph of another test count."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def cases() -> list[Any]:
+    found = []
+    for family in FAMILIES:
+        for rhythm in ("phase", "forward"):
+            found.append(pytest.param(family, rhythm, 5, marks=pytest.mark.nightly))
+    return [pytest.param("biggan", "phase", 4), *found]
+
+
+@pytest.mark.parametrize(("family", "rhythm", "batch"), cases())
+def test_compiled_networks_train_alike_in_few_graphs(family: str, rhythm: Any, batch: int) -> None:
+    """Two phases, one or two sizes of micro-batches, and none compiled after the second update."""
+    a, states, compiler = tiny(family), {}, Compiler("aot_eager")
+    for one in (None, compiler):
+        engine = Engine(
+            device=CPU,
+            accumulation={"discriminator": 2},
+            spectral_norm=rhythm,
+            statistics=rhythm,
+            compiler=one,
+        )
+        state, graphs = make_state(a, F64), []
+        assert engine.call(state.generator) is engine.call(state.generator)
+        for seed in range(3):
+            inputs = make_inputs(a, batch=batch, dtype=F64, seed=seed)
+            train_step(state, inputs, Objective(loss=Hinge()), engine)
+            graphs.append(compiler.graphs)
+        states[one] = state.tensors()
+    assert 0 < graphs[0] == graphs[-1] <= 2 * MOST_GRAPHS
+    assert not torch._dynamo.utils.counters["graph_break"]
+    for name, ours in states[compiler].items():
+        assert torch.allclose(ours, states[None][name], rtol=1e-9, atol=1e-12), name
+
+
+def test_what_cannot_be_compiled_runs_plainly_and_says_so_once() -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no compiler here")
+
+    torch._dynamo.register_backend(broken, name="broken")  # type: ignore[no-untyped-call]
+    said: list[str] = []
+    a, states = tiny("biggan"), []
+    for compiler in (None, Compiler("broken", tell=said.append)):
+        state = make_state(a)
+        for seed in range(2):
+            train_step(state, make_inputs(a, seed=seed), Objective(loss=Hinge()), Engine(device=CPU, compiler=compiler))
+        states.append(state.tensors())
+    assert len(said) == 1
+    assert "not compiled, which is slower and else the same" in said[0]
+    assert "no compiler here" in said[0]
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cuda-graphs", "--device", "cpu"], "--cuda-graphs: of a GPU with CUDA only, and this run is on cpu"),
+        (["--cuda-graphs", "--compile", "off"], "--cuda-graphs: records what was compiled; leave out --compile off"),
+    ],
+)
+def test_options_that_cannot_be(words: list[str], message: str, tmp_path: Any, capsys: Any) -> None:
+    assert main(["train", "digits", "--run-dir", str(tmp_path / "run"), *words]) == 2
+    assert message in capsys.readouterr().err
