@@ -184,6 +184,38 @@ def sum_in_place(tensors: Sequence[Tensor]) -> None:
                 tensor.copy_(part.view_as(tensor))
 
 
+def gather_within(ranks: int) -> Callable[[Tensor], Tensor]:
+    """Return a differentiable function that gathers vectors from each ``ranks`` consecutive processes.
+
+    It takes a vector [n] and returns [ranks, n]; its gradient is summed over the processes, each of which computes with
+    the vectors of all. Every process must make this call, and the calls of what is returned in the same order.
+    """
+    groups = [dist.new_group(list(range(first, first + ranks))) for first in range(0, world_size(), ranks)]
+    group = groups[rank() // ranks]
+
+    def gather(vector: Tensor) -> Tensor:
+        gathered: Tensor = _Gathered.apply(vector, group, ranks)
+        return gathered
+
+    # Messages are no part of a compiled graph.
+    return cast("Callable[[Tensor], Tensor]", torch.compiler.disable(gather))  # type: ignore[no-untyped-call]
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, vector: Tensor, group: Any, ranks: int) -> Tensor:
+        ctx.group, ctx.place = group, dist.get_rank(group)
+        rows = list(vector.new_empty(ranks, *vector.shape).unbind())
+        dist.all_gather(rows, vector.contiguous(), group=group)
+        return torch.stack(rows)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        summed = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed, group=ctx.group)
+        return summed[ctx.place], None, None
+
+
 def largest(value: int) -> int:
     """Return the largest ``value`` of all processes. A few bytes over the CPU; no GPU is waited for."""
     if world_size() == 1:

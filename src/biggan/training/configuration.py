@@ -205,6 +205,8 @@ class TrainingConfig:
     """Compile the networks by torch.compile; auto does on CUDA. The first two iterations take a minute or more then."""
     cuda_graphs: bool = False
     """Launch the kernels of a compiled network as one; on CUDA, and for networks whose kernels are small."""
+    norm_group: int | None = None
+    """Ranks whose micro-batches share the moments of batch norm; by default as many as make 32 images."""
     channels_last: bool = True
     """Keep images and filters with the channels innermost in memory, which is faster on CPUs and with bfloat16."""
     compatibility: tuple[str, ...] = ()
@@ -215,7 +217,7 @@ class TrainingConfig:
         for name in ("batch", "discriminator_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least 1")
-        for name in ("generator_batch", "micro_batch"):
+        for name in ("generator_batch", "micro_batch", "norm_group"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")

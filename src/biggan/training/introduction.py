@@ -17,10 +17,11 @@ def introduce(
     config: TrainingConfig,
     source: ImageSource,
     plans: dict[str, BatchPlan],
+    sharing: int,
     *,
     new: bool,
 ) -> None:
-    """Say what was understood; on the first process."""
+    """Say what was understood; on the first process. ``sharing`` ranks share the moments of batch norm."""
     described = card.describe(source, config.data)
     directory.tell(card.text(described))
     if new or not (directory.path / CARD).exists():
@@ -36,3 +37,6 @@ def introduce(
         f"D {count_parameters(networks.discriminator):,} parameters; D batch {plans['discriminator']}, "
         f"G batch {plans['generator']}; {config.precision}; run directory {directory.path}",
     )
+    if sharing > 1:
+        images = plans["generator"].micro_batch * sharing
+        directory.tell(f"batch norm takes its moments over micro-batches of {sharing} ranks, {images} images")

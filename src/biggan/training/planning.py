@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from biggan.foundation.compatibility import BIASED_NORM
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError
 from biggan.layers.attention import LARGE, fused_widths
@@ -52,6 +53,34 @@ def plan_batch(option: str, batch: int, micro_batch: int | None, ranks: int) -> 
     accumulation = -(-share // min(micro_batch or share, share))
     accumulation = min(accumulation, batch // ranks)
     return BatchPlan(batch=batch, ranks=ranks, micro_batch=-(-share // accumulation), accumulation=accumulation)
+
+
+ENOUGH_FOR_MOMENTS = 32
+"""Images below which the moments of a micro-batch are so noisy that ranks share theirs unless told otherwise."""
+
+
+def norm_group(config: TrainingConfig, ranks: int) -> int:
+    """Return how many ranks share the moments of batch norm.
+
+    Raises:
+        UserError: the ranks cannot be divided so, or this normalisation has no moments to share.
+    """
+    biased = BIASED_NORM in config.model.compatibility
+    shares = config.model.normalization == "batch" and not biased
+    fitting = [count for count in range(1, ranks + 1) if ranks % count == 0]
+    if config.norm_group is None:
+        images = min(part.batch // (part.ranks * part.accumulation) for part in plan(config, ranks).values())
+        enough = [count for count in fitting if count * images >= ENOUGH_FOR_MOMENTS]
+        return (enough or [ranks])[0] if shares else 1
+    if config.norm_group not in fitting:
+        raise UserError(
+            f"--norm-group {config.norm_group}: of {ranks} rank{'s' * (ranks != 1)}, groups of equal size have "
+            f"{', '.join(map(str, fitting))}"
+        )
+    if config.norm_group > 1 and not shares:
+        kind = "the biased batch norm of a reference" if biased else f"{config.model.normalization} normalisation"
+        raise UserError(f"--norm-group {config.norm_group}: {kind} shares no moments over ranks; leave the option out")
+    return config.norm_group
 
 
 def plan(config: TrainingConfig, ranks: int) -> dict[str, BatchPlan]:

@@ -25,6 +25,7 @@ from biggan.foundation.files import write_json
 from biggan.foundation.locks import Lock
 from biggan.foundation.records import read_record
 from biggan.foundation.terminal import complain
+from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import check_device, make_agenda, make_draws, make_engine, make_state
 from biggan.training.checkpoint import Checkpoint, CheckpointStore, restore
@@ -34,7 +35,7 @@ from biggan.training.introduction import introduce
 from biggan.training.loop import train_loop
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
-from biggan.training.planning import plan
+from biggan.training.planning import norm_group, plan
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
 from biggan.training.run import Run
@@ -126,7 +127,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     key = _agreed_key(source)
     begun = _begun(beginning, config, source, directory)
     remarks = compare(stored, config, source, key, ranks)
-    plans = plan(config, ranks)
+    plans, sharing = plan(config, ranks), norm_group(config, ranks)
     make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
     if newest is not None and _is_finished(newest, config):
         return _finished(place, config, newest, "a larger --duration continues it")
@@ -137,7 +138,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         clock, pending = (newest.images_seen, newest.record.pending) if newest else (0, ())
         directory.rewind(clock, again="evaluation" in pending)
         directory.tell(*remarks)
-        introduce(directory, config, source, plans, new=newest is None)
+        introduce(directory, config, source, plans, sharing, new=newest is None)
         if beginning is not None and begun is not None:
             write_json(directory.path / INIT, to_json(begun))
             directory.tell(*describe(begun, beginning, config, source))
@@ -157,6 +158,10 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     state = distributed.together(build, "building the networks")
     tensors = state.tensors()
     distributed.broadcast(tensors[name] for name in sorted(tensors))  # all ranks must send and receive in one order
+    if sharing > 1:
+        gather = distributed.gather_within(sharing)
+        for network in state.networks.values():
+            share_batch_norms(network, gather, sharing)
     run = Run(
         config=config,
         directory=directory,

@@ -97,17 +97,17 @@ def test_nothing_moves_by_nothing_nor_in_evaluation() -> None:
 # -- who sees which group ----------------------------------------------------------------------------------------------
 
 
-def share_of(a: Any, seed: int, share: Share) -> StepInputs:
+def share_of(a: Any, seed: int, share: Share, batch: int = BATCH) -> StepInputs:
     """One rank's share of a batch that is the same for any number of ranks."""
-    whole = make_inputs(a, batch=BATCH, dtype=F64, seed=seed)
+    whole = make_inputs(a, batch=batch, dtype=F64, seed=seed)
     rows = torch.from_numpy(share.places)
     (d,), g = whole.discriminator, whole.generator
     return StepInputs(
         discriminator=(DiscriminatorBatch(d.images.to(CPU, non_blocking=False)[rows], *(t[rows] for t in d[1:])),),
         generator=GeneratorBatch(*(t[rows] for t in g)),
-        batch=BATCH,
-        generator_batch=BATCH,
-        images_seen=(seed + 1) * BATCH,
+        batch=batch,
+        generator_batch=batch,
+        images_seen=(seed + 1) * batch,
     )
 
 

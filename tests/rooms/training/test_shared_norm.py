@@ -1,0 +1,132 @@
+"""Batch norm over ranks: 2 ranks of b images are one of 2b."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from biggan.foundation import distributed
+from biggan.foundation.errors import UserError
+from biggan.foundation.groups import Share
+from biggan.layers.normalization import BatchNorm
+from biggan.layers.shared_norm import SharedBatchNorm, share_batch_norms
+from biggan.losses.adversarial import Hinge
+from biggan.models.architecture import SpectralNorm
+from biggan.training.configuration import TrainingConfig
+from biggan.training.engine import Engine
+from biggan.training.planning import norm_group
+from biggan.training.step import Objective, train_step
+from tests.conftest import FAMILIES, tiny
+from tests.rooms.foundation.test_agreement import distributed_port
+from tests.rooms.training.test_phases import share_of
+from tests.rooms.training.test_step import CPU, make_state
+
+BATCH = 8
+CASES = [(family, rhythm, passes) for family in FAMILIES for rhythm in ("phase", "forward") for passes in (1, 2)]
+F64 = torch.float64
+
+
+def trained(family: str, rhythm: str, passes: int, rank: int, ranks: int) -> dict[str, Tensor]:
+    """Five iterations in which every rank has ``passes`` micro-batches, with shared moments where there are ranks."""
+    a = tiny(family, generator_spectral_norm=SpectralNorm(singular_values=2))
+    state = make_state(a, F64)
+    if ranks > 1:
+        assert share_batch_norms(state.generator, distributed.gather_within(ranks), ranks)
+    engine = Engine(
+        device=CPU,
+        accumulation={"discriminator": passes},
+        spectral_norm=rhythm,  # type: ignore[arg-type]
+        statistics=rhythm,  # type: ignore[arg-type]
+    )
+    for seed in range(5):
+        inputs = share_of(a, seed, Share(BATCH, rank, ranks, passes), BATCH)
+        train_step(state, inputs, Objective(loss=Hinge()), engine)
+    return {name: tensor.clone().contiguous() for name, tensor in state.tensors().items()}
+
+
+def _rank(rank: int, ranks: int, folder: str, port: int, cases: list[tuple[str, str, int]]) -> None:
+    environment = {"RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    torch.set_num_threads(1)
+    distributed.start(CPU)
+    for case in cases:
+        save_file(trained(*case, rank, ranks), Path(folder) / f"{'-'.join(map(str, case))}-{rank}")
+    uneven(rank, ranks)
+    distributed.stop()
+
+
+def uneven(rank: int, ranks: int) -> None:
+    """Shares of 1, 2, ... images weigh as they should, and a gradient reaches the images of all."""
+    sizes = list(range(1, ranks + 1))
+    x = 100 + torch.randn(sum(sizes), 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=F64)
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=F64)
+    here = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+    plain = BatchNorm(3, 1e-5, 0.1).double().train()
+    shared = SharedBatchNorm(copy.deepcopy(plain), distributed.gather_within(ranks), ranks)
+    whole, part = x.clone().requires_grad_(), x[here].clone().requires_grad_()
+    y, z = plain(whole), shared(part)
+    (y * weights).sum().backward()
+    (z * weights[here]).sum().backward()
+    assert whole.grad is not None
+    assert part.grad is not None
+    assert torch.allclose(y[here], z, rtol=1e-10, atol=1e-10)
+    assert torch.allclose(whole.grad[here], part.grad, rtol=1e-8, atol=1e-10)
+    for name in ("running_mean", "running_var"):
+        assert torch.allclose(getattr(plain, name), getattr(shared, name), rtol=1e-12)
+    alone = copy.deepcopy(shared)
+    assert type(alone) is BatchNorm
+    assert torch.equal(shared.eval()(part), alone.eval()(part))
+    if rank == 0:
+        alone.train()(part)  # which waits for nobody
+
+
+QUICK = [case for case in CASES if case in ((FAMILIES[0], "phase", 2), (FAMILIES[1], "forward", 1))]
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize(
+    ("ranks", "cases"),
+    [
+        pytest.param(2, QUICK, id="2"),
+        pytest.param(2, CASES, marks=pytest.mark.nightly, id="2-all"),
+        pytest.param(4, CASES, marks=pytest.mark.nightly, id="4-all"),
+    ],
+)
+def test_ranks_with_shared_moments_are_one_with_more_images(
+    ranks: int, cases: list[tuple[str, str, int]], tmp_path: Path
+) -> None:
+    multiprocessing.spawn(_rank, (ranks, str(tmp_path), distributed_port(), cases), nprocs=ranks)
+    assert cases
+    for case in cases:
+        alone = trained(*case, 0, 1)
+        first, last = (load_file(tmp_path / f"{'-'.join(map(str, case))}-{rank}") for rank in (0, ranks - 1))
+        for name, tensor in alone.items():
+            assert torch.equal(first[name], last[name]), (case, name)
+            assert (tensor - first[name]).abs().max() <= 1e-9 * max(float(tensor.abs().max()), 1e-3), (case, name)
+
+
+@pytest.mark.parametrize(
+    ("batch", "ranks", "asked", "found"),
+    [(256, 8, None, 1), (64, 8, None, 4), (72, 6, None, 3), (8, 8, None, 8), (8, 1, None, 1), (64, 8, 2, 2)],
+)
+def test_ranks_share_until_there_are_images_enough(batch: int, ranks: int, asked: int | None, found: int) -> None:
+    assert norm_group(TrainingConfig(model=tiny("biggan"), batch=batch, norm_group=asked), ranks) == found
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"norm_group": 3}, r"--norm-group 3: of 8 ranks, groups of equal size have 1, 2, 4, 8"),
+        ({"norm_group": 2, "model": tiny("biggan", normalization="layer")}, "layer normalisation shares no moments"),
+    ],
+)
+def test_groups_that_cannot_be(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        norm_group(TrainingConfig(**{"model": tiny("biggan"), "batch": 64, **values}), 8)  # type: ignore[arg-type]
