@@ -108,10 +108,7 @@ class Bench:
                 self._try(size, lambda size=size: of_size(size), *keys)
                 tried = self.report.get("models", self.model, *keys, "micro_batches", str(size))
                 tried["finite"] = finite(iteration.engine)
-            fastest = self._choose(*keys)
-            if fastest is None:
-                return
-            of_size(fastest)
+            of_size(self._choose(*keys))
             alone = statistics.median(timed(iteration.discriminator_phase, self.device, self.patience))
             rate = self._rate(precision)
         self._conclude(precision, alone, rate)
@@ -123,9 +120,9 @@ class Bench:
             torch.cuda.reset_peak_memory_stats(self.device)
         try:
             seconds = timed(make(), self.device, self.patience)
-        except torch.OutOfMemoryError:
-            found: dict[str, Any] = {"error": "out of memory"}
-            line = found["error"]
+        except RuntimeError as error:  # also what cuDNN says of sizes that it does not know
+            line = "out of memory" if isinstance(error, torch.OutOfMemoryError) else str(error).partition("\n")[0]
+            found: dict[str, Any] = {"error": line}
         else:
             speed = self.config.batch * self.config.discriminator_steps / statistics.median(seconds)
             peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
@@ -134,12 +131,12 @@ class Bench:
         who = f"{self.model}, {' '.join(keys)}, micro-batch {size}"
         self.report.put(f"{who}: {line}", found, "models", self.model, *keys, "micro_batches", str(size))
 
-    def _choose(self, *keys: str) -> int | None:
-        """Note the fastest micro-batch, if any was possible."""
+    def _choose(self, *keys: str) -> int:
+        """Note and return the fastest micro-batch."""
         tried = self.report.get("models", self.model, *keys, "micro_batches")
         possible = {size: entry for size, entry in tried.items() if "images_per_second" in entry}
         if not possible:
-            return None
+            raise RuntimeError("no micro-batch was possible")
         fastest = max(possible, key=lambda size: possible[size]["images_per_second"])
         chosen = {name: possible[fastest][name] for name in ("images_per_second", "peak_bytes")}
         line = (

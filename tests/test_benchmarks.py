@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from biggan.presets.registry import get_preset
+
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 NEEDED = {"torch", "numpy", "safetensors"}
@@ -96,7 +98,8 @@ def test_what_does_not_fit_is_noted_and_what_is_over_is_left_out(
     config = gpu.configuration("biggan-128", 4, tiny=True)
     bench = gpu.Bench(report, "biggan-128", config, torch.device("cpu"), BRIEF)
     bench._try(4, lambda: too_much, "ours", "bfloat16")
-    assert bench._choose("ours", "bfloat16") is None
+    with pytest.raises(RuntimeError, match="no micro-batch"):
+        bench._choose("ours", "bfloat16")
     bench._try(2, lambda: lambda: None, "ours", "bfloat16")
     assert bench._choose("ours", "bfloat16") == 2
     with report.part("a part that fails"):
@@ -108,3 +111,45 @@ def test_what_does_not_fit_is_noted_and_what_is_over_is_left_out(
     assert found["models"]["biggan-128"]["ours"]["bfloat16"]["micro_batches"]["4"] == {"error": "out of memory"}
     assert found["left_out"] == ["a part that fails", "a late part"]
     assert "failed (ValueError: so)" in capsys.readouterr().out
+
+
+def test_the_page_on_scaling_says_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scaling
+
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    config = get_preset("biggan-pytorch-bs256x8").build()
+    for rate in (700.0, 1200.0):
+        assert scaling.scaling_table(config, rate, config.batch) in page
+    assert scaling.limits_table(config, [700.0, 1200.0]) in page
+
+
+@pytest.mark.nightly
+def test_the_page_on_scaling_counts_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scaling
+
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    assert scaling.messages_table() in page
+    assert scaling.sharding_table() in page
+
+
+def test_more_gpus_never_slow_down_and_cost_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scaling
+
+    links = scaling.Links()
+    job = scaling.Job(batch=2048, steps=2, bytes=10**9, rate=500.0, links=links)
+    assert job.speed(1) == 500.0
+    assert job.share(1) == 0.0
+    assert job.communication(8) == pytest.approx(2 * 7 / 8 * 1e9 / 450e9)
+    assert job.communication(16) == pytest.approx(2 * 15 / 16 * 1e9 / 50e9)
+    assert all(job.speed(2 * n) > job.speed(n) for n in (1, 2, 4, 16, 64))
+    most = job.most_gpus(0.5)
+    assert job.share(most) <= 0.5 < job.share(most + 1)
+    assert most == pytest.approx(4096 * 50e9 / (2 * 500 * 1e9), abs=2)
+    found = {
+        "models": {"biggan-128": {"ours": {"bfloat16": {"images_per_second": 9.0}, "tf32": {"micro_batches": {}}}}}
+    }
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    assert scaling.rates_found(tmp_path / "found.json", "biggan-128") == {"bfloat16": 9.0}
