@@ -18,7 +18,6 @@ import multiprocessing
 import platform
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -29,19 +28,11 @@ from typing import Any
 import torch
 
 from biggan.foundation.devices import choose_device
-from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.models.architecture import Architecture
 from biggan.models.contract import build, count_parameters
 from biggan.presets.registry import get_preset
 from biggan.training.configuration import TrainingConfig
-from biggan.training.ema import MovingAverage
-from biggan.training.engine import Engine
-from biggan.training.optimizers import make_adam
 from biggan.training.resolving import resolve
-from biggan.training.state import TrainState
-from biggan.training.step import DiscriminatorBatch, GeneratorBatch, Objective, StepInputs, train_step
-
-Iteration = Callable[[], None]
+from iterations import Iteration, are_theirs, ours, theirs
 
 
 def shrunk(config: TrainingConfig, width: int | None, micro_batch: int | None) -> TrainingConfig:
@@ -51,128 +42,6 @@ def shrunk(config: TrainingConfig, width: int | None, micro_batch: int | None) -
         model = dataclasses.replace(model, generator_width=width, discriminator_width=width)
     batch = micro_batch or config.micro_batch or config.batch
     return resolve(dataclasses.replace(config, model=model, batch=batch, micro_batch=batch), None, 1)
-
-
-def ours(config: TrainingConfig, device: torch.device, narrow: torch.dtype | None) -> Iteration:
-    """Return one iteration of this package on random images."""
-    networks = build(config.model)
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    G, D = (network.to(device, memory_format=layout).train() for network in networks)
-    state = TrainState(
-        networks={"generator": G, "discriminator": D},
-        optimizers={
-            "generator": make_adam(G, config.generator_adam),
-            "discriminator": make_adam(D, config.discriminator_adam),
-        },
-        average=MovingAverage(config.ema, G),
-    )
-    engine, objective = Engine(device=device, narrow=narrow), Objective(loss=ADVERSARIAL_LOSSES[config.loss]())
-    x, y, z = draws(config.model, config.batch, device)
-    inputs = StepInputs(
-        discriminator=tuple(DiscriminatorBatch(x, y, z, y) for _ in range(config.discriminator_steps)),
-        generator=GeneratorBatch(z, y),
-        batch=config.batch,
-        generator_batch=config.batch,
-        images_seen=config.batch,
-    )
-
-    def iteration() -> None:
-        train_step(state, inputs, objective, engine)
-
-    return iteration
-
-
-def draws(model: Architecture, batch: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return random images, labels and latents."""
-    x = torch.randint(256, (batch, model.channels, *model.resolution), dtype=torch.uint8, device=device)
-    return (
-        x,
-        torch.randint(max(model.classes, 1), (batch,), device=device),
-        torch.randn(batch, model.z_size, device=device),
-    )
-
-
-def theirs(path: Path, config: TrainingConfig, device: torch.device) -> Iteration:
-    """Return one iteration of BigGAN-PyTorch, by its own networks and its own step."""
-    sys.path.insert(0, str(path))
-    try:
-        import train_fns
-        import utils
-
-        module = __import__("BigGANdeep" if config.model.family == "biggan-deep" else "BigGAN")
-    finally:
-        sys.path.remove(str(path))
-    options = options_of(config)
-    G = module.Generator(**options).to(device).train()
-    D = module.Discriminator(**options).to(device).train()
-    average = module.Generator(**{**options, "skip_init": True, "no_optim": True}).to(device)
-    ema = utils.ema(G, average, config.ema.decay, 0)
-    x, y, z = draws(config.model, config.batch, device)
-    z_, y_ = _Whole(z), _Whole(y)
-    step = train_fns.GAN_training_function(G, D, module.G_D(G, D), z_, y_, ema, {"itr": 1}, options)
-    images = torch.cat([x.float() / 127.5 - 1] * config.discriminator_steps)
-    labels = torch.cat([y] * config.discriminator_steps)
-
-    def iteration() -> None:
-        step(images, labels)
-
-    return iteration
-
-
-class _Whole(torch.Tensor):
-    """A tensor that can be told to sample itself, which costs nothing here."""
-
-    @staticmethod
-    def __new__(cls, value: torch.Tensor) -> _Whole:
-        return torch.Tensor._make_subclass(cls, value)
-
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
-
-    def sample_(self) -> None:
-        """Do nothing."""
-
-
-def options_of(config: TrainingConfig) -> dict[str, Any]:
-    """Return the options with which BigGAN-PyTorch builds and trains the same networks."""
-    model = config.model
-    inits = {"orthogonal": "ortho", "normal": "N02", "xavier": "xavier"}
-
-    def attention(stages: tuple[Any, ...]) -> str:
-        return "_".join(str(stage.height) for stage in stages if stage.attention) or "0"
-
-    return {
-        "resolution": model.resolution[0],
-        "n_classes": model.classes,
-        "dim_z": model.latent_size,
-        "shared_dim": model.shared_embedding,
-        "G_shared": bool(model.shared_embedding),
-        "hier": model.hierarchical_latent,
-        "G_ch": model.generator_width,
-        "D_ch": model.discriminator_width,
-        "G_depth": model.generator_depth,
-        "D_depth": model.discriminator_depth,
-        "D_wide": model.wide_discriminator,
-        "G_attn": attention(model.generator_stages()),
-        "D_attn": attention(model.discriminator_stages()),
-        "G_init": inits[model.generator_init],
-        "D_init": inits[model.discriminator_init],
-        "G_activation": torch.nn.ReLU(inplace=True),
-        "D_activation": torch.nn.ReLU(inplace=True),
-        "BN_eps": model.norm_eps,
-        "SN_eps": model.generator_spectral_norm.eps,
-        "G_lr": config.generator_adam.learning_rate,
-        "D_lr": config.discriminator_adam.learning_rate,
-        "adam_eps": config.generator_adam.eps,
-        "batch_size": config.batch,
-        "num_D_steps": config.discriminator_steps,
-        "num_D_accumulations": 1,
-        "num_G_accumulations": 1,
-        "split_D": False,
-        "toggle_grads": True,
-        "D_ortho": 0.0,
-        "G_ortho": 0.0,
-        "ema": True,
-    }
 
 
 def measure(
@@ -232,7 +101,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     options = parser.parse_args()
     device = choose_device(options.device)
-    narrow = torch.bfloat16 if options.precision == "bfloat16" else None
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
     results: dict[str, Any] = {
         "device": name,
@@ -243,11 +111,10 @@ def main() -> None:
     }
     for preset in options.presets:
         default_width, default_batch = (16, 8) if device.type == "cpu" and preset != "digits" else (None, None)
-        config = shrunk(
-            get_preset(preset).build(), options.width or default_width, options.micro_batch or default_batch
-        )
-        makers: dict[str, Callable[[], Iteration]] = {"ours": partial(ours, config, device, narrow)}
-        if options.against is not None and config.model.resolution[0] == config.model.resolution[1] >= 32:
+        whole = dataclasses.replace(get_preset(preset).build(), precision=options.precision)
+        config = shrunk(whole, options.width or default_width, options.micro_batch or default_batch)
+        makers: dict[str, Callable[[], Iteration]] = {"ours": partial(ours, config, device)}
+        if options.against is not None and are_theirs(config.model):
             makers["theirs"] = partial(theirs, options.against, config, device)
         memory = {title: peak_memory(make, device) for title, make in makers.items()}
         seconds = measure({title: make() for title, make in makers.items()}, device, options.warm_up, options.repeats)

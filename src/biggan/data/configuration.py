@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import tyro
-
 from biggan.foundation.errors import UserError
+from biggan.foundation.options import also_called
 
 Crop = Literal["center", "top", "random", "none", "pad"]
 Filter = Literal["lanczos", "bicubic", "box", "bilinear"]
@@ -20,7 +19,7 @@ MOST_WORKERS = 1024
 class ReadingConfig:
     """Which images there are, and how they become images of one size."""
 
-    path: Annotated[str | None, tyro.conf.arg(aliases=["--data"])] = None
+    path: Annotated[str | None, also_called("--data")] = None
     """Folder (a class is a sub-folder), CSV or JSON of labels, zip, HDF5, npy or npz, CIFAR archive, tar shards, a URL
     of one of these, or digits, cifar10, cifar100, hf:NAME."""
     skip_corrupt: bool = False

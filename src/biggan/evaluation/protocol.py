@@ -11,9 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, MaxLen
-
 from biggan.foundation.config import differences, to_json
+from biggan.foundation.limits import Ge, Le, MaxLen
 from biggan.foundation.records import Count, Name
 from biggan.sampling.statistics import NormStatistics
 

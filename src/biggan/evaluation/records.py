@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge, MaxLen
-
 from biggan.evaluation.protocol import Protocol, comparable
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import append_text, finite
+from biggan.foundation.limits import Ge, MaxLen
 from biggan.foundation.records import Count, Name, parse_record, read_bounded
 from biggan.metrics.definitions import METRICS, title
 

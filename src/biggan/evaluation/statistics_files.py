@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from annotated_types import MaxLen
 from torch import Tensor
 
 from biggan.evaluation.protocol import FeatureProtocol, ReferenceProtocol
@@ -19,6 +18,7 @@ from biggan.evaluation.sides import RealClasses
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import digest, replacing
+from biggan.foundation.limits import MaxLen
 from biggan.foundation.plain_pickles import load_plain
 from biggan.foundation.records import Count, Name, parse_record, read_bounded
 from biggan.foundation.tensor_files import read_verified, write_tensors

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-import tyro
-
 from biggan.foundation.errors import UserError
+from biggan.foundation.options import written
 
 _FACTORS = {
     "": 1,
@@ -51,14 +50,5 @@ def format_images(images: int) -> str:
     return str(images)
 
 
-Images = Annotated[
-    int,
-    tyro.constructors.PrimitiveConstructorSpec[int](
-        nargs=1,
-        metavar="IMAGES",
-        instance_from_str=lambda words: parse_images(words[0]),
-        is_instance=lambda value: isinstance(value, int),
-        str_from_instance=lambda value: [format_images(value)],
-    ),
-]
+Images = Annotated[int, written(int, "IMAGES", parse_images, format_images)]
 """A number of images as an option."""

@@ -14,10 +14,9 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
-from annotated_types import Ge, Le, MaxLen
-
 from biggan.foundation.errors import CorruptFileError, UserError, nearest
 from biggan.foundation.files import format_bytes
+from biggan.foundation.limits import Ge, Le, MaxLen
 from biggan.foundation.terminal import one_line
 
 Record = TypeVar("Record")

@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-import tyro
-
 from biggan.foundation.errors import UserError
+from biggan.foundation.options import written
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -24,17 +23,9 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def size_option(
-    parse: Callable[[str], tuple[int, int]],
-) -> tyro.constructors.PrimitiveConstructorSpec[tuple[int, int]]:
+def size_option(parse: Callable[[str], tuple[int, int]]) -> object:
     """Return how an option of this kind is read and shown."""
-    return tyro.constructors.PrimitiveConstructorSpec[tuple[int, int]](
-        nargs=1,
-        metavar="R|HxW",
-        instance_from_str=lambda words: parse(words[0]),
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda value: [f"{value[0]}x{value[1]}"],
-    )
+    return written(tuple, "R|HxW", parse, lambda size: f"{size[0]}x{size[1]}")
 
 
 Resolution = Annotated[tuple[int, int], size_option(parse_size)]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import StringConstraints
 
 from biggan.foundation.addresses import require_secure
 from biggan.foundation.errors import unknown
+from biggan.foundation.limits import Ge, Le, MaxLen, MinLen
 from biggan.foundation.records import Count, read_record
 
 INDEX = Path(__file__).with_name("index.json")

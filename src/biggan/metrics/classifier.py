@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from annotated_types import Ge, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +18,7 @@ from biggan.data.reading import read_those_that_can_be
 from biggan.foundation.caching import keep_in_cache
 from biggan.foundation.downloads import cache_folder
 from biggan.foundation.errors import UserError
+from biggan.foundation.limits import Ge, Le
 from biggan.foundation.records import parse_record
 from biggan.foundation.seeding import derive_seed, permutation
 from biggan.foundation.tensor_files import read_verified, write_tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, Lt
+from biggan.foundation.limits import Ge, Gt, Le, Lt
 
 _Beta = Annotated[float, Ge(0), Lt(1)]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, MaxLen, MinLen
-
 from biggan.foundation.errors import UserError
+from biggan.foundation.limits import Ge, Le, MaxLen, MinLen
 
 TruncationKind = Literal["resample", "scale", "clamp", "tfhub"]
 """How latents are truncated; sampling/latents.py says what each means."""

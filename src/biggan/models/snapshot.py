@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import MaxLen
 from torch import Tensor
 
 from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.limits import MaxLen
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
 from biggan.foundation.records import Count, Name, read_bounded
 from biggan.foundation.tensor_files import HEADER_KEY, read_header, read_metadata, read_tensors, write_tensors

@@ -6,8 +6,7 @@ import bisect
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, MaxLen
-
+from biggan.foundation.limits import Ge, MaxLen
 from biggan.models.norm_records import StandingStatistics, TruncationBank, TruncationKind
 
 Statistics = Literal["none", "running", "standing", "bank", "batch"]

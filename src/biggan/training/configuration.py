@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-import tyro
-
 from biggan.data.configuration import DataConfig
 from biggan.evaluation.configuration import TrainingEvaluation
 from biggan.foundation.compatibility import expand
 from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
+from biggan.foundation.options import also_called
 from biggan.foundation.sizes import size_option
 from biggan.models.architecture import Architecture
 from biggan.models.sizes import parse_resolution
@@ -115,7 +114,7 @@ class LogConfig:
 class InitConfig:
     """Weights to begin from, instead of random ones."""
 
-    path: Annotated[str | None, tyro.conf.arg(aliases=["--init"])] = None
+    path: Annotated[str | None, also_called("--init")] = None
     """Begin from the networks of this run, checkpoint, snapshot or export: the architecture is theirs."""
     weights: Literal["ema", "raw"] = "ema"
     """Begin G from its moving average, or from G itself (which checkpoints and whole exports hold)."""

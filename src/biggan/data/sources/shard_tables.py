@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated
 
-from annotated_types import MaxLen
-
 from biggan.data.bounds import MOST_ENCODED, foreign, is_file
 from biggan.data.contract import file_key
 from biggan.data.sources.image_files import is_image
@@ -20,6 +18,7 @@ from biggan.data.sources.tar_headers import members
 from biggan.foundation.downloads import cache_folder
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import write_json
+from biggan.foundation.limits import MaxLen
 from biggan.foundation.records import Count, Name, parse_plain, read_record
 
 _FORMAT = 2

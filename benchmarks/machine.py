@@ -1,0 +1,104 @@
+"""What a device is and what it can do at most: rate of products, bandwidth of memory. Needs torch alone."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+_ASKED = "driver_version,clocks.current.sm,clocks.current.memory,clocks.max.sm,power.limit"
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Return names, versions and clocks, as far as they can be found out."""
+    found: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU",
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found |= {
+            "memory_bytes": properties.total_memory,
+            "multiprocessors": properties.multi_processor_count,
+            "capability": f"{properties.major}.{properties.minor}",
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
+    return found | clocks(device)
+
+
+def clocks(device: torch.device) -> dict[str, Any]:
+    """Return driver, clocks and power limit as nvidia-smi tells them; the clock that PyTorch knows, or nothing."""
+    if device.type != "cuda":
+        return {}
+    command = ["nvidia-smi", f"--id={device.index or 0}", f"--query-gpu={_ASKED}", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        return dict(zip(_ASKED.split(","), (word.strip() for word in answer.split(",")), strict=True))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        pass
+    try:
+        return {"clock_mhz": torch.cuda.clock_rate(device)}
+    except Exception:  # needs a library that need not be there
+        return {}
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How often something is repeated: at least ``least`` times, then as often as fits into ``seconds``."""
+
+    warm_up: int = 2
+    least: int = 3
+    most: int = 12
+    seconds: float = 6.0
+
+
+BRIEF = Patience(warm_up=1, least=1, most=1)
+"""Once: to see that it works."""
+
+
+def timed(action: Callable[[], object], device: torch.device, patience: Patience) -> list[float]:
+    """Return the seconds of each repetition, sorted."""
+    for _ in range(patience.warm_up):
+        action()
+    found: list[float] = []
+    while len(found) < patience.least or (len(found) < patience.most and sum(found) < patience.seconds):
+        synchronize(device)
+        began = time.perf_counter()
+        action()
+        synchronize(device)
+        found.append(time.perf_counter() - began)
+    return sorted(found)
+
+
+def product_rate(device: torch.device, dtype: torch.dtype, size: int, patience: Patience) -> float:
+    """Return the operations a second of products of square matrices [size, size], 2 size^3 each."""
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    c = torch.empty_like(a)
+    repeats = 8 if device.type == "cuda" else 1
+
+    def multiply() -> None:
+        for _ in range(repeats):
+            torch.mm(a, b, out=c)
+
+    return float(repeats * 2 * size**3 / statistics.median(timed(multiply, device, patience)))
+
+
+def copy_bandwidth(device: torch.device, size: int, patience: Patience) -> float:
+    """Return the bytes a second that a copy of ``size`` bytes within the device's memory reads and writes together."""
+    source = torch.zeros(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / statistics.median(timed(lambda: target.copy_(source), device, patience))

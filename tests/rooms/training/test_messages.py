@@ -1,0 +1,56 @@
+"""What travels between ranks: counted where it is sent, and equal to what docs/scaling.md reckons with."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed
+
+from biggan.foundation.config import from_json
+from biggan.training.configuration import TrainingConfig
+from tests.rooms.training.commands import SMALL, run, run_ranks
+
+WORDS = ["train", "digits", "--batch", "8", *SMALL, "--log.samples-every", "1G", "--log.judge", "none"]
+
+
+def note_messages(folder: str) -> None:
+    """Write down the bytes of every sum of floats over all ranks, in order."""
+    send = torch.distributed.all_reduce
+
+    def noted(tensor: torch.Tensor, *words: Any, **options: Any) -> Any:
+        if tensor.is_floating_point():
+            with (Path(folder) / str(torch.distributed.get_rank())).open("a") as file:
+                file.write(f"{tensor.numel() * tensor.element_size()}\n")
+        return send(tensor, *words, **options)
+
+    torch.distributed.all_reduce = noted
+
+
+@pytest.mark.parametrize("ranks", [1, 2, pytest.param(4, marks=pytest.mark.nightly)])
+def test_an_update_sends_one_message_of_known_size(ranks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
+    from scaling import phase_bytes
+
+    iterations = 2
+    words = [*WORDS, "--run-dir", str(tmp_path / "run"), "--duration", str(8 * iterations)]
+    attack = functools.partial(note_messages, str(tmp_path))
+    if ranks == 1:
+        done = [run(words, tmp_path / "log.txt", attack)]
+    else:
+        done = run_ranks(words, tmp_path / "logs", dict.fromkeys(range(ranks), attack), ranks)
+    assert all(one.status == 0 for one in done), done
+    if ranks == 1:
+        assert not (tmp_path / "0").exists(), "nobody to send to"
+        return
+    config = from_json(TrainingConfig, json.loads((tmp_path / "run" / "config.json").read_text())["config"])
+    of = phase_bytes(config.model)
+    assert of["generator"] != of["discriminator"]
+    expected = [of["discriminator"]] * config.discriminator_steps + [of["generator"]]
+    for rank in range(ranks):
+        sent = [int(line) for line in (tmp_path / str(rank)).read_text().split()]
+        assert sent == expected * iterations

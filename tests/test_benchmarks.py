@@ -1,0 +1,155 @@
+"""The measurements of a GPU, on a CPU: the whole way, with nothing installed but torch, numpy and safetensors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from biggan.presets.registry import get_preset
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+NEEDED = {"torch", "numpy", "safetensors"}
+IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn"}
+INDIRECT = {"pydantic_core", "docstring_parser", "typeguard", "shtab", "rich", "joblib", "matplotlib", "tensorboard"}
+
+WITHOUT = """
+import importlib.machinery, runpy, sys
+
+class Without:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {names!r}:
+            return None  # as if it were not installed
+        return importlib.machinery.PathFinder.find_spec(name, path, target)
+
+sys.meta_path[:] = [Without if finder is importlib.machinery.PathFinder else finder for finder in sys.meta_path]
+sys.path.insert(0, {folder!r})
+sys.argv = {words!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def not_needed() -> set[str]:
+    """Return how everything is imported that the package asks for beyond the three."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[<>=]", line)[0] for line in declared}
+    return INDIRECT | {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names - NEEDED}
+
+
+def without(names: set[str], script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a benchmark where ``names`` cannot be imported."""
+    program = WITHOUT.format(names=names, folder=str(BENCHMARKS), words=[str(BENCHMARKS / script), *words])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+
+
+def test_the_whole_way_on_a_cpu_with_torch_numpy_and_safetensors_alone(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    words = "biggan-128 --device cpu --tiny --precision float32 --out".split()
+    done = without(not_needed(), "gpu.py", *words, str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(out.read_text())
+    assert not found["left_out"]
+    model = found["models"]["biggan-128"]
+    trained = model["ours"]["float32"]
+    assert sorted(trained["micro_batches"]) == ["1", "2", "4"]
+    speeds = {int(size): entry["images_per_second"] for size, entry in trained["micro_batches"].items()}
+    assert trained["images_per_second"] == speeds[trained["micro_batch"]] == max(speeds.values())
+    assert all(entry["finite"] for entry in trained["micro_batches"].values())
+    both = trained["discriminator_seconds"] + trained["generator_seconds"]
+    assert both == pytest.approx(4 / trained["images_per_second"])
+    rate = found["product_rates"]["float32"]["largest"]
+    assert trained["share_of_product_rate"] == pytest.approx(
+        trained["images_per_second"] * model["operations_per_image"] / rate
+    )
+    assert model["sampling"]["float32"]["1"]["images_per_second"] > 0
+    assert found["copy_bandwidth"] > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so() -> None:
+    done = without(set(), "gpu.py", "biggan-128")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "PyTorch sees no CUDA device, so there is nothing to measure.\n"
+
+
+def test_what_does_not_fit_is_noted_and_what_is_over_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import gpu
+    from machine import BRIEF
+    from report import Report
+
+    def too_much() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    report = Report(tmp_path / "found.json", seconds=60)
+    config = gpu.configuration("biggan-128", 4, tiny=True)
+    bench = gpu.Bench(report, "biggan-128", config, torch.device("cpu"), BRIEF)
+    bench._try(4, lambda: too_much, "ours", "bfloat16")
+    with pytest.raises(RuntimeError, match="no micro-batch"):
+        bench._choose("ours", "bfloat16")
+    bench._try(2, lambda: lambda: None, "ours", "bfloat16")
+    assert bench._choose("ours", "bfloat16") == 2
+    with report.part("a part that fails"):
+        raise ValueError("so")
+    report.seconds = 0.0
+    with report.part("a late part") as there_is_time:
+        assert not there_is_time
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["models"]["biggan-128"]["ours"]["bfloat16"]["micro_batches"]["4"] == {"error": "out of memory"}
+    assert found["left_out"] == ["a part that fails", "a late part"]
+    assert "failed (ValueError: so)" in capsys.readouterr().out
+
+
+def test_the_page_on_scaling_says_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scaling
+
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    config = get_preset("biggan-pytorch-bs256x8").build()
+    for rate in (700.0, 1200.0):
+        assert scaling.scaling_table(config, rate, config.batch) in page
+    assert scaling.limits_table(config, [700.0, 1200.0]) in page
+
+
+@pytest.mark.nightly
+def test_the_page_on_scaling_counts_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scaling
+
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    assert scaling.messages_table() in page
+    assert scaling.sharding_table() in page
+
+
+def test_more_gpus_never_slow_down_and_cost_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scaling
+
+    links = scaling.Links()
+    job = scaling.Job(batch=2048, steps=2, bytes=10**9, rate=500.0, links=links)
+    assert job.speed(1) == 500.0
+    assert job.share(1) == 0.0
+    assert job.communication(8) == pytest.approx(2 * 7 / 8 * 1e9 / 450e9)
+    assert job.communication(16) == pytest.approx(2 * 15 / 16 * 1e9 / 50e9)
+    assert all(job.speed(2 * n) > job.speed(n) for n in (1, 2, 4, 16, 64))
+    most = job.most_gpus(0.5)
+    assert job.share(most) <= 0.5 < job.share(most + 1)
+    assert most == pytest.approx(4096 * 50e9 / (2 * 500 * 1e9), abs=2)
+    found = {
+        "models": {"biggan-128": {"ours": {"bfloat16": {"images_per_second": 9.0}, "tf32": {"micro_batches": {}}}}}
+    }
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    assert scaling.rates_found(tmp_path / "found.json", "biggan-128") == {"bfloat16": 9.0}
