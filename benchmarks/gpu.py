@@ -7,6 +7,7 @@ Usage:
 
 An iteration is the training step: the preset's D steps of 256 real images each, one G step of 256, the average. It is
 measured in micro-batches of several sizes, since the best one depends on the device; one that does not fit is noted.
+The best is measured again with compiled networks (--no-compile leaves that out).
 Images are random, and weights drawn from N(0, 0.02), which no speed depends on. With ``--against`` the iteration of
 BigGAN-PyTorch is measured first, in the same process, with TF32 and cudnn.benchmark, which is faster than as it comes.
 Medians, after two iterations of warming up. Results are printed and written after every part, so that nothing is lost
@@ -23,7 +24,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -32,7 +33,8 @@ from biggan.models.contract import build_generator, build_on_meta, count_paramet
 from biggan.presets.registry import get_preset
 from biggan.sampling.draw import draw
 from biggan.training.configuration import TrainingConfig
-from biggan.training.engine import Engine, NonFiniteError
+from biggan.training.engine import Engine
+from biggan.training.guard import NonFiniteError
 from iterations import are_theirs, draws, floating_point_operations, make_engine, ours, theirs
 from machine import BRIEF, Patience, clocks, copy_bandwidth, describe, product_rate, timed
 from report import Report
@@ -45,6 +47,8 @@ MODELS = {
 }
 """Names, and the presets whose networks and updates they are."""
 PRECISIONS = ("bfloat16", "tf32", "float32")
+Rhythm = Literal["phase", "forward"]
+RHYTHMS: tuple[Rhythm, ...] = ("phase", "forward")
 SAMPLED = (1, 8, 64)
 """Images drawn at a time."""
 
@@ -112,6 +116,17 @@ class Bench:
             alone = statistics.median(timed(iteration.discriminator_phase, self.device, self.patience))
             rate = self._rate(precision)
         self._conclude(precision, alone, rate)
+
+    def train_compiled(self, precision: str, rhythm: Rhythm) -> None:
+        """Measure the same at the best micro-batch, compiled, in one rhythm of spectral norm and statistics."""
+        size = self.report.get("models", self.model, "ours", precision, "micro_batch")
+        if size is None:
+            raise RuntimeError("its plain run found no micro-batch")
+        config = dataclasses.replace(
+            self.config, precision=precision, compile="on", micro_batch=size, spectral_norm=rhythm, statistics=rhythm
+        )
+        with tf32(precision == "tf32"):
+            self._try(size, lambda: ours(config, self.device), "compiled", rhythm, precision)
 
     def _try(self, size: int, make: Callable[[], Callable[[], None]], *keys: str) -> None:
         """Measure one micro-batch."""
@@ -248,6 +263,7 @@ def main() -> int:
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["bfloat16"])
     parser.add_argument("--batch", type=int, help="real images of a D step; 256 by default")
     parser.add_argument("--against", type=Path, help="a clone of BigGAN-PyTorch, measured in the same run")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="compiled as well")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="32 px, width 4, 4 images, once: to try this program out")
     parser.add_argument("--seconds", type=float, default=420, help="no part begins after so long")
@@ -272,6 +288,10 @@ def main() -> int:
         parts["counting"] = bench.count
         for precision in options.precision:
             parts[precision] = lambda bench=bench, precision=precision: bench.train(precision)
+            for rhythm in RHYTHMS if options.compile else ():
+                parts[f"{precision}, compiled, by {rhythm}"] = lambda bench=bench, precision=precision, rhythm=rhythm: (
+                    bench.train_compiled(precision, rhythm)
+                )
         parts["sampling"] = bench.sample
         for name, part in parts.items():
             with report.part(f"{model}, {name}") as there_is_time:

@@ -22,6 +22,7 @@ from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build
+from biggan.training.compiling import Compiler
 from biggan.training.configuration import TrainingConfig
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
@@ -56,6 +57,8 @@ def make_engine(config: TrainingConfig, device: torch.device) -> Engine:
         },
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         spectral_norm=config.spectral_norm,
+        statistics=config.statistics,
+        compiler=Compiler(tell=print) if config.compile == "on" else None,
     )
 
 

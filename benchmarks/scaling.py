@@ -23,9 +23,10 @@ from torch import nn
 
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.models.architecture import Architecture, architecture
-from biggan.models.contract import build_on_meta, count_parameters
+from biggan.models.contract import build_on_meta
 from biggan.presets.registry import get_preset
 from biggan.training.configuration import TrainingConfig
+from biggan.training.gradients import padded
 from biggan.training.planning import plan, plan_memory
 from processes import measured
 
@@ -58,11 +59,17 @@ class Links:
 
 @functools.cache
 def phase_bytes(model: Architecture) -> dict[str, int]:
-    """Return the bytes of the message of each phase: gradients, statistics of all networks, loss and weight."""
+    """Return the bytes of the message of each phase: gradients, statistics of all networks, and five numbers.
+
+    Those are the loss, three by which the noise scale is found, and the number of images.
+    """
     model = dataclasses.replace(model, generator_init="normal", discriminator_init="normal")  # counted, not drawn
     networks = build_on_meta(model)._asdict()
     statistics = sum(count_statistics(network) for network in networks.values())
-    return {name: FLOAT32 * (count_parameters(network) + statistics + 2) for name, network in networks.items()}
+    return {
+        name: FLOAT32 * (sum(padded(parameter.numel()) for parameter in network.parameters()) + statistics + 5)
+        for name, network in networks.items()
+    }
 
 
 def count_statistics(network: nn.Module) -> int:

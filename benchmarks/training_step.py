@@ -34,14 +34,17 @@ from biggan.training.configuration import TrainingConfig
 from biggan.training.resolving import resolve
 from iterations import Iteration, are_theirs, ours, theirs
 
+WAYS = ("ours", "phase", "compiled", "compiled-phase")
+"""As the presets are, by phase, compiled, and both."""
 
-def shrunk(config: TrainingConfig, width: int | None, micro_batch: int | None) -> TrainingConfig:
-    """Return the preset at another width and micro-batch, one micro-batch an update."""
+
+def shrunk(config: TrainingConfig, width: int | None, micro_batch: int | None, parts: int) -> TrainingConfig:
+    """Return the preset at another width and micro-batch, with ``parts`` micro-batches an update."""
     model = config.model
     if width is not None:
         model = dataclasses.replace(model, generator_width=width, discriminator_width=width)
     batch = micro_batch or config.micro_batch or config.batch
-    return resolve(dataclasses.replace(config, model=model, batch=batch, micro_batch=batch), None, 1)
+    return resolve(dataclasses.replace(config, model=model, batch=batch * parts, micro_batch=batch), None, 1)
 
 
 def measure(
@@ -93,6 +96,8 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["digits", "biggan-pytorch-cifar10", "biggan-pytorch-bs256x8"])
     parser.add_argument("--width", type=int, help="channel multiplier of both networks; the preset's own by default")
     parser.add_argument("--micro-batch", type=int, help="images at once; the preset's own by default")
+    parser.add_argument("--parts", type=int, default=1, help="micro-batches an update")
+    parser.add_argument("--ours", nargs="+", choices=WAYS, default=["ours"], help="how ours is run")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
@@ -112,8 +117,14 @@ def main() -> None:
     for preset in options.presets:
         default_width, default_batch = (16, 8) if device.type == "cpu" and preset != "digits" else (None, None)
         whole = dataclasses.replace(get_preset(preset).build(), precision=options.precision)
-        config = shrunk(whole, options.width or default_width, options.micro_batch or default_batch)
-        makers: dict[str, Callable[[], Iteration]] = {"ours": partial(ours, config, device)}
+        config = shrunk(whole, options.width or default_width, options.micro_batch or default_batch, options.parts)
+        makers: dict[str, Callable[[], Iteration]] = {}
+        for title in options.ours:
+            words = title.split("-")
+            rhythm: Any = "phase" if "phase" in words else "forward"
+            way: Any = "on" if "compiled" in words else "off"
+            how = dataclasses.replace(config, spectral_norm=rhythm, statistics=rhythm, compile=way)
+            makers[title] = partial(ours, how, device)
         if options.against is not None and are_theirs(config.model):
             makers["theirs"] = partial(theirs, options.against, config, device)
         memory = {title: peak_memory(make, device) for title, make in makers.items()}
@@ -122,7 +133,8 @@ def main() -> None:
         networks = build(config.model)
         entry: dict[str, Any] = {
             "width": [config.model.generator_width, config.model.discriminator_width],
-            "micro_batch": config.batch,
+            "micro_batch": config.micro_batch,
+            "micro_batches": options.parts,
             "parameters": [count_parameters(network) for network in networks],
         }
         for title, values in seconds.items():
@@ -132,11 +144,15 @@ def main() -> None:
                 "peak_bytes": memory[title],
             }
         if "theirs" in entry:
-            entry["ratio"] = entry["ours"]["images_per_second"] / entry["theirs"]["images_per_second"]
+            speed = entry["theirs"]["images_per_second"]
+            entry["ratios"] = {title: entry[title]["images_per_second"] / speed for title in options.ours}
         results["presets"][preset] = entry
         shown = ", ".join(f"{title} {entry[title]['images_per_second']:.1f} images/s" for title in seconds)
-        ratio = f", ratio {entry['ratio']:.2f}" if "ratio" in entry else ""
-        print(f"{preset} (width {entry['width'][0]}, {config.batch} images): {shown}{ratio}", flush=True)
+        ratio = "".join(f", {title} {ratio:.2f} times theirs" for title, ratio in entry.get("ratios", {}).items())
+        print(
+            f"{preset} (width {entry['width'][0]}, {options.parts} x {config.micro_batch} images): {shown}{ratio}",
+            flush=True,
+        )
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -58,8 +58,8 @@ class FlatGradients:
         """
         if distributed.world_size() == 1:
             return
-        if sum(_padded(rider.numel()) for rider in riders) > self._room:
-            self._make(room=sum(_padded(rider.numel()) for rider in riders))
+        if sum(padded(rider.numel()) for rider in riders) > self._room:
+            self._make(room=sum(padded(rider.numel()) for rider in riders))
         with_them = {dtype: [rider for rider in riders if rider.dtype == dtype] for dtype in self._flats}
         for dtype, flat in self._flats.items():
             along = with_them[dtype]
@@ -79,7 +79,7 @@ class FlatGradients:
         """Make the buffers, with ``room`` for riders at their ends; gradients that exist move along."""
         self._room = room
         sizes = {
-            dtype: sum(_padded(p.numel()) for p in self.parameters if p.dtype == dtype)
+            dtype: sum(padded(p.numel()) for p in self.parameters if p.dtype == dtype)
             for dtype in sorted({p.dtype for p in self.parameters}, key=str)
         }
         device = self.parameters[0].device if self.parameters else torch.device("cpu")
@@ -89,14 +89,15 @@ class FlatGradients:
         for parameter in self.parameters:
             flat, first = self._flats[parameter.dtype], taken[parameter.dtype]
             view = flat.as_strided(parameter.shape, _dense(parameter), first)
-            taken[parameter.dtype] += _padded(parameter.numel())
+            taken[parameter.dtype] += padded(parameter.numel())
             if parameter.grad is not None:
                 view.copy_(parameter.grad)
                 parameter.grad = view
             self._views.append(view)
 
 
-def _padded(count: int) -> int:
+def padded(count: int) -> int:
+    """Return how many numbers of the buffer a parameter of ``count`` takes."""
     return -(-count // _ALIGNED) * _ALIGNED
 
 

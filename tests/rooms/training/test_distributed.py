@@ -114,7 +114,19 @@ def test_ranks_equal_one_process(ranks: int, batch: int, generator_batch: int, t
 @pytest.mark.nightly
 def test_running_statistics_move_by_the_moments_averaged_over_ranks(tmp_path: Path) -> None:
     """One iteration of two ranks against two copies of G that see a half each: theirs averaged is the ranks'."""
-    words = ["-m", "biggan", "train", "digits", "--run-dir", str(tmp_path / "run"), "--batch", "8", "--norm-group", "1", *SMALL]
+    words = [
+        "-m",
+        "biggan",
+        "train",
+        "digits",
+        "--run-dir",
+        str(tmp_path / "run"),
+        "--batch",
+        "8",
+        *SMALL,
+        "--norm-group",
+        "1",
+    ]
     done = torchrun(2, [*words, "--duration", "8"])
     assert done.returncode == 0, done.stderr
     state = final_state(tmp_path / "run")

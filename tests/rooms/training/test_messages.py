@@ -15,7 +15,19 @@ from biggan.foundation.config import from_json
 from biggan.training.configuration import TrainingConfig
 from tests.rooms.training.commands import SMALL, run, run_ranks
 
-WORDS = ["train", "digits", "--batch", "8", *SMALL, "--log.samples-every", "1G", "--log.judge", "none"]
+WORDS = [
+    "train",
+    "digits",
+    "--batch",
+    "8",
+    *SMALL,
+    "--log.samples-every",
+    "1G",
+    "--log.judge",
+    "none",
+    "--norm-group",
+    "1",
+]
 
 
 def note_messages(folder: str) -> None:
