@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
-from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.errors import LostRankError, UserError, nearest
 from biggan.foundation.files import FULL
 from biggan.foundation.terminal import complain, one_line, say
 
@@ -33,6 +33,9 @@ COMMANDS = {
     "demo": ("biggan.cli.demo:main", "train on digits, sample, and judge, in minutes on a CPU"),
 }
 
+TRY_AGAIN = 75
+"""Status where another process of the command is gone; EX_TEMPFAIL of sysexits.h."""
+
 
 def usage() -> str:
     """Return the help of the command itself."""
@@ -50,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status.
 
     0: done. 1: a bug of this program, told with its traceback. 2: a mistake in what was given, or something that this
-    machine does not have. 130: interrupted; 143: terminated; 141: nobody reads the output any more.
+    machine does not have. 75: another process of the command is gone, and the same again may well succeed. 130:
+    interrupted; 143: terminated; 141: nobody reads the output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -104,6 +108,9 @@ def _run(words: list[str]) -> int:
 
 def _explain(error: Exception, words: list[str]) -> int:
     """Tell what went wrong and return the exit status."""
+    if isinstance(error, LostRankError):
+        complain(f"error: {error}")
+        return TRY_AGAIN
     reason = str(error) if isinstance(error, UserError) else _of_this_machine(error)
     if reason is not None:
         complain(f"error: {reason}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from biggan.cli.selection import check_amount, choose_classes, choose_seeds
+from biggan.cli.together import with_ranks
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_folder
 from biggan.foundation.terminal import say
@@ -51,20 +52,26 @@ class SampleOptions(OverwriteOption):
 
 
 def main(words: list[str]) -> int:
-    """Sample."""
+    """Sample; under torchrun on all processes, with the same files in the end."""
     options = tyro.cli(SampleOptions, args=words, prog="biggan sample")
     seeds = choose_seeds(options.seeds, options.count)
-    out = output_folder(options.out, overwrite=options.overwrite)
     if options.batch is not None and options.batch < 1:
         raise UserError(f"--batch {options.batch}: at least 1 image at a time")
     if options.standing_statistics is not None:
         check_batches(options.standing_statistics, "--standing-statistics")
+    return with_ranks(options.device, lambda _: _sample(options, seeds), exact=False)
+
+
+def _sample(options: SampleOptions, seeds: list[int]) -> int:
+    from biggan.foundation import distributed
     from biggan.sampling.latents import check_truncation
     from biggan.sampling.sampler import load
     from biggan.sampling.writing import Drawing, check_resources, write
 
+    # The first process alone looks at the folder: for the others it would not be empty once that one writes.
+    out = distributed.on_primary(lambda: output_folder(options.out, overwrite=options.overwrite), "looking at --out")
     check_truncation(options.truncation, options.truncation_kind)
-    sampler = load(options.file, options.device)
+    sampler = distributed.together(lambda: load(options.file, options.device), "reading the generator")
     labels = choose_classes(sampler, options.classes)
     check_amount(len(seeds) * max(len(labels), 1), "--classes x --seeds")
     drawing = Drawing(
@@ -74,27 +81,40 @@ def main(words: list[str]) -> int:
         kind=options.truncation_kind,
         batch=options.batch,
     )
-    check_resources(sampler, drawing, options.format, out, twice=options.npz_layout == "nhwc")
+    nhwc = options.npz_layout == "nhwc"
+    distributed.on_primary(
+        lambda: check_resources(sampler, drawing, options.format, out, twice=nhwc), "looking for space"
+    )
     if options.standing_statistics is not None:
         sampler = _with_standing_statistics(sampler, options, out)
-    say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
-    say(write(sampler, drawing, options.format, out, nhwc=options.npz_layout == "nhwc"))
+    if distributed.is_primary():
+        say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
+    written = write(sampler, drawing, options.format, out, nhwc=nhwc)
+    if distributed.is_primary():
+        say(written)
     return 0
 
 
 def _with_standing_statistics(sampler: Sampler, options: SampleOptions, out: Path) -> Sampler:
+    """Estimate on the first process, and read on the others what it has written."""
+    from biggan.foundation import distributed
+    from biggan.sampling.sampler import load
     from biggan.sampling.standing import write_with_standing_statistics
 
     truncation = "" if options.truncation is None else f"-{options.truncation_kind}{options.truncation:g}"
     stem = sampler.path.stem if sampler.path else "snapshot"
     path = out / f"{stem[:100]}-standing{options.standing_statistics}{truncation}.safetensors"
-    made = write_with_standing_statistics(
-        sampler,
-        path,
-        batches=options.standing_statistics or 0,
-        truncation=options.truncation,
-        kind=options.truncation_kind,
-        overwrite=options.overwrite,
+    made = distributed.on_primary_only(
+        lambda: write_with_standing_statistics(
+            sampler,
+            path,
+            batches=options.standing_statistics or 0,
+            truncation=options.truncation,
+            kind=options.truncation_kind,
+            overwrite=options.overwrite,
+        ),
+        "estimating standing statistics",
     )
-    say(str(path))
-    return made
+    if made is not None:
+        say(str(path))
+    return distributed.together(lambda: made or load(path, options.device), "reading the standing statistics")

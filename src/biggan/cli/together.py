@@ -1,4 +1,4 @@
-"""What the evaluating commands share: the devices of several processes, and images at one size."""
+"""What commands share that run on several processes: the device of each, and images at one size."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ if TYPE_CHECKING:
     from biggan.data.contract import ImageSource
 
 
-def with_ranks(name: str, act: Callable[[Any], int]) -> int:
-    """Act on the device of this rank, with the others."""
+def with_ranks(name: str, act: Callable[[Any], int], *, exact: bool = True) -> int:
+    """Act on the device of this rank, with the others.
+
+    Args:
+        name: of the kind of device.
+        act: what to do there; its result is the exit status.
+        exact: whether float32 products on CUDA must not be rounded to TF32.
+    """
     from biggan.foundation import distributed, launch
     from biggan.foundation.devices import choose_device, take_device
 
     device = choose_device(name, launch.local_rank())
-    take_device(device)
+    take_device(device, exact=exact)
     distributed.start(device)
     try:
         return act(device)

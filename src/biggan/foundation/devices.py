@@ -75,11 +75,12 @@ def tf32(allowed: bool) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def take_device(device: torch.device) -> None:
-    """Make ``device`` the one that this process uses where none is named, and its float32 products whole.
+def take_device(device: torch.device, *, exact: bool = True) -> None:
+    """Make ``device`` the one that this process uses where none is named, and with ``exact`` float32 products whole.
 
     TF32 keeps ten bits of a product: enough for training that asks for it, and noise in a distance between features.
     """
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    set_tf32(False)
+    if exact:
+        set_tf32(False)

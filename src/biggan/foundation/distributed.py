@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
-from biggan.foundation.errors import UserError
+from biggan.foundation.errors import LostRankError, UserError
 from biggan.foundation.launch import announced_world_size
+from biggan.foundation.roll_call import roll_call
+from biggan.foundation.terminal import one_line
+
+TIMEOUT = 30.0
+"""Minutes that processes wait for each other, where each has the same to do."""
 
 _control: Any = None
 """The group that carries words between processes. It lives on the CPU, so that no GPU is waited for."""
+_pace: Any = None
+"""Such a group for words that come at each step: here no process has a reason to be late."""
 
 T = TypeVar("T")
 
@@ -23,22 +32,55 @@ class OtherRankError(UserError):
     """What this process took part in failed on another one."""
 
 
-def start(device: torch.device) -> None:
-    """Join the group that ``torchrun`` announced in the environment; nothing to do without one."""
-    global _control
+def start(device: torch.device, minutes: float = TIMEOUT) -> None:
+    """Join the group that ``torchrun`` announced in the environment; nothing to do without one.
+
+    Args:
+        device: of this process.
+        minutes: how long to wait for the others to join, and at each step.
+
+    Raises:
+        LostRankError: another did not join.
+    """
+    global _control, _pace
     if announced_world_size() > 1 and not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(minutes=30))
-        # One process may prepare data or write for hours while the others wait for its word.
-        _control = dist.new_group(backend="gloo", timeout=timedelta(days=7))
+        timeout = timedelta(minutes=minutes)
+        with _others():
+            store, number, count = next(rendezvous("env://", timeout=timeout))
+            name = roll_call(store, number, count, timeout.total_seconds())
+            fresh = dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # a public name, not marked as one
+            dist.init_process_group(backend, store=fresh, rank=number, world_size=count, timeout=timeout)
+            # One process may prepare data or write for hours while the others wait for its word.
+            _control = dist.new_group(backend="gloo", timeout=timedelta(days=7))
+            _pace = dist.new_group(backend="gloo", timeout=timeout)
 
 
 def stop() -> None:
     """Leave the group."""
-    global _control
+    global _control, _pace
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
-    _control = None
+    _control = _pace = None
+
+
+@contextlib.contextmanager
+def _others() -> Iterator[None]:
+    """Say in a sentence that another process is gone. What backends raise then has no type of its own.
+
+    Raises:
+        LostRankError: something failed between processes in the block.
+    """
+    try:
+        yield
+    except (LostRankError, torch.OutOfMemoryError):
+        raise
+    except RuntimeError as error:
+        reason = one_line((str(error).splitlines() or [type(error).__name__])[0], 200)
+        raise LostRankError(
+            f"another process of this command ended, or did not answer in time ({reason}); if it could still say why, "
+            "its own message does"
+        ) from error
 
 
 def rank() -> int:
@@ -59,7 +101,8 @@ def is_primary() -> bool:
 def barrier() -> None:
     """Wait for all processes."""
     if world_size() > 1:
-        dist.barrier(group=_control)
+        with _others():
+            dist.barrier(group=_control)
 
 
 def together(action: Callable[[], T], what: str) -> T:
@@ -74,6 +117,7 @@ def together(action: Callable[[], T], what: str) -> T:
 
     Raises:
         OtherRankError: it failed elsewhere; names the process and its message.
+        LostRankError: another process is gone.
         Exception: what ``action`` raised here.
     """
     if world_size() == 1:
@@ -139,7 +183,8 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
     if world_size() > 1:
         for tensor in tensors:
             message = tensor.detach().contiguous()  # whatever its layout in memory
-            dist.broadcast(message, src=0)
+            with _others():
+                dist.broadcast(message, src=0)
             tensor.detach().copy_(message)
 
 
@@ -148,7 +193,8 @@ def broadcast_object(value: object) -> object:
     if world_size() == 1:
         return value
     box = [value]
-    dist.broadcast_object_list(box, src=0, group=_control)
+    with _others():
+        dist.broadcast_object_list(box, src=0, group=_control)
     return box[0]
 
 
@@ -157,7 +203,8 @@ def gather_objects(value: object) -> list[object]:
     if world_size() == 1:
         return [value]
     box: list[object] = [None] * world_size()
-    dist.all_gather_object(box, value, group=_control)
+    with _others():
+        dist.all_gather_object(box, value, group=_control)
     return box
 
 
@@ -166,7 +213,8 @@ def gather_on_primary(value: T) -> list[T]:
     if world_size() == 1:
         return [value]
     box: list[T | None] | None = [None] * world_size() if is_primary() else None
-    dist.gather_object(value, box, dst=0, group=_control)
+    with _others():
+        dist.gather_object(value, box, dst=0, group=_control)
     return cast("list[T]", box or [])
 
 
@@ -177,7 +225,8 @@ def sum_in_place(tensors: Sequence[Tensor]) -> None:
     for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
         group = [tensor for tensor in tensors if tensor.dtype == dtype]
         flat = torch.cat([tensor.reshape(-1) for tensor in group])
-        dist.all_reduce(flat)
+        with _others():
+            dist.all_reduce(flat)
         parts = torch.split(flat, [tensor.numel() for tensor in group])
         with torch.no_grad():
             for tensor, part in zip(group, parts, strict=True):
@@ -217,9 +266,14 @@ class _Gathered(torch.autograd.Function):
 
 
 def largest(value: int) -> int:
-    """Return the largest ``value`` of all processes. A few bytes over the CPU; no GPU is waited for."""
+    """Return the largest ``value`` of all processes. A few bytes over the CPU; no GPU is waited for.
+
+    Raises:
+        LostRankError: another process is gone, or did not ask for it within the minutes of :func:`start`.
+    """
     if world_size() == 1:
         return value
     box = torch.tensor([value])
-    dist.all_reduce(box, op=dist.ReduceOp.MAX, group=_control)
+    with _others():
+        dist.all_reduce(box, op=dist.ReduceOp.MAX, group=_pace)
     return int(box.item())

@@ -17,6 +17,14 @@ class CorruptFileError(UserError):
     """A file that exists but does not hold what it should; the message names the file."""
 
 
+class LostRankError(RuntimeError):
+    """Another process of this command ended, or did not answer in time; nothing was wrong with what the user gave.
+
+    The command line prints the message without a traceback and exits with status 75, by which mail programs have long
+    meant: try again.
+    """
+
+
 def nearest(word: str, known: Iterable[str], count: int = 5) -> list[str]:
     """Return the ``count`` names of ``known`` most similar to ``word``, best first."""
     names = list(dict.fromkeys(known))

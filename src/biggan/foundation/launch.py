@@ -23,3 +23,8 @@ def local_rank() -> int:
 def local_world_size() -> int:
     """Return the number of processes on this node."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def is_restarted_by_a_launcher() -> bool:
+    """Tell whether an agent of ``torchrun`` watches this process and starts it anew when one of its job is lost."""
+    return "TORCHELASTIC_RUN_ID" in os.environ

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,33 +92,59 @@ class Lock:
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str, *, patience: float = 0.0) -> Iterator[Lock]:
+def held(
+    path: Path,
+    what: str,
+    *,
+    patience: float = 0.0,
+    silence: float = 0.0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[Lock]:
     """Hold the lock file ``path`` for a while.
 
     Args:
         path: the lock file; its folder must exist.
         what: what it stands for, for messages: "the run directory runs/digits".
         patience: seconds to wait for another process to give it back.
+        silence: seconds to wait for a holder that cannot be looked up, while it gives no sign of life: the start after
+            a machine was lost comes sooner than it is known that the machine was.
+        tell: is told, once, for whom that is.
 
     Raises:
         HeldError: another process holds it; names host and process id.
     """
-    lock = take(path, what, patience=patience)
+    lock = take(path, what, patience=patience, silence=silence, tell=tell)
     try:
         yield lock
     finally:
         lock.release()
 
 
-def take(path: Path, what: str, *, patience: float = 0.0) -> Lock:
+def take(
+    path: Path,
+    what: str,
+    *,
+    patience: float = 0.0,
+    silence: float = 0.0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Lock:
     """Take the lock file ``path``; whoever calls must release it. See :func:`held`."""
     own = this_process()
-    deadline = time.monotonic() + patience
+    began = time.monotonic()
+    deadline, silent_until = began + patience, began + silence
+    first_seen: tuple[Holder, int] | None = None
     while True:
         if _create(path, own):
             return Lock(path, what, own)
         if is_dead(path):
             _remove_dead(path, what)
+            continue
+        seen = _seen_elsewhere(path, own) if time.monotonic() < silent_until else None
+        if seen is not None and first_seen in (None, seen):
+            if first_seen is None:
+                tell(f"{what}: waiting for a sign of life of {seen[0]}, which held it, for up to {silence:.0f} s")
+            first_seen = seen
+            time.sleep(_LOOK_EVERY)
         elif time.monotonic() >= deadline:
             found = _read(path)
             raise HeldError(
@@ -127,6 +153,16 @@ def take(path: Path, what: str, *, patience: float = 0.0) -> Lock:
             )
         else:
             time.sleep(_LOOK_EVERY)
+
+
+def _seen_elsewhere(path: Path, own: Holder) -> tuple[Holder, int] | None:
+    """Return who holds the lock and when it was renewed, if that process cannot be looked up here; else None."""
+    holder = _read(path)
+    if holder is None or (holder.place and (holder.host, holder.place) == (own.host, own.place)):
+        return None
+    with contextlib.suppress(OSError):
+        return holder, path.lstat().st_mtime_ns
+    return None
 
 
 def _remove_dead(path: Path, what: str) -> None:

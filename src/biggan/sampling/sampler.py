@@ -11,6 +11,7 @@ from torch import Tensor
 
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.launch import local_rank
 from biggan.foundation.terminal import one_line
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
@@ -147,7 +148,7 @@ def load(path: str | Path, device: str = "auto") -> Sampler:
 
     Args:
         path: a run directory (its newest generator), a checkpoint directory, or a snapshot file.
-        device: auto (cuda, then mps, then cpu), cpu, cuda or mps.
+        device: auto (cuda, then mps, then cpu), cpu, cuda or mps; under torchrun the GPU of this process.
 
     Raises:
         UserError: nothing there, damaged, or weights that do not fit.
@@ -156,4 +157,4 @@ def load(path: str | Path, device: str = "auto") -> Sampler:
     generator, info, tensors = read_with_bank(found)
     record = info.truncation_bank
     bank = None if record is None else checked_bank(record, tensors, generator, str(found))
-    return Sampler(generator.to(choose_device(device)), info, found, bank)
+    return Sampler(generator.to(choose_device(device, local_rank())), info, found, bank)

@@ -1,18 +1,26 @@
-"""Images of chosen classes and seeds as files: one each, one archive, or one picture."""
+"""Images of chosen classes and seeds as files: one each, one archive, or one picture.
+
+Processes share the batches: batch i is drawn by process i modulo their number. Which images lie in a batch never
+depends on how many processes there are, because networks round otherwise in other batches; so no bit tells who drew
+what.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from biggan.foundation.files import replacing, require_space, sync_directory, write_picture
+from biggan.foundation import distributed
+from biggan.foundation.errors import UserError
+from biggan.foundation.files import refuse_link, replacing, require_space, sync_directory, write_picture
 from biggan.foundation.memory import check_memory
 from biggan.foundation.outputs import safe_name
 from biggan.models.norm_records import TruncationKind
@@ -21,7 +29,11 @@ from biggan.sampling.pictures import check_sheet, sheet, to_picture
 from biggan.sampling.sampler import Sampler
 
 Format = Literal["png", "npz", "grid"]
+LIST = "labels.csv"
 _PNG_BYTES = 300  # of a PNG file without its pixels, and of its line in the list
+_LIST_ROWS = 4096  # rows of the list that are made at a time
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +58,24 @@ class Drawing:
             return [(i % max(classes, 1), self.seeds[i]) for i in places]
         return [(self.labels[i // len(self.seeds)], self.seeds[i % len(self.seeds)]) for i in places]
 
+    def last_places(self, classes: int) -> Callable[[int], bool]:
+        """Return whether a place is the last one of its (class, seed): where one is asked for twice, that one is kept.
+
+        Without this two processes might write one file at the same moment, rounded as their batches round.
+        """
+        seeds = {seed: place for place, seed in enumerate(self.seeds)}
+        labels = {label: place for place, label in enumerate(self.labels)}
+        if self.labels:
+            return lambda i: (
+                labels[self.labels[i // len(self.seeds)]] == i // len(self.seeds)
+                and seeds[self.seeds[i % len(self.seeds)]] == i % len(self.seeds)
+            )
+        if len(seeds) == len(self.seeds):
+            return lambda _: True
+        last = {pair: place for place, pair in enumerate(self.pairs(0, len(self), classes))}
+        places = frozenset(last.values())
+        return lambda i: i in places
+
     @property
     def columns(self) -> int:
         """Images a row of one picture: a class a row where classes were chosen, else as square as it gets."""
@@ -59,6 +89,8 @@ class Drawing:
 
 def check_resources(sampler: Sampler, drawing: Drawing, form: Format, out: Path, *, twice: bool = False) -> None:
     """Check, before anything is drawn, that the images fit onto the disk, into memory, or into one picture.
+
+    For the first process, which holds and writes them where they become one file.
 
     Args:
         sampler: what draws.
@@ -76,7 +108,12 @@ def check_resources(sampler: Sampler, drawing: Drawing, form: Format, out: Path,
     if form == "grid":
         check_sheet(count, drawing.columns, (height, width), "--format grid, columns")
     if form == "npz":
-        check_memory(count * one, f"--format npz: {count:,} images", "use --format png, or draw fewer at once")
+        ranks = distributed.world_size()
+        # What the others draw arrives as bytes, and then as images.
+        coming = 2 * ranks * _batch(sampler, drawing) if ranks > 1 else 0
+        check_memory(
+            (count + coming) * one, f"--format npz: {count:,} images", "use --format png, or draw fewer at once"
+        )
     files = count * (one * (2 if twice and form == "npz" else 1) + (_PNG_BYTES if form == "png" else 0))
     require_space(out, files, f"writing {count:,} images")
 
@@ -84,77 +121,146 @@ def check_resources(sampler: Sampler, drawing: Drawing, form: Format, out: Path,
 def write(sampler: Sampler, drawing: Drawing, form: Format, out: Path, *, nhwc: bool = False) -> str:
     """Draw and write, and return a sentence about what was written. Files of the same names are replaced, each whole.
 
+    All processes call this together; ``out`` must be the same folder for all of them.
+
     Args:
-        sampler: what draws.
+        sampler: what draws; the same on every process.
         drawing: which images.
         form: ``png``: a file an image and labels.csv; ``npz``: one archive; ``grid``: one picture.
         out: the folder.
         nhwc: axes of an archive.
 
     Raises:
-        UserError: a link lies in the place of a file, or the disk is full.
+        UserError: a link lies in the place of a file, the disk is full, or any failure on any process.
     """
-    out.mkdir(parents=True, exist_ok=True)
+
+    def make() -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        if form == "png":
+            refuse_link(out / LIST)
+
+    distributed.on_primary(make, "making the folder")
     if form == "png":
         return _write_png(sampler, drawing, out)
+    images = _gathered(sampler, drawing)
     if form == "npz":
-        return _write_npz(sampler, drawing, out, nhwc=nhwc)
+        return distributed.on_primary(
+            lambda: _write_npz(sampler, drawing, out, images, nhwc=nhwc), "writing the archive"
+        )
     path = out / "grid.png"
-    write_picture(path, sheet(_all(sampler, drawing), drawing.columns))
+    distributed.on_primary(lambda: write_picture(path, sheet(images, drawing.columns)), "writing the picture")
     return str(path)
 
 
-def _chunks(sampler: Sampler, drawing: Drawing) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
-    """Yield (class, seed) of some images, and the images uint8 [B, C, H, W], until all are drawn."""
-    step = min(drawing.batch or default_chunk(sampler.generator), len(drawing))
-    for start in range(0, len(drawing), step):
+def _batch(sampler: Sampler, drawing: Drawing) -> int:
+    """Return how many images are drawn at a time."""
+    return min(drawing.batch or default_chunk(sampler.generator), len(drawing))
+
+
+def _rounds(sampler: Sampler, drawing: Drawing, use: Callable[[int, Tensor], T]) -> Iterator[T | None]:
+    """Draw a batch on every process, again and again until all are drawn; yield what ``use`` made of this one's.
+
+    Args:
+        sampler: what draws.
+        drawing: which images.
+        use: of (place of the first image, images uint8 [B, C, H, W]); must not wait for other processes.
+
+    Yields:
+        Its result; None where this process has no batch in the last round.
+
+    Raises:
+        UserError: any failure on any process, before the next round.
+    """
+    step = _batch(sampler, drawing)
+    starts = range(0, len(drawing), step)
+    rank, ranks = distributed.rank(), distributed.world_size()
+
+    def act(start: int | None) -> T | None:
+        if start is None:
+            return None
         pairs = drawing.pairs(start, start + step, sampler.info.architecture.classes)
         labels, seeds = zip(*pairs, strict=True)
-        yield pairs, sampler.sample(labels, seeds, drawing.truncation, drawing.kind, step)
+        return use(start, sampler.sample(labels, seeds, drawing.truncation, drawing.kind, step))
+
+    with _bar(len(drawing)) as bar:
+        for first in range(0, len(starts), ranks):
+            own = starts[first + rank] if first + rank < len(starts) else None
+            yield distributed.together(functools.partial(act, own), "drawing images")
+            bar.update(min((first + ranks) * step, len(drawing)) - bar.n)
 
 
-def _all(sampler: Sampler, drawing: Drawing) -> Tensor:
+def _bar(total: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="img", disable=None if distributed.is_primary() else True)
+
+
+def _gathered(sampler: Sampler, drawing: Drawing) -> Tensor:
+    """Return all images uint8 [N, C, H, W] on the first process; none on the others."""
     architecture = sampler.info.architecture
-    images = torch.empty(len(drawing), architecture.channels, *architecture.resolution, dtype=torch.uint8)
-    done = 0
-    for _, part in _chunks(sampler, drawing):
-        images[done : done + len(part)] = part
-        done += len(part)
+    count = len(drawing) if distributed.is_primary() else 0
+    images = torch.empty(count, architecture.channels, *architecture.resolution, dtype=torch.uint8)
+    for own in _rounds(sampler, drawing, lambda start, part: (start, part)):
+        for found in distributed.gather_on_primary(own):
+            if found is not None:
+                start, part = found
+                images[start : start + len(part)] = part
     return images
 
 
 def _write_png(sampler: Sampler, drawing: Drawing, out: Path) -> str:
-    """Write a file an image, a chunk at a time, and the list of them at the end."""
-    from tqdm import tqdm
+    """Write a file an image, a batch at a time, and the list of them at the end."""
+    classes = sampler.info.architecture.classes
+    is_last = drawing.last_places(classes)
 
+    def use(start: int, images: Tensor) -> None:
+        if not out.is_dir():
+            raise UserError(f"--out {out}: not there; it must be on a file system that all processes share")
+        for place, (pair, image) in enumerate(
+            zip(drawing.pairs(start, start + len(images), classes), images, strict=True), start
+        ):
+            if is_last(place):
+                write_picture(out / _name(sampler, *pair), to_picture(image), durable=False)
+
+    for _ in _rounds(sampler, drawing, use):
+        pass
+    distributed.on_primary(lambda: _write_list(sampler, drawing, out), f"writing {LIST}")
+    return f"{len(drawing)} images and {LIST} in {out}"
+
+
+def _name(sampler: Sampler, label: int, seed: int) -> str:
+    return f"{safe_name(label, _title(sampler, label))}_seed{seed}.png"
+
+
+def _title(sampler: Sampler, label: int) -> str:
+    return sampler.class_names[label] if sampler.class_names else "image"
+
+
+def _write_list(sampler: Sampler, drawing: Drawing, out: Path) -> None:
+    """Write what each file is."""
     with (
-        replacing(out / "labels.csv") as temporary,
+        replacing(out / LIST) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        tqdm(total=len(drawing), unit="img", disable=None) as bar,
     ):
         table = csv.writer(file)
         table.writerow(["file", "class_index", "class_name", "seed", "truncation", "truncation_kind"])
-        for pairs, images in _chunks(sampler, drawing):
-            for (label, seed), image in zip(pairs, images, strict=True):
-                title = sampler.class_names[label] if sampler.class_names else "image"
-                name = f"{safe_name(label, title)}_seed{seed}.png"
-                write_picture(out / name, to_picture(image), durable=False)
-                table.writerow([name, label, title, seed, drawing.truncation or "", drawing.recorded_kind])
-            bar.update(len(pairs))
+        for start in range(0, len(drawing), _LIST_ROWS):
+            for label, seed in drawing.pairs(start, start + _LIST_ROWS, sampler.info.architecture.classes):
+                row = [_name(sampler, label, seed), label, _title(sampler, label), seed]
+                table.writerow([*row, drawing.truncation or "", drawing.recorded_kind])
     sync_directory(out)
-    return f"{len(drawing)} images and labels.csv in {out}"
 
 
-def _write_npz(sampler: Sampler, drawing: Drawing, out: Path, *, nhwc: bool) -> str:
+def _write_npz(sampler: Sampler, drawing: Drawing, out: Path, images: Tensor, *, nhwc: bool) -> str:
     """Write all images as one archive."""
     path = out / "samples.npz"
-    images = _all(sampler, drawing).numpy()
+    pixels = images.numpy()
     pairs = drawing.pairs(0, len(drawing), sampler.info.architecture.classes)
     if nhwc:
-        images = images.transpose(0, 2, 3, 1)
-    members: dict[str, Any] = {"arr_0": images} if nhwc else {}
+        pixels = pixels.transpose(0, 2, 3, 1)
+    members: dict[str, Any] = {"arr_0": pixels} if nhwc else {}
     members |= {
-        "x": images,
+        "x": pixels,
         "y": np.array([label for label, _ in pairs], dtype=np.int64),
         "seeds": np.array([seed for _, seed in pairs], dtype=np.int64),
         "truncation": np.array(np.nan if drawing.truncation is None else drawing.truncation),
@@ -163,4 +269,4 @@ def _write_npz(sampler: Sampler, drawing: Drawing, out: Path, *, nhwc: bool) -> 
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **members)
-    return f"{path}: x uint8 {list(images.shape)}, y int64 [{len(pairs)}]"
+    return f"{path}: x uint8 {list(pixels.shape)}, y int64 [{len(pairs)}]"

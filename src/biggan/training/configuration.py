@@ -159,6 +159,11 @@ class TrainingConfig:
     """Image size: 128 or 256x64 (height x width); the preset's by default."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes cuda, then mps, then cpu."""
+    rank_timeout: float = 30.0
+    """Minutes that a rank waits for another at a step; then that one counts as lost, and the command ends."""
+    stop_timeout: float = 20.0
+    """Seconds after SIGTERM in which all ranks must agree to save; one that waits for a dead rank leaves then. Less
+    than the launcher waits before it kills (torchrun: 30)."""
     step: str | None = None
     """A training step of your own: FILE.py:function."""
     dry_run: bool = False
@@ -220,6 +225,11 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        for name, unit in (("rank_timeout", "minutes"), ("stop_timeout", "seconds")):
+            if not 0 < getattr(self, name) <= 1e6:
+                raise UserError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: more than 0 and at most 1,000,000 {unit}"
+                )
         if self.freeze_d < 0:
             raise UserError(f"--freeze-d {self.freeze_d}: must not be negative")
         if not 0.5 <= self.d_warmup_accuracy < 1:

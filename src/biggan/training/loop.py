@@ -75,7 +75,7 @@ def _read(run: Run, agenda: Agenda) -> StepInputs:
         failure = error
     for problem in problems:
         run.tell(problem)
-    word = distributed.largest(_FAILED if failure is not None else run.request.signal or 0)
+    word = run.request.agree(_FAILED if failure is not None else 0)
     if word == 0 and inputs is not None:
         return inputs
     agenda.checkpoints.save(run, ())

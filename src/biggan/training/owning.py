@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from biggan.foundation import distributed
-from biggan.foundation.locks import Lock, held
+from biggan.foundation import distributed, launch
+from biggan.foundation.locks import RENEW_EVERY, STALE_AFTER, Lock, held
+from biggan.foundation.terminal import complain
 from biggan.training.run_directory import LOCK, RunDirectory
 
 
@@ -29,7 +30,10 @@ def owned(directory: RunDirectory) -> Iterator[Lock | None]:
             missing = [path for path in (directory.path, *directory.path.parents) if not path.exists()]
             stack.callback(_remove_empty, missing)
             directory.path.mkdir(parents=True, exist_ok=True)
-            locks.append(stack.enter_context(held(directory.path / LOCK, f"the run directory {directory.path}")))
+            # What held it on a machine that was lost is not known to be dead for minutes; a launcher does not wait.
+            silence = STALE_AFTER + RENEW_EVERY if launch.is_restarted_by_a_launcher() else 0.0
+            lock = held(directory.path / LOCK, f"the run directory {directory.path}", silence=silence, tell=complain)
+            locks.append(stack.enter_context(lock))
 
         distributed.on_primary(take, "taking the run directory")
         yield locks[0] if locks else None

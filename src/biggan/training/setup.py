@@ -20,7 +20,7 @@ from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed, launch
 from biggan.foundation.config import to_json
 from biggan.foundation.devices import choose_device, set_tf32
-from biggan.foundation.errors import UserError
+from biggan.foundation.errors import LostRankError, UserError
 from biggan.foundation.files import write_json
 from biggan.foundation.locks import Lock
 from biggan.foundation.records import read_record
@@ -81,8 +81,9 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
 
     Raises:
         UserError: anything wrong with the options, the data or the run directory, which another process may hold.
+        LostRankError: another rank is gone; nothing that was saved is lost.
     """
-    request = StopRequest()
+    request = StopRequest(config.stop_timeout)
     directory = RunDirectory(Path(config.run_dir or Path("runs") / preset))
     with request.listening():
         try:
@@ -92,10 +93,11 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
                     torch.cuda.set_device(device)
                 check_device(config, device)
                 set_tf32(config.precision == "tf32")
-                distributed.start(device)
+                distributed.start(device, config.rank_timeout)
                 check_names(config, None)
                 own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
                 with owned(directory) as lock:
+                    request.deadline.last = lock.release if lock is not None else request.deadline.last
                     store = CheckpointStore(directory.path, config.checkpoint, directory.tell)
                     place = _Place(directory=directory, store=store, lock=lock, request=request, device=device)
                     return _train(config, preset, own, place)
@@ -103,6 +105,13 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
             if distributed.is_primary():
                 complain(f"{stop}: stopped before there was anything to save; the same command begins again")
             return Outcome(run_dir=directory.path, images_seen=0, signal=stop.number)
+        except LostRankError as error:
+            request.deadline.lost()  # leaving the group may wait for it
+            message = f"{error}. The same command goes on from the last checkpoint"
+            if request.signal is None:
+                raise LostRankError(message) from error
+            complain(message)
+            return Outcome(run_dir=directory.path, images_seen=0, signal=request.signal)
         finally:
             distributed.stop()
 

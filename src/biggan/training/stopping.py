@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from biggan.foundation import distributed
+from biggan.training.leaving import Deadline
 
 
 class Stopped(BaseException):
@@ -25,8 +26,14 @@ class StopRequest:
     it is a wish, which the loop grants between iterations; a second Ctrl-C insists.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 20.0) -> None:
+        """Prepare.
+
+        Args:
+            seconds: in which all ranks must agree after a signal; see :mod:`biggan.training.leaving`.
+        """
         self.signal: int | None = None
+        self.deadline = Deadline(seconds)
         self._at_once = False
 
     @contextlib.contextmanager
@@ -38,7 +45,8 @@ class StopRequest:
             yield self
             return
         try:
-            yield self
+            with self.deadline.watching():
+                yield self
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -66,9 +74,19 @@ class StopRequest:
         finally:
             self._at_once = before
 
-    def agree(self) -> None:
-        """Make the wish of one process the wish of all; called on every one."""
-        self.signal = distributed.largest(self.signal or 0) or self.signal
+    def agree(self, word: int = 0) -> int:
+        """Make the wish of one process the wish of all; called on every one.
+
+        Args:
+            word: that outweighs all signals.
+
+        Returns:
+            The largest word of all, or signal; 0 if there is none.
+        """
+        found = distributed.largest(max(word, self.signal or 0))
+        if found:
+            self.deadline.agreed()
+        return found
 
     def check(self) -> None:
         """Grant a wish that was noted.

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -169,3 +170,29 @@ def test_a_lock_that_was_taken_away_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(HeldError, match="process 42 on host node7 took it over"):
             lock.check()
     assert path.exists(), "another's lock is not released"
+
+
+def test_a_silent_holder_elsewhere_is_waited_for_until_it_counts_as_dead(tmp_path: Path) -> None:
+    lock, told = tmp_path / "lock", list[str]()
+    plant(lock, replace(this_process(), host="node3", place="elsewhere"), age=STALE_AFTER - 0.4)
+    with pytest.raises(HeldError), held(lock, "the prize"):
+        pass
+    with held(lock, "the prize", silence=20.0, tell=told.append) as own:
+        own.check()
+    assert len(told) == 1
+    assert "the prize: waiting for a sign of life of process" in told[0]
+
+
+def test_a_holder_that_lives_elsewhere_is_waited_for_no_longer_than_it_is_silent(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    plant(lock, replace(this_process(), host="node3", place="elsewhere"), age=60)
+    timer = threading.Timer(0.3, os.utime, [lock])
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(HeldError, match=r"in use by process .* on host node3"), held(lock, "the prize", silence=60.0):
+        pass
+    assert 0.25 < time.monotonic() - began < 30
+    with held(tmp_path / "own", "it"), pytest.raises(HeldError), held(tmp_path / "own", "it", silence=60.0):
+        pass
+    assert time.monotonic() - began < 30, "who can be looked up, and lives, is not waited for"
+    timer.join()

@@ -67,6 +67,13 @@ def run(
 
 def run_ranks(words: Sequence[str], folder: Path, attacks: dict[int, Attack], ranks: int = 2) -> list[Done]:
     """Run ``biggan WORDS`` on several ranks over gloo; ``{rank}`` in a word becomes the number of the rank."""
+    return [finish(process, log, 90) for process, log in start_ranks(words, folder, attacks, ranks)]
+
+
+def start_ranks(
+    words: Sequence[str], folder: Path, attacks: dict[int, Attack], ranks: int = 2
+) -> list[tuple[Any, Path]]:
+    """Start what :func:`run_ranks` runs; return each process and where it prints to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -86,7 +93,7 @@ def run_ranks(words: Sequence[str], folder: Path, attacks: dict[int, Attack], ra
         )
         for rank in range(ranks)
     ]
-    return [finish(process, log, 90) for process, log in zip(processes, logs, strict=True)]
+    return list(zip(processes, logs, strict=True))
 
 
 def _command(

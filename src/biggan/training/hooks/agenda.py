@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from biggan.foundation.errors import UserError
+from biggan.foundation.errors import LostRankError, UserError
 from biggan.training.guard import NonFiniteError
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.hooks.saving import Checkpoints
@@ -65,7 +65,7 @@ class Agenda:
         """
         saved = bool(pending) and self.checkpoints.saved_at(run.state.images_seen)
         if saved:
-            run.request.agree()
+            run.request.signal = run.request.agree() or run.request.signal
         with run.request.at_once() if saved else contextlib.nullcontext():
             left = tuple(name for name in self.views if name in pending)
             for name in left:
@@ -81,7 +81,7 @@ class Agenda:
         """Act; return what went wrong, which is told once for each message."""
         try:
             self.views[name].act(run)
-        except NonFiniteError:
+        except (NonFiniteError, LostRankError):
             raise
         except Exception as error:  # of whatever kind: a run is worth more than a picture or a number of it
             message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
