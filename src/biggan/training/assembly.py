@@ -29,7 +29,7 @@ from biggan.training.hooks.judging import Judging
 from biggan.training.hooks.samples import Samples
 from biggan.training.hooks.saving import Checkpoints, Snapshots
 from biggan.training.hooks.statistics import Statistics
-from biggan.training.optimizers import make_adam
+from biggan.training.optimizers import make_adam, rate_factors
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import BatchPlan
 from biggan.training.starting.record import InitRecord
@@ -123,6 +123,7 @@ def make_engine(config: TrainingConfig, plans: dict[str, BatchPlan], state: Trai
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         frozen=freeze_old(config.model, state.networks, config.freeze_old),
         spectral_norm=config.spectral_norm,
+        rates=rate_factors(config),
     )
 
 

@@ -15,6 +15,7 @@ from biggan.evaluation.configuration import TrainingEvaluation
 from biggan.foundation.compatibility import expand
 from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
+from biggan.foundation.schedules import Schedule, batch_factor
 from biggan.foundation.sizes import size_option
 from biggan.models.architecture import Architecture
 from biggan.models.sizes import parse_resolution
@@ -30,10 +31,28 @@ class AdamConfig:
     beta1: float = 0.0
     beta2: float = 0.999
     eps: float = 1e-6
+    reference_batch: int | None = None
+    """The batch for which the learning rate is meant: at another it is multiplied by sqrt(batch / this)."""
+    schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
         if not self.learning_rate >= 0 or not self.eps > 0 or not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise UserError(f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1); given {self}")
+
+    @property
+    def constant(self) -> bool:
+        """Whether the rate is the learning rate, whatever batch and clock."""
+        return self.reference_batch is None and self.schedule.constant
+
+    def factor(self, batch: int, images_seen: int) -> float:
+        """Return by what the learning rate is multiplied.
+
+        Args:
+            batch: images of one update over all ranks.
+            images_seen: the clock at the start of the iteration.
+        """
+        scale = 1.0 if self.reference_batch is None else batch_factor(batch, self.reference_batch)
+        return scale * self.schedule.factor(images_seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,3 +242,7 @@ class TrainingConfig:
             raise UserError(f"--freeze-old {self.freeze_old}: must not be negative")
         if self.duration < 1:
             raise UserError(f"--duration {self.duration}: must be at least 1 image")
+        for name, adam in (("generator", self.generator_adam), ("discriminator", self.discriminator_adam)):
+            if adam.reference_batch is not None and not 1 <= adam.reference_batch <= 2**53:
+                raise UserError(f"--{name}-adam.reference-batch {adam.reference_batch}: must be at least 1")
+            adam.schedule.check(f"--{name}-adam.schedule", self.duration)

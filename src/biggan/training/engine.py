@@ -19,6 +19,7 @@ from biggan.foundation.errors import UserError
 from biggan.layers.held_weights import held_weights
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.training.freezing import Frozen, freeze
+from biggan.training.optimizers import scale_rates
 from biggan.training.state import TrainState
 
 
@@ -114,10 +115,14 @@ class Engine:
     """Parameters, by network, that do not train, or not yet."""
     spectral_norm: Literal["phase", "forward"] = "forward"
     """Iterate and divide once an update, or in every forward."""
+    rates: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
+    """Factor of the learning rates in the iteration that begins at a clock, by network; 1 where absent."""
 
     def __post_init__(self) -> None:
         self.guard = FiniteGuard(self.device)
         self.gradient_norms: dict[str, Tensor] = {}
+        self.learning_rates: dict[str, float] = {}
+        """Of the latest updates, by network, where they change."""
 
     def call(self, network: nn.Module) -> Callable[..., Tensor]:
         """Return ``network`` as a function that runs in the engine's precision."""
@@ -161,6 +166,8 @@ class Engine:
         norms = torch.stack(torch._foreach_norm(gradients))
         self.gradient_norms[name] = torch.linalg.vector_norm(norms)
         skip = self.guard.observe(name, [key for key, _ in named], norms, loss, state.iterations + 1)
+        if name in self.rates:
+            self.learning_rates[name] = scale_rates(optimizer, self.rates[name](state.images_seen))
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
         optimizer.step()
 

@@ -46,6 +46,7 @@ class Statistics(AtIntervals):
         elapsed = max(time.monotonic() - self._started, 1e-9)
         numbers = {name: float(torch.stack(values).mean()) for name, values in self._losses.items()}
         numbers |= {f"{name}_gradient_norm": float(norm) for name, norm in run.engine.gradient_norms.items()}
+        numbers |= {f"{name[0].upper()}_learning_rate": rate for name, rate in run.engine.learning_rates.items()}
         numbers |= {
             "images_per_second": self._images / elapsed,
             "data_wait": self._waited / elapsed,
