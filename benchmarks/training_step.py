@@ -29,6 +29,7 @@ from typing import Any
 import torch
 
 from biggan.foundation.devices import choose_device
+from biggan.layers.recomputing import Recomputation
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build, count_parameters
@@ -56,6 +57,8 @@ def shrunk(config: TrainingConfig, width: int | None, micro_batch: int | None) -
 def ours(config: TrainingConfig, device: torch.device, narrow: torch.dtype | None) -> Iteration:
     """Return one iteration of this package on random images."""
     networks = build(config.model)
+    for name in config.recompute:
+        getattr(networks, name).recompute = Recomputation()
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     G, D = (network.to(device, memory_format=layout).train() for network in networks)
     state = TrainState(
@@ -228,6 +231,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--recompute", action="store_true", help="also measure ours with --recompute of both networks")
     parser.add_argument("--against", type=Path, help="a clone of BigGAN-PyTorch, measured in the same run")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     options = parser.parse_args()
@@ -247,6 +251,10 @@ def main() -> None:
             get_preset(preset).build(), options.width or default_width, options.micro_batch or default_batch
         )
         makers: dict[str, Callable[[], Iteration]] = {"ours": partial(ours, config, device, narrow)}
+        if options.recompute:
+            makers["recomputed"] = partial(
+                ours, dataclasses.replace(config, recompute=("generator", "discriminator")), device, narrow
+            )
         if options.against is not None and config.model.resolution[0] == config.model.resolution[1] >= 32:
             makers["theirs"] = partial(theirs, options.against, config, device)
         memory = {title: peak_memory(make, device) for title, make in makers.items()}
@@ -267,7 +275,10 @@ def main() -> None:
         if "theirs" in entry:
             entry["ratio"] = entry["ours"]["images_per_second"] / entry["theirs"]["images_per_second"]
         results["presets"][preset] = entry
-        shown = ", ".join(f"{title} {entry[title]['images_per_second']:.1f} images/s" for title in seconds)
+        shown = ", ".join(
+            f"{title} {entry[title]['images_per_second']:.1f} images/s, {memory[title] / 2**20:,.0f} MiB"
+            for title in seconds
+        )
         ratio = f", ratio {entry['ratio']:.2f}" if "ratio" in entry else ""
         print(f"{preset} (width {entry['width'][0]}, {config.batch} images): {shown}{ratio}", flush=True)
     if options.out is not None:

@@ -14,6 +14,7 @@ from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
 from biggan.foundation.seeding import derive_seed
+from biggan.layers.recomputing import Recomputation
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
 from biggan.training.checkpoint_record import WarmUpRecord
@@ -64,6 +65,8 @@ def make_state(
         resting=first_stages(networks.discriminator, config.freeze_d),
         warm_up=WarmUpRecord() if config.d_warmup else None,
     )
+    for name in config.recompute:
+        (generator if name == "generator" else discriminator).recompute = Recomputation()
     if own.prepare is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, "weights of the user's networks"))

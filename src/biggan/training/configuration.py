@@ -217,6 +217,9 @@ class TrainingConfig:
     bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
     spectral_norm: Literal["phase", "forward"] = "forward"
     """When power iterations are made: once an update (phase), or in every forward, as the references do."""
+    recompute: tuple[Literal["generator", "discriminator"], ...] = ()
+    """Networks whose activations are not kept but computed again, block by block, in the backward pass: the same
+    weights, less memory, more time."""
     channels_last: bool = True
     """Keep images and filters with the channels innermost in memory, which is faster on CPUs and with bfloat16."""
     compatibility: tuple[str, ...] = ()
@@ -231,6 +234,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        if len(set(self.recompute)) < len(self.recompute):
+            raise UserError(f"--recompute {' '.join(self.recompute)}: name each network once")
         if self.freeze_d < 0:
             raise UserError(f"--freeze-d {self.freeze_d}: must not be negative")
         if not 0.5 <= self.d_warmup_accuracy < 1:

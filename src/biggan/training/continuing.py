@@ -14,7 +14,10 @@ from biggan.training.run_directory import StoredRun
 
 # What may differ when a run goes on without being another run. The rest of the configuration may change too, and is
 # logged; these are not even worth a line.
-_UNREMARKABLE = ("dry_run", "run_dir", "device", "data.workers", "data.check", "log.", "checkpoint.", "evaluation.")
+_UNREMARKABLE = (
+    *("dry_run", "run_dir", "device", "recompute"),
+    *("data.workers", "data.check", "log.", "checkpoint.", "evaluation."),
+)
 # What makes it another run.
 _IDENTITY = ("model.", "seed", "init.")
 # Parts of the architecture that come about by another option.
