@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--recompute", action="store_true", help="also measure ours with --recompute of both networks")
     parser.add_argument("--against", type=Path, help="a clone of BigGAN-PyTorch, measured in the same run")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     options = parser.parse_args()
@@ -125,6 +126,9 @@ def main() -> None:
             way: Any = "on" if "compiled" in words else "off"
             how = dataclasses.replace(config, spectral_norm=rhythm, statistics=rhythm, compile=way)
             makers[title] = partial(ours, how, device)
+            if options.recompute:
+                again = dataclasses.replace(how, recompute=("generator", "discriminator"))
+                makers[f"{title}, recomputed"] = partial(ours, again, device)
         if options.against is not None and are_theirs(config.model):
             makers["theirs"] = partial(theirs, options.against, config, device)
         memory = {title: peak_memory(make, device) for title, make in makers.items()}
@@ -147,12 +151,13 @@ def main() -> None:
             speed = entry["theirs"]["images_per_second"]
             entry["ratios"] = {title: entry[title]["images_per_second"] / speed for title in options.ours}
         results["presets"][preset] = entry
-        shown = ", ".join(f"{title} {entry[title]['images_per_second']:.1f} images/s" for title in seconds)
-        ratio = "".join(f", {title} {ratio:.2f} times theirs" for title, ratio in entry.get("ratios", {}).items())
-        print(
-            f"{preset} (width {entry['width'][0]}, {options.parts} x {config.micro_batch} images): {shown}{ratio}",
-            flush=True,
+        shown = ", ".join(
+            f"{title} {entry[title]['images_per_second']:.1f} images/s, {memory[title] / 2**20:,.0f} MiB"
+            for title in seconds
         )
+        ratio = "".join(f", {title} {ratio:.2f} times theirs" for title, ratio in entry.get("ratios", {}).items())
+        size = f"width {entry['width'][0]}, {options.parts} x {config.micro_batch} images"
+        print(f"{preset} ({size}): {shown}{ratio}", flush=True)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from contextlib import ExitStack
 from pathlib import Path
@@ -81,7 +82,12 @@ def _adam(export: Export) -> dict[str, Any]:
     if continuation is None:
         return {}
     records = {"generator": continuation.generator_adam, "discriminator": continuation.discriminator_adam}
-    return {name: record for name, record in records.items() if record is not None}
+    # Its rates are constant: what it goes on with is the rate of this clock.
+    return {
+        name: dataclasses.replace(record, learning_rate=record.rate(export.info.images_seen))
+        for name, record in records.items()
+        if record is not None
+    }
 
 
 def _optimizer(names: OriginalNames, moments: Any, record: Any) -> dict[str, Any]:

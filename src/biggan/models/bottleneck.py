@@ -61,11 +61,17 @@ class BottleneckGenerator(Generator):
         for i, modules in enumerate(self.stages):
             branch = h if i == self.branch else branch
             for layer in modules.children():
-                h = layer(h, condition) if isinstance(layer, BottleneckGeneratorBlock) else layer(h)
-        features = self.output_conv(F.relu(self.output_norm(h)))
+                conditions = (condition,) if isinstance(layer, BottleneckGeneratorBlock) else ()
+                h = self.through(layer, h, *conditions)
+        features = self.through_parts(self.features, (self.output_norm, self.output_conv), h)
         if self.skip is not None and self.gate is not None:
-            features = self.skip(branch) + self.gate(features)
+            features = self.through(self.skip, branch) + self.gate(features)
         return finish(features, self.architecture)
+
+    def features(self, h: Tensor) -> Tensor:
+        """Return what the last convolution gives of the last stage's output."""
+        features: Tensor = self.output_conv(F.relu(self.output_norm(h)))
+        return features
 
     def conditions(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Return the input of the linear layer and the condition of every block."""
@@ -112,7 +118,7 @@ class BottleneckDiscriminator(Discriminator):
         h = self.stem(x)
         for i, modules in enumerate(self.stages):
             for layer in modules.children():
-                h = layer(h)
+                h = self.through(layer, h)
             h = self.join(i, h, x)
         scores: Tensor = self.head(h, labels)
         return scores

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from biggan.foundation.limits import Ge, Gt, Le, Lt
+from biggan.foundation.schedules import Schedule, batch_factor
 
+_Batch = Annotated[int, Ge(1), Le(2**53)]
 _Beta = Annotated[float, Ge(0), Lt(1)]
 
 
@@ -18,6 +20,17 @@ class AdamRecord:
     beta1: _Beta
     beta2: _Beta
     eps: Annotated[float, Gt(0), Le(1e6)]
+    reference_batch: _Batch | None = None
+    """The batch for which the learning rate is meant, where it follows the batch."""
+    batch: _Batch | None = None
+    """Images of an update, where there is a reference."""
+    schedule: Schedule = field(default_factory=Schedule)
+    """How the learning rate changes with the clock."""
+
+    def rate(self, images_seen: int) -> float:
+        """Return the learning rate of the iteration that begins at a clock."""
+        scale = batch_factor(self.batch, self.reference_batch) if self.batch and self.reference_batch else 1.0
+        return self.learning_rate * (scale * self.schedule.factor(images_seen))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from biggan.foundation.registry import Registry
 from biggan.foundation.seeding import derive_seed
 from biggan.layers.initialization import initialize
 from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
+from biggan.layers.recomputing import Recomputing
 from biggan.layers.spectral_norm import ClassTable, LayerFactory, PowerIteration, keep_right_vectors
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.family import FAMILIES
@@ -26,7 +27,7 @@ from biggan.models.grown import gates, junction
 from biggan.models.skips import Gate, GeneratorSkip, pooled
 
 
-class Generator(nn.Module, ABC):
+class Generator(Recomputing, ABC):
     """Latents and labels to images.
 
     Labels become an embedding first, and images are synthesised from that, so that paths between classes can be
@@ -71,7 +72,7 @@ class Generator(nn.Module, ABC):
         return self.synthesize(z, labels if look_up else self.embed(labels))
 
 
-class Discriminator(nn.Module, ABC):
+class Discriminator(Recomputing, ABC):
     """Images and labels to scores."""
 
     def __init__(self, architecture: Architecture) -> None:
@@ -93,7 +94,7 @@ class Discriminator(nn.Module, ABC):
         if str(stage) in self.gates:
             features = self.gates[str(stage)](features)
         if self.skip is not None and stage == self.junction:
-            features = self.skip(pooled(images, self.architecture.grown.stages)) + features
+            features = self.through(self.skip, pooled(images, self.architecture.grown.stages)) + features
         return features
 
     @abstractmethod

@@ -54,13 +54,18 @@ class ResidualGenerator(Generator):
         for i, (modules, condition) in enumerate(zip(self.stages, conditions, strict=True)):
             branch = h if i == self.branch else branch
             block, *attention = modules.children()
-            h = block(h, condition)
+            h = self.through(block, h, condition)
             for layer in attention:
-                h = layer(h)
-        features = self.output_conv(F.relu(self.output_norm(h)))
+                h = self.through(layer, h)
+        features = self.through_parts(self.features, (self.output_norm, self.output_conv), h)
         if self.skip is not None and self.gate is not None:
-            features = self.skip(branch) + self.gate(features)
+            features = self.through(self.skip, branch) + self.gate(features)
         return finish(features, self.architecture)
+
+    def features(self, h: Tensor) -> Tensor:
+        """Return what the last convolution gives of the last stage's output."""
+        features: Tensor = self.output_conv(F.relu(self.output_norm(h)))
+        return features
 
     def conditions(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the input of the linear layer and the condition of every stage."""
@@ -112,8 +117,8 @@ class ResidualDiscriminator(Discriminator):
         h = x = seen(images, self.architecture)
         for i, modules in enumerate(self.stages):
             block, *attention = modules.children()
-            h = self.join(i, block(h), x)
+            h = self.join(i, self.through(block, h), x)
             for layer in attention:
-                h = layer(h)
+                h = self.through(layer, h)
         scores: Tensor = self.head(h, labels)
         return scores

@@ -99,7 +99,7 @@ def adopt(
 
 def _adam(record: AdamRecord | None) -> AdamConfig:
     assert record is not None
-    return AdamConfig(learning_rate=record.learning_rate, beta1=record.beta1, beta2=record.beta2, eps=record.eps)
+    return AdamConfig(**{field.name: getattr(record, field.name) for field in dataclasses.fields(AdamConfig)})
 
 
 def from_biggan_pytorch(config: TrainingConfig, options: Mapping[str, Any]) -> TrainingConfig:

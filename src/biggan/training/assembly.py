@@ -18,6 +18,7 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
 from biggan.foundation.terminal import say
+from biggan.layers.recomputing import Recomputation
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
 from biggan.training.checkpoint_record import WarmUpRecord
@@ -34,7 +35,7 @@ from biggan.training.hooks.judging import Judging
 from biggan.training.hooks.samples import Samples
 from biggan.training.hooks.saving import Checkpoints, Snapshots
 from biggan.training.hooks.statistics import Statistics
-from biggan.training.optimizers import make_adam
+from biggan.training.optimizers import make_adam, rate_factors
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import BatchPlan, plan
 from biggan.training.starting.record import InitRecord
@@ -69,6 +70,8 @@ def make_state(
         resting=first_stages(networks.discriminator, config.freeze_d),
         warm_up=WarmUpRecord() if config.d_warmup else None,
     )
+    for name in config.recompute:
+        (generator if name == "generator" else discriminator).recompute = Recomputation()
     if own.prepare is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, "weights of the user's networks"))
@@ -131,6 +134,8 @@ def check_device(config: TrainingConfig, device: torch.device) -> None:
         raise UserError("--cuda-graphs: records what was compiled; leave out --compile off")
     if config.cuda_graphs and device.type != "cuda":
         raise UserError(f"--cuda-graphs: of a GPU with CUDA only, and this run is on {device.type}; leave it out")
+    if config.recompute and config.compile == "on":
+        raise UserError("--recompute: of networks that run as they are written; leave out --compile on")
     narrow = config.precision == "bfloat16" and device.type == "cuda"
     if narrow and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError(
@@ -141,7 +146,7 @@ def check_device(config: TrainingConfig, device: torch.device) -> None:
 
 def make_compiler(config: TrainingConfig, device: torch.device, tell: Callable[[str], None]) -> Compiler | None:
     """Return what compiles the networks, if they are to be."""
-    if config.compile == "off" or (config.compile == "auto" and device.type != "cuda"):
+    if config.compile == "off" or (config.compile == "auto" and (device.type != "cuda" or config.recompute)):
         return None
     return Compiler(cuda_graphs=config.cuda_graphs, tell=tell)
 
@@ -163,6 +168,7 @@ def make_engine(
         spectral_norm=config.spectral_norm,
         statistics=config.statistics,
         compiler=make_compiler(config, device, tell),
+        rates=rate_factors(config),
     )
 
 

@@ -14,6 +14,7 @@ from biggan.foundation.compatibility import expand
 from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
 from biggan.foundation.options import also_called
+from biggan.foundation.schedules import Schedule, batch_factor
 from biggan.foundation.sizes import size_option
 from biggan.models.architecture import Architecture
 from biggan.models.sizes import parse_resolution
@@ -29,10 +30,28 @@ class AdamConfig:
     beta1: float = 0.0
     beta2: float = 0.999
     eps: float = 1e-6
+    reference_batch: int | None = None
+    """The batch for which the learning rate is meant: at another it is multiplied by sqrt(batch / this)."""
+    schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
         if not self.learning_rate >= 0 or not self.eps > 0 or not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise UserError(f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1); given {self}")
+
+    @property
+    def constant(self) -> bool:
+        """Whether the rate is the learning rate, whatever batch and clock."""
+        return self.reference_batch is None and self.schedule.constant
+
+    def factor(self, batch: int, images_seen: int) -> float:
+        """Return by what the learning rate is multiplied.
+
+        Args:
+            batch: images of one update over all ranks.
+            images_seen: the clock at the start of the iteration.
+        """
+        scale = 1.0 if self.reference_batch is None else batch_factor(batch, self.reference_batch)
+        return scale * self.schedule.factor(images_seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +230,9 @@ class TrainingConfig:
     """Launch the kernels of a compiled network as one; on CUDA, and for networks whose kernels are small."""
     norm_group: int | None = None
     """Ranks whose micro-batches share the moments of batch norm; by default as many as make 32 images."""
+    recompute: tuple[Literal["generator", "discriminator"], ...] = ()
+    """Networks whose activations are not kept but computed again, block by block, in the backward pass: the same
+    weights, less memory, more time."""
     channels_last: bool = True
     """Keep images and filters with the channels innermost in memory, which is faster on CPUs and with bfloat16."""
     compatibility: tuple[str, ...] = ()
@@ -230,6 +252,8 @@ class TrainingConfig:
                 raise UserError(
                     f"--{name.replace('_', '-')} {getattr(self, name)}: more than 0 and at most 1,000,000 {unit}"
                 )
+        if len(set(self.recompute)) < len(self.recompute):
+            raise UserError(f"--recompute {' '.join(self.recompute)}: name each network once")
         if self.freeze_d < 0:
             raise UserError(f"--freeze-d {self.freeze_d}: must not be negative")
         if not 0.5 <= self.d_warmup_accuracy < 1:
@@ -241,3 +265,7 @@ class TrainingConfig:
             raise UserError(f"--freeze-old {self.freeze_old}: must not be negative")
         if self.duration < 1:
             raise UserError(f"--duration {self.duration}: must be at least 1 image")
+        for name, adam in (("generator", self.generator_adam), ("discriminator", self.discriminator_adam)):
+            if adam.reference_batch is not None and not 1 <= adam.reference_batch <= 2**53:
+                raise UserError(f"--{name}-adam.reference-batch {adam.reference_batch}: must be at least 1")
+            adam.schedule.check(f"--{name}-adam.schedule", self.duration)

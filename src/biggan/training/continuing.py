@@ -15,7 +15,7 @@ from biggan.training.run_directory import StoredRun
 # What may differ when a run goes on without being another run. The rest of the configuration may change too, and is
 # logged; these are not even worth a line.
 _UNREMARKABLE = (
-    *("dry_run", "run_dir", "device", "rank_timeout", "stop_timeout", "data.workers", "data.check"),
+    *("dry_run", "run_dir", "device", "recompute", "rank_timeout", "stop_timeout", "data.workers", "data.check"),
     *("log.", "checkpoint.", "evaluation."),
 )
 # What makes it another run.

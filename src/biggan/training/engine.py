@@ -23,6 +23,7 @@ from biggan.training.freezing import Frozen, freeze
 from biggan.training.gradients import FlatGradients
 from biggan.training.guard import FiniteGuard
 from biggan.training.noise_scale import NoiseScale, squared_length
+from biggan.training.optimizers import scale_rates
 from biggan.training.state import TrainState
 from biggan.training.update import Update
 
@@ -52,6 +53,8 @@ class Engine:
     """Move running statistics once an update, or in every forward."""
     compiler: Compiler | None = None
     """Compiles the networks' calls; None runs them as they are written."""
+    rates: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
+    """Factor of the learning rates in the iteration that begins at a clock, by network; 1 where absent."""
 
     def __post_init__(self) -> None:
         self.guard = FiniteGuard(self.device)
@@ -59,6 +62,8 @@ class Engine:
         self.noise_scales: dict[str, NoiseScale] = {}
         self._gradients: dict[str, FlatGradients] = {}
         self._calls: dict[nn.Module, Callable[..., Tensor]] = {}
+        self.learning_rates: dict[str, float] = {}
+        """Of the latest updates, by network, where they change."""
 
     def call(self, network: nn.Module) -> Callable[..., Tensor]:
         """Return ``network`` as a function that runs in the engine's precision, compiled if that is asked for.
@@ -133,6 +138,8 @@ class Engine:
         norms = torch.stack(torch._foreach_norm(gradients.collect()))
         self.gradient_norms[name] = torch.linalg.vector_norm(norms)
         skip = self.guard.observe(name, named, norms, loss, state.iterations + 1)
+        if name in self.rates:
+            self.learning_rates[name] = scale_rates(optimizer, self.rates[name](state.images_seen))
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
         optimizer.step()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from biggan.foundation.config import from_json
+from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.tensor_files import read_tensors
 from biggan.models.continuation import AdamRecord, Continuation
@@ -80,9 +80,13 @@ def of_checkpoint(checkpoint: Checkpoint) -> Export:
 
 def _adam(checkpoint: Checkpoint, network: str) -> AdamRecord:
     """Return how the optimizer of a network was set when a checkpoint was saved."""
-    stored = checkpoint.record.configuration.get(f"{network}_adam")
+    where, stored = f"{checkpoint.path / STATE_JSON}: {network}_adam", checkpoint.record.configuration
     try:
-        config = from_json(AdamConfig, stored, f"{checkpoint.path / STATE_JSON}: {network}_adam")
+        config = from_json(AdamConfig, stored.get(f"{network}_adam"), where)
+        known = {field.name: getattr(config, field.name) for field in dataclasses.fields(AdamConfig)}
+        if config.reference_batch is not None:
+            own = stored.get("generator_batch") if network == "generator" else None
+            known["batch"] = own or stored.get("batch")
+        return from_json(AdamRecord, to_json(AdamRecord(**known)), where)
     except UserError as error:
         raise CorruptFileError(f"{error}; the moments of {network} are of no use without") from error
-    return AdamRecord(learning_rate=config.learning_rate, beta1=config.beta1, beta2=config.beta2, eps=config.eps)

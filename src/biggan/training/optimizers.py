@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from torch import nn
 from torch.optim import Adam
 
-from biggan.training.configuration import AdamConfig
+from biggan.training.configuration import AdamConfig, TrainingConfig
 
 
 def make_adam(network: nn.Module, config: AdamConfig, new: Collection[str] = (), factor: float = 1.0) -> Adam:
@@ -33,3 +34,23 @@ def make_adam(network: nn.Module, config: AdamConfig, new: Collection[str] = (),
         eps=config.eps,
         fused=True,
     )
+
+
+def rate_factors(config: TrainingConfig) -> dict[str, Callable[[int], float]]:
+    """Return by what the learning rates of each network are multiplied at a clock, where that is not always 1."""
+    adams = {
+        "generator": (config.generator_adam, config.generator_batch or config.batch),
+        "discriminator": (config.discriminator_adam, config.batch),
+    }
+    return {name: partial(adam.factor, batch) for name, (adam, batch) in adams.items() if not adam.constant}
+
+
+def scale_rates(optimizer: Adam, factor: float) -> float:
+    """Multiply the rates that ``optimizer`` was made with by ``factor``; return the first group's.
+
+    They are plain numbers, which the fused kernels take as they are: nothing waits and nothing is built anew.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+    rate: float = optimizer.param_groups[0]["lr"]
+    return rate

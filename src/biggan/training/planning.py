@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from biggan.foundation.compatibility import BIASED_NORM
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError
 from biggan.layers.attention import LARGE, fused_widths
-from biggan.models.architecture import Architecture
-from biggan.models.contract import build_on_meta, count_parameters
+from biggan.layers.recomputing import Recomputation, Recomputing
+from biggan.models.contract import Discriminator, Generator, build_on_meta, count_parameters
 from biggan.training.configuration import TrainingConfig
 
 
@@ -101,7 +102,7 @@ class MemoryPlan:
     adam: int
     average: int
     activations: int
-    """Kept for the backward pass of the larger phase, at one micro-batch."""
+    """Kept for the backward pass of the larger phase, at one micro-batch; of what is recomputed the largest block."""
 
     @property
     def total(self) -> int:
@@ -126,8 +127,8 @@ def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPl
     images = {name: part.micro_batch for name, part in plans.items()}
     with _FusedAttention(device):
         activations = max(
-            _kept_by_discriminator(networks.discriminator, config.model, 2 * images["discriminator"], narrow),
-            _kept_by_generator(networks.generator, networks.discriminator, config.model, images["generator"], narrow),
+            _kept_by_discriminator(networks.discriminator, config, 2 * images["discriminator"], narrow),
+            _kept_by_generator(networks.generator, networks.discriminator, config, images["generator"], narrow),
         )
     return MemoryPlan(
         weights=4 * (g + d),
@@ -139,12 +140,12 @@ def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPl
 
 
 class _Keeper:
-    """Adds up the storages that autograd saves, each once, leaving out weights."""
+    """Adds up the storages that autograd saves, each once, leaving out what is ``known``: weights, for example."""
 
-    def __init__(self, *networks: nn.Module) -> None:
-        self.known = {p.untyped_storage()._cdata for network in networks for p in network.parameters()}
+    def __init__(self, known: set[int]) -> None:
+        self.known = known
         self.kept: list[Tensor] = []  # holds the storages, so that none is freed and its address reused
-        self.bytes = 0
+        self.bytes = self.largest = self._peak = 0
 
     def __call__(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -152,35 +153,56 @@ class _Keeper:
             self.known.add(storage._cdata)
             self.kept.append(tensor)
             self.bytes += storage.nbytes()
+            self.largest = max(self.largest, storage.nbytes())
         return tensor
+
+    @property
+    def most(self) -> int:
+        """The largest number of bytes that lie there at once."""
+        return max(self._peak, self.bytes)
+
+    @contextlib.contextmanager
+    def block(self) -> Iterator[None]:
+        """Count what a block saves as there again while the backward pass is in it, beside its largest gradient.
+
+        What is kept throughout is freed before such gradients matter; here they come when most is there.
+        """
+        inside = _Keeper(set(self.known))
+        with torch.autograd.graph.saved_tensors_hooks(inside, lambda t: t):
+            yield
+        self._peak = max(self._peak, self.bytes + inside.bytes + inside.largest)
+
+
+@contextlib.contextmanager
+def _kept(networks: dict[str, Recomputing], config: TrainingConfig, narrow: torch.dtype | None) -> Iterator[_Keeper]:
+    """Count what the backward pass keeps of these networks, the recomputed ones among them."""
+    keeper = _Keeper({p.untyped_storage()._cdata for network in networks.values() for p in network.parameters()})
+    for name in networks.keys() & set(config.recompute):
+        networks[name].recompute = Recomputation(first=keeper.block)
+    with torch.autograd.graph.saved_tensors_hooks(keeper, lambda t: t), _autocast(narrow):
+        yield keeper
 
 
 def _kept_by_discriminator(
-    discriminator: nn.Module, architecture: Architecture, images: int, narrow: torch.dtype | None
+    discriminator: Discriminator, config: TrainingConfig, images: int, narrow: torch.dtype | None
 ) -> int:
-    keeper = _Keeper(discriminator)
-    x = torch.empty(images, architecture.channels, *architecture.resolution, device="meta")
+    x = torch.empty(images, config.model.channels, *config.model.resolution, device="meta")
     labels = torch.zeros(images, dtype=torch.int64, device="meta")
-    with torch.autograd.graph.saved_tensors_hooks(keeper, lambda t: t), _autocast(narrow):
+    with _kept({"discriminator": discriminator}, config, narrow) as keeper:
         discriminator(x, labels)
-    return keeper.bytes
+    return keeper.most
 
 
 def _kept_by_generator(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    architecture: Architecture,
-    images: int,
-    narrow: torch.dtype | None,
+    generator: Generator, discriminator: Discriminator, config: TrainingConfig, images: int, narrow: torch.dtype | None
 ) -> int:
-    keeper = _Keeper(generator, discriminator)
     discriminator.requires_grad_(False)
-    z = torch.empty(images, architecture.z_size, device="meta")
+    z = torch.empty(images, config.model.z_size, device="meta")
     labels = torch.zeros(images, dtype=torch.int64, device="meta")
-    with torch.autograd.graph.saved_tensors_hooks(keeper, lambda t: t), _autocast(narrow):
+    with _kept({"generator": generator, "discriminator": discriminator}, config, narrow) as keeper:
         discriminator(generator(z, labels), labels)
     discriminator.requires_grad_(True)
-    return keeper.bytes
+    return keeper.most
 
 
 def _autocast(narrow: torch.dtype | None) -> torch.autocast:

@@ -11,13 +11,15 @@ from biggan.foundation.compatibility import expand
 from biggan.foundation.config import to_json
 from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
+from biggan.foundation.schedules import batch_factor
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
-from biggan.training.configuration import TrainingConfig
+from biggan.training.configuration import AdamConfig, TrainingConfig
 from biggan.training.hooks.samples import check_sheets
 from biggan.training.planning import plan, plan_memory
+from biggan.training.warm_up import least_images
 
 
 def check_names(config: TrainingConfig, source: ImageSource | None) -> None:
@@ -61,10 +63,42 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
             "parts; leave it out"
         )
     check_sheets(log, model.resolution)
+    rises, waits = config.generator_adam.schedule.warmup, least_images(config.d_warmup or 0)
+    if 0 < rises <= waits:
+        raise UserError(
+            f"--generator-adam.schedule.warmup {rises}: G learns only when D has warmed up (--d-warmup "
+            f"{config.d_warmup}), after {waits} images at the earliest, and by then its rate has risen unused; choose "
+            "a longer one, or leave it out"
+        )
     resolved = dataclasses.replace(
-        config, model=model, log=log, resolution=None, compatibility=expand(config.compatibility, "training")
+        config,
+        model=model,
+        log=log,
+        resolution=None,
+        compatibility=expand(config.compatibility, "training"),
+        generator_adam=_with_an_end("--generator-adam", config.generator_adam, config.duration),
+        discriminator_adam=_with_an_end("--discriminator-adam", config.discriminator_adam, config.duration),
     )
     return dataclasses.replace(resolved, micro_batch=plan(resolved, ranks)["discriminator"].micro_batch)
+
+
+def _with_an_end(option: str, adam: AdamConfig, duration: int) -> AdamConfig:
+    """Return ``adam`` with the clock at which its decay ends, so that a longer duration later changes no rate before.
+
+    Raises:
+        UserError: it learns nothing from there on, and the run goes on.
+    """
+    schedule = adam.schedule
+    if schedule.decay == "none":
+        return adam
+    until = duration if schedule.until is None else schedule.until
+    if schedule.final == 0 and until < duration:
+        raise UserError(
+            f"--duration {duration}: from {until} images on {option}.schedule has rate 0, and nothing would be learnt; "
+            f"give {option}.schedule.until {duration} (from its clock on, a run that goes on then follows the longer "
+            f"course), or {option}.schedule.final, the share of the rate that is left"
+        )
+    return dataclasses.replace(adam, schedule=dataclasses.replace(schedule, until=until))
 
 
 def _for_data(model: Architecture, source: ImageSource, *, begun: bool) -> Architecture:
@@ -85,6 +119,21 @@ def _for_data(model: Architecture, source: ImageSource, *, begun: bool) -> Archi
     )
 
 
+def rates(config: TrainingConfig) -> list[str]:
+    """Return a line for each network whose learning rate is not the same for all batches and clocks."""
+    lines = []
+    for letter, adam, batch in (
+        ("G", config.generator_adam, config.generator_batch or config.batch),
+        ("D", config.discriminator_adam, config.batch),
+    ):
+        if not adam.constant:
+            full = adam.learning_rate
+            of = f" ({full:g} for batch {adam.reference_batch})" if adam.reference_batch is not None else ""
+            scaled = full * (batch_factor(batch, adam.reference_batch) if adam.reference_batch is not None else 1)
+            lines.append(f"learning rate of {letter}: {scaled:.4g}{of}, {adam.schedule}")
+    return lines
+
+
 def summary(config: TrainingConfig, ranks: int) -> str:
     """Return what ``--dry-run`` prints: configuration, parameters, batches, memory."""
     model, plans = config.model, plan(config, ranks)
@@ -100,6 +149,7 @@ def summary(config: TrainingConfig, ranks: int) -> str:
         f"G batch: {plans['generator']}",
         f"duration: {format_images(config.duration)} images = "
         f"{-(-config.duration // (config.batch * config.discriminator_steps)):,} iterations",
+        *rates(config),
         f"memory: {plan_memory(config, plans)}",
     ]
     return "\n".join(lines)

@@ -25,6 +25,11 @@ INTERVALS = 20
 NEEDED = 3
 
 
+def least_images(images: int) -> int:
+    """Return after how many images G learns at the earliest, of a warm-up of at most ``images``."""
+    return NEEDED * (images // INTERVALS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
     """What is asked of D, and for how long."""

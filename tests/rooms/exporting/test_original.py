@@ -22,6 +22,7 @@ from biggan.exporting.original_options import options_of
 from biggan.foundation.compatibility import ALL, BIASED_NORM, OUTPUT_NORM_EPS
 from biggan.foundation.config import differences
 from biggan.foundation.errors import UserError
+from biggan.foundation.schedules import Schedule
 from biggan.models.architecture import Architecture, SpectralNorm, architecture
 from biggan.models.continuation import AdamRecord, Continuation
 from biggan.models.contract import build_on_meta
@@ -163,6 +164,20 @@ def test_the_progress_is_plain_and_complete(tmp_path: Path) -> None:
     assert (config["G_lr"], config["D_lr"], config["adam_eps"], config["ema"]) == (1e-4, 4e-4, 1e-6, True)
     assert config["batch_size"] * config["num_D_steps"] * progress["itr"] == 640
     assert {type(value) for value in config.values()} <= {int, float, str, bool}
+
+
+def test_a_scheduled_rate_is_that_of_the_clock(tmp_path: Path) -> None:
+    export = export_of(model())
+    continuation = export.info.continuation
+    assert continuation is not None
+    falling = dataclasses.replace(ADAM, schedule=Schedule(decay="linear", until=1280), reference_batch=128, batch=32)
+    info = dataclasses.replace(export.info, continuation=dataclasses.replace(continuation, generator_adam=falling))
+    FORMAT.write(dataclasses.replace(export, info=info), tmp_path / "theirs", WHOLE)
+    for lr in (
+        load(tmp_path / "theirs" / "state_dict.pth")["config"]["G_lr"],
+        load(tmp_path / "theirs" / "G_optim.pth")["param_groups"][0]["lr"],
+    ):
+        assert lr == 1e-4 * 0.5 * 0.5
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -83,6 +83,7 @@ def test_what_cannot_be_compiled_runs_plainly_and_says_so_once() -> None:
     [
         (["--cuda-graphs", "--device", "cpu"], "--cuda-graphs: of a GPU with CUDA only, and this run is on cpu"),
         (["--cuda-graphs", "--compile", "off"], "--cuda-graphs: records what was compiled; leave out --compile off"),
+        (["--recompute", "generator", "--compile", "on"], "--recompute: of networks that run as they are written"),
     ],
 )
 def test_options_that_cannot_be(words: list[str], message: str, tmp_path: Any, capsys: Any) -> None:

@@ -25,7 +25,11 @@ STEPS, BATCH = 60, 4
 OPTIONS = (
     f"--batch {BATCH} --duration {STEPS * BATCH} --checkpoint.every {BATCH} --log.every {BATCH} --seed 3 --device cpu "
     "--log.samples-every 1G --log.judge none --log.no-tensorboard --log.sheet-columns 1 "
-    "--model.generator-width 4 --model.discriminator-width 4"
+    "--model.generator-width 4 --model.discriminator-width 4 "
+    # Rates change all the time, and at these clocks in another way.
+    "--generator-adam.schedule.warmup 80 --discriminator-adam.schedule.warmup 60 "
+    "--discriminator-adam.schedule.decay cosine --discriminator-adam.schedule.until 160 "
+    "--discriminator-adam.schedule.final 0.1"
 ).split()
 
 

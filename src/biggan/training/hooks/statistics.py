@@ -57,6 +57,7 @@ class Statistics(AtIntervals):
         numbers = read.losses | read.norms
         scales = {f"{name}_noise_scale": ratio(sums) for name, sums in read.noise.items()}
         numbers |= {name: scale for name, scale in scales.items() if scale is not None}
+        numbers |= {f"{name[0].upper()}_learning_rate": rate for name, rate in run.engine.learning_rates.items()}
         numbers |= {
             "images_per_second": self._images / elapsed,
             "data_wait": self._waited / elapsed,
