@@ -25,9 +25,10 @@ from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.models.architecture import Architecture, architecture
 from biggan.models.contract import build_on_meta
 from biggan.presets.registry import get_preset
+from biggan.training.batches import plan
 from biggan.training.configuration import TrainingConfig
 from biggan.training.gradients import padded
-from biggan.training.planning import plan, plan_memory
+from biggan.training.planning import plan_memory
 from processes import measured
 
 PRESETS = {

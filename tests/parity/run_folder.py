@@ -15,10 +15,10 @@ from biggan.convert.biggan_pytorch import discriminator, generator
 from biggan.convert.facts import Facts
 from biggan.losses.adversarial import Hinge
 from biggan.training.assembly import make_engine, make_state
+from biggan.training.batches import plan
 from biggan.training.checkpoint import CheckpointStore, restore
 from biggan.training.configuration import TrainingConfig
 from biggan.training.own_step import OwnStep
-from biggan.training.planning import plan
 from biggan.training.run_directory import RunDirectory
 from biggan.training.state import TrainState
 from biggan.training.step import (
@@ -126,9 +126,7 @@ def step(case: Case, config: TrainingConfig, state: TrainState) -> Mapping[str, 
     )
     for network in state.networks.values():
         network.train()
-    return train_step(
-        state, inputs, Objective(loss=Hinge(), score=score_together), make_engine(config, plans, state, CPU)
-    )
+    return train_step(state, inputs, Objective(loss=Hinge(), score=score_together), make_engine(config, 1, state, CPU))
 
 
 def compare(case: Case, comparison: Comparison, state: TrainState, losses: Mapping[str, Tensor]) -> None:

@@ -15,10 +15,10 @@ from biggan.foundation.errors import UserError
 from biggan.models.continuation import AdamRecord
 from biggan.models.export_file import Export
 from biggan.training.assembly import make_state
+from biggan.training.batches import plan
 from biggan.training.checkpoint import CheckpointStore
 from biggan.training.configuration import AdamConfig, InitConfig, TrainingConfig
 from biggan.training.own_step import OwnStep
-from biggan.training.planning import plan
 from biggan.training.record import derived
 from biggan.training.run_directory import RunDirectory, StoredData
 from biggan.training.step import train_step

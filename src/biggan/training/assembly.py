@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import torch
@@ -21,6 +22,7 @@ from biggan.foundation.terminal import say
 from biggan.layers.recomputing import Recomputation
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
+from biggan.training.batches import plan, schedules
 from biggan.training.checkpoint_record import WarmUpRecord
 from biggan.training.compiling import Compiler
 from biggan.training.configuration import TrainingConfig
@@ -37,7 +39,6 @@ from biggan.training.hooks.saving import Checkpoints, Snapshots
 from biggan.training.hooks.statistics import Statistics
 from biggan.training.optimizers import make_adam, rate_factors
 from biggan.training.own_step import OwnStep
-from biggan.training.planning import BatchPlan, plan
 from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
 
@@ -95,16 +96,22 @@ def make_regularizers(config: TrainingConfig) -> dict[str, list[OrthogonalRegula
 def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, device: torch.device) -> StepDraws:
     """Return what feeds the step on this rank, from the clock at which ``state`` stands."""
     rank, ranks = distributed.rank(), distributed.world_size()
-    plans = plan(config, ranks)
-    real, fake = (
-        Share(plans[name].batch, rank, ranks, plans[name].accumulation) for name in ("discriminator", "generator")
-    )
+
+    @functools.cache
+    def share(name: str, clock: int) -> Share:
+        one = plan(config, ranks, clock)[name]
+        return Share(one.batch, rank, ranks, one.accumulation)
+
+    def shares(name: str) -> Callable[[int], Share]:
+        begins = [begin for begin, _ in schedules(config)[name].steps]
+        return lambda clock: share(name, max(begin for begin in begins if begin <= clock))
+
     workers = config.data.workers
     loader = make_loader(
         source,
         make_order(source, config.data, config.seed),
         first=state.images_seen,
-        share=lambda _: real,
+        share=shares("discriminator"),
         together=config.discriminator_steps,
         workers=default_workers(source, launch.local_world_size()) if workers is None else workers,
         pin=device.type == "cuda",
@@ -116,8 +123,8 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
     return StepDraws(
         loader,
         FakeDraws(seed=config.seed, z_size=config.model.z_size, class_weights=weights),
-        discriminator=real,
-        generator=fake,
+        discriminator=shares("discriminator"),
+        generator=shares("generator"),
         discriminator_steps=config.discriminator_steps,
         device=device,
         transforms=Transforms(config.data, config.model.resolution, config.seed),
@@ -153,15 +160,19 @@ def make_compiler(config: TrainingConfig, device: torch.device, tell: Callable[[
 
 def make_engine(
     config: TrainingConfig,
-    plans: dict[str, BatchPlan],
+    ranks: int,
     state: TrainState,
     device: torch.device,
     tell: Callable[[str], None] = say,
 ) -> Engine:
     """Return how updates of ``state`` are carried out; ``tell`` hears what is to be said of it."""
+
+    def accumulation(clock: int) -> dict[str, int]:
+        return {name: part.accumulation for name, part in plan(config, ranks, clock).items()}
+
     return Engine(
         device=device,
-        accumulation={name: part.accumulation for name, part in plans.items()},
+        accumulation=accumulation,
         regularizers=make_regularizers(config),
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         frozen=freeze_old(config.model, state.networks, config.freeze_old),

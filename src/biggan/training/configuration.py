@@ -168,6 +168,10 @@ class TrainingConfig:
     """Real images for each D step, over all ranks."""
     generator_batch: int | None = None
     """Images for each G step, over all ranks; the batch by default."""
+    batch_schedule: str | None = None
+    """Batches by the clock in place of --batch: 0:256,20Mi:512. The micro-batch stays, accumulation changes."""
+    generator_batch_schedule: str | None = None
+    """The same for G steps; by default those of D."""
     micro_batch: int | None = None
     """Images a rank handles at once; batch statistics are taken over these. By default the rank's whole share."""
     duration: Images = 10_000_000

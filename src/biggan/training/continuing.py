@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from biggan.data.contract import ImageSource
+from biggan.foundation.batch_schedule import BatchSchedule
 from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line
+from biggan.training.batches import schedules
 from biggan.training.configuration import TrainingConfig
 from biggan.training.run_directory import StoredRun
 
@@ -95,6 +97,25 @@ def compare(stored: StoredRun | None, config: TrainingConfig, source: ImageSourc
     if stored.used.ranks != ranks:
         remarks.append(f"changed on resume: ranks {stored.used.ranks} -> {ranks}")
     return remarks
+
+
+def refuse_another_past(stored: StoredRun | None, config: TrainingConfig, clock: int) -> None:
+    """Check that scheduled batches differ from those of the run ahead of ``clock`` only.
+
+    Raises:
+        UserError: what a schedule says of images that have been seen is not what was.
+    """
+    if stored is None:
+        return
+    given = {"discriminator": config.batch_schedule, "generator": config.generator_batch_schedule}
+    before, now = schedules(stored.config), schedules(config)
+    for name, option in (("discriminator", "--batch-schedule"), ("generator", "--generator-batch-schedule")):
+        past = BatchSchedule(before[name].until(clock))
+        if given[name] is not None and now[name].until(clock) != past.steps:
+            raise UserError(
+                f"{option} {given[name]}: {clock:,} images have been seen, with batches {past}; begin the schedule so, "
+                "and change what lies ahead"
+            )
 
 
 def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:

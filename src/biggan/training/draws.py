@@ -79,38 +79,49 @@ class StepDraws:
         loader: Iterator[Batch],
         fakes: FakeDraws,
         *,
-        discriminator: Share,
-        generator: Share,
+        discriminator: Callable[[int], Share],
+        generator: Callable[[int], Share],
         discriminator_steps: int,
         device: torch.device,
         transforms: Callable[[Tensor, npt.NDArray[np.int64]], Tensor],
     ) -> None:
+        """Prepare.
+
+        Args:
+            loader: real images of each D step, by the same shares.
+            fakes: latents and labels.
+            discriminator: what this rank sees of a D batch of the iteration that begins at a clock.
+            generator: the same of the G batch.
+            discriminator_steps: D batches of an iteration.
+            device: where tensors go; images go a micro-batch at a time.
+            transforms: of images, at the positions of the data order.
+        """
         self.loader, self.fakes, self.device, self.transforms = loader, fakes, device, transforms
         self.discriminator, self.generator = discriminator, generator
         self.steps = discriminator_steps
 
-    @property
-    def images_per_iteration(self) -> int:
-        """Real images that an iteration consumes, over all D steps and ranks."""
-        return self.steps * self.discriminator.total
+    def images_per_iteration(self, clock: int) -> int:
+        """Return the real images that the iteration at ``clock`` consumes, over all D steps and ranks."""
+        return self.steps * self.discriminator(clock).total
 
     def next(self, clock: int) -> tuple[StepInputs, tuple[str, ...]]:
         """Return the inputs of the iteration that begins at ``clock``, and the problems met while reading."""
+        of_d, of_g = self.discriminator(clock), self.generator(clock)
         batches: list[DiscriminatorBatch] = []
         problems: list[str] = []
         for step in range(self.steps):
             real = next(self.loader)
             problems += real.problems
-            z, labels = self.fakes.draw("discriminator", clock + step * self.discriminator.total, self.discriminator)
+            z, labels = self.fakes.draw("discriminator", clock + step * of_d.total, of_d)
             images = HostImages(real.images, real.positions, self.transforms)
             batches.append(DiscriminatorBatch(images, *map(self._move, (real.labels, z, labels))))
-        z, labels = self.fakes.draw("generator", clock, self.generator)
+        z, labels = self.fakes.draw("generator", clock, of_g)
         inputs = StepInputs(
             discriminator=tuple(batches),
             generator=GeneratorBatch(self._move(z), self._move(labels)),
-            batch=self.discriminator.total,
-            generator_batch=self.generator.total,
-            images_seen=clock + self.images_per_iteration,
+            batch=of_d.total,
+            generator_batch=of_g.total,
+            images_seen=clock + self.images_per_iteration(clock),
         )
         return inputs, tuple(problems)
 

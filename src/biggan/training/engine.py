@@ -40,8 +40,9 @@ class Engine:
     """How updates are carried out on this machine."""
 
     device: torch.device
-    accumulation: Mapping[str, int] = field(default_factory=dict)
-    """Micro-batches for each update, by network; as many as the discriminator's where absent."""
+    accumulation: Mapping[str, int] | Callable[[int], Mapping[str, int]] = field(default_factory=dict)
+    """Micro-batches for each update, by network; as many as the discriminator's where absent. Where batches change, a
+    function of the clock at which the iteration begins."""
     regularizers: Mapping[str, Sequence[Regularizer]] = field(default_factory=dict)
     narrow: torch.dtype | None = None
     """Autocast to this type."""
@@ -94,7 +95,7 @@ class Engine:
         for part in state.resting:
             part.requires_grad_(False)
         gradients = self._cleared(name, state.networks[name])
-        parts = self.accumulation.get(name, self.accumulation.get("discriminator", 1))
+        parts = self._parts(name, state.images_seen)
         with contextlib.ExitStack() as phase:
             moments, pull_back = None, None
             if self.statistics == "phase":
@@ -111,6 +112,10 @@ class Engine:
                 update = Update(parts=parts, device=self.device, length_so_far=length_so_far)
                 yield update
             self._finish(state, name, update, gradients, moments)
+
+    def _parts(self, name: str, clock: int) -> int:
+        of = self.accumulation(clock) if callable(self.accumulation) else self.accumulation
+        return of.get(name, of.get("discriminator", 1))
 
     def _cleared(self, name: str, network: nn.Module) -> FlatGradients:
         """Return the gradients of a network, all zero."""

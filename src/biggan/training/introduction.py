@@ -7,9 +7,9 @@ from biggan.data.inspection import card
 from biggan.foundation.files import write_picture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.sampling.sheets import most_classes
+from biggan.training.batches import BatchPlan
 from biggan.training.configuration import TrainingConfig
-from biggan.training.planning import BatchPlan
-from biggan.training.resolving import rates
+from biggan.training.resolving import batches, rates
 from biggan.training.run_directory import CARD, RunDirectory
 
 
@@ -37,6 +37,7 @@ def introduce(
         f"{config.model.family}: G {count_parameters(networks.generator):,}, "
         f"D {count_parameters(networks.discriminator):,} parameters; D batch {plans['discriminator']}, "
         f"G batch {plans['generator']}; {config.precision}; run directory {directory.path}",
+        *batches(config),
         *rates(config),
     )
     if sharing > 1:

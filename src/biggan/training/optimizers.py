@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Adam
 
+from biggan.training.batches import schedules
 from biggan.training.configuration import AdamConfig, TrainingConfig
 
 
@@ -38,11 +39,13 @@ def make_adam(network: nn.Module, config: AdamConfig, new: Collection[str] = (),
 
 def rate_factors(config: TrainingConfig) -> dict[str, Callable[[int], float]]:
     """Return by what the learning rates of each network are multiplied at a clock, where that is not always 1."""
-    adams = {
-        "generator": (config.generator_adam, config.generator_batch or config.batch),
-        "discriminator": (config.discriminator_adam, config.batch),
-    }
-    return {name: partial(adam.factor, batch) for name, (adam, batch) in adams.items() if not adam.constant}
+    adams = {"generator": config.generator_adam, "discriminator": config.discriminator_adam}
+    of = schedules(config)
+
+    def factor(name: str, clock: int) -> float:
+        return adams[name].factor(of[name].at(clock), clock)
+
+    return {name: partial(factor, name) for name, adam in adams.items() if not adam.constant}
 
 
 def scale_rates(optimizer: Adam, factor: float) -> float:

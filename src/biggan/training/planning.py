@@ -1,4 +1,4 @@
-"""Batch arithmetic and memory, before anything is spent."""
+"""Memory, before anything is spent."""
 
 from __future__ import annotations
 
@@ -13,84 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from biggan.foundation.compatibility import BIASED_NORM
 from biggan.foundation.devices import choose_device
-from biggan.foundation.errors import UserError
 from biggan.layers.attention import LARGE, fused_widths
 from biggan.layers.recomputing import Recomputation, Recomputing
 from biggan.models.contract import Discriminator, Generator, build_on_meta, count_parameters
+from biggan.training.batches import BatchPlan
 from biggan.training.configuration import TrainingConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchPlan:
-    """How one network's batch is divided."""
-
-    batch: int
-    """Images of an update over all ranks."""
-    ranks: int
-    micro_batch: int
-    """Images a rank handles at once (the largest, where they differ by one)."""
-    accumulation: int
-    """Micro-batches of a rank for each update."""
-
-    def __str__(self) -> str:
-        """Return for example ``1 rank x 64 x 8 accumulated = 512``."""
-        ranks = f"{self.ranks} rank{'s' * (self.ranks != 1)}"
-        even = self.ranks * self.micro_batch * self.accumulation == self.batch
-        size = str(self.micro_batch) if even else f"{self.micro_batch - 1}..{self.micro_batch}"
-        return f"{ranks} x {size} x {self.accumulation} accumulated = {self.batch}"
-
-
-def plan_batch(option: str, batch: int, micro_batch: int | None, ranks: int) -> BatchPlan:
-    """Divide a batch over ranks and micro-batches; sizes differ by at most one.
-
-    Raises:
-        UserError: fewer images than ranks.
-    """
-    if batch < ranks:
-        raise UserError(f"{option} {batch}: there are {ranks} ranks, and each needs an image at least")
-    share = -(-batch // ranks)
-    accumulation = -(-share // min(micro_batch or share, share))
-    accumulation = min(accumulation, batch // ranks)
-    return BatchPlan(batch=batch, ranks=ranks, micro_batch=-(-share // accumulation), accumulation=accumulation)
-
-
-ENOUGH_FOR_MOMENTS = 32
-"""Images below which the moments of a micro-batch are so noisy that ranks share theirs unless told otherwise."""
-
-
-def norm_group(config: TrainingConfig, ranks: int) -> int:
-    """Return how many ranks share the moments of batch norm.
-
-    Raises:
-        UserError: the ranks cannot be divided so, or this normalisation has no moments to share.
-    """
-    biased = BIASED_NORM in config.model.compatibility
-    shares = config.model.normalization == "batch" and not biased
-    fitting = [count for count in range(1, ranks + 1) if ranks % count == 0]
-    if config.norm_group is None:
-        images = min(part.batch // (part.ranks * part.accumulation) for part in plan(config, ranks).values())
-        enough = [count for count in fitting if count * images >= ENOUGH_FOR_MOMENTS]
-        return (enough or [ranks])[0] if shares else 1
-    if config.norm_group not in fitting:
-        raise UserError(
-            f"--norm-group {config.norm_group}: of {ranks} rank{'s' * (ranks != 1)}, groups of equal size have "
-            f"{', '.join(map(str, fitting))}"
-        )
-    if config.norm_group > 1 and not shares:
-        kind = "the biased batch norm of a reference" if biased else f"{config.model.normalization} normalisation"
-        raise UserError(f"--norm-group {config.norm_group}: {kind} shares no moments over ranks; leave the option out")
-    return config.norm_group
-
-
-def plan(config: TrainingConfig, ranks: int) -> dict[str, BatchPlan]:
-    """Return the plans of D and G."""
-    generator_batch = config.generator_batch or config.batch
-    return {
-        "discriminator": plan_batch("--batch", config.batch, config.micro_batch, ranks),
-        "generator": plan_batch("--generator-batch", generator_batch, config.micro_batch, ranks),
-    }
 
 
 @dataclass(frozen=True, kw_only=True)

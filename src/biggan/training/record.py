@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from biggan.data.contract import ImageSource
+from biggan.training.batches import BatchPlan
 from biggan.training.configuration import TrainingConfig
-from biggan.training.planning import BatchPlan
 from biggan.version import __version__
 
 
@@ -38,7 +38,7 @@ def derived(config: TrainingConfig, plans: dict[str, BatchPlan], ranks: int) -> 
             "precision": config.precision,
             "tf32": config.precision == "tf32",
             **{name: dataclasses.asdict(part) for name, part in plans.items()},
-            "images_per_iteration": config.batch * config.discriminator_steps,
+            "images_per_iteration": plans["discriminator"].batch * config.discriminator_steps,
         },
         "versions": _versions(),
     }
@@ -51,7 +51,7 @@ def provenance(config: TrainingConfig, preset: str, source: ImageSource) -> dict
         "seed": config.seed,
         "data": source.notes().kind,
         "images": len(source),
-        "batch": config.batch,
+        "batch": config.batch_schedule or config.batch,
         "precision": config.precision,
         "tf32": config.precision == "tf32",
         "compatibility": list(config.compatibility),

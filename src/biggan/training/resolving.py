@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 from biggan.data.contract import ImageSource
 from biggan.evaluation.checking import check_evaluation
@@ -16,9 +17,10 @@ from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
+from biggan.training.batches import check_schedules, iterations, plan, plan_batch, schedules
 from biggan.training.configuration import AdamConfig, TrainingConfig
 from biggan.training.hooks.samples import check_sheets
-from biggan.training.planning import plan, plan_memory
+from biggan.training.planning import plan_memory
 from biggan.training.warm_up import least_images
 
 
@@ -79,7 +81,25 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         generator_adam=_with_an_end("--generator-adam", config.generator_adam, config.duration),
         discriminator_adam=_with_an_end("--discriminator-adam", config.discriminator_adam, config.duration),
     )
-    return dataclasses.replace(resolved, micro_batch=plan(resolved, ranks)["discriminator"].micro_batch)
+    resolved = dataclasses.replace(resolved, micro_batch=_micro_batch(resolved, ranks))
+    check_schedules(resolved, ranks)
+    return _with_half_life(resolved)
+
+
+def _micro_batch(config: TrainingConfig, ranks: int) -> int:
+    """Return the images that a rank handles at once: those of the smallest batch of D, if nothing was said."""
+    smallest = min(schedules(config)["discriminator"].batches)
+    return plan_batch("--batch", smallest, config.micro_batch, ranks).micro_batch
+
+
+def _with_half_life(config: TrainingConfig) -> TrainingConfig:
+    """Give the average a half-life in images where batches change: a decay an update would change with them."""
+    ema = config.ema
+    if (config.batch_schedule is None) or ema.half_life is not None or not 0 < ema.decay < 1:
+        return config
+    images = schedules(config)["discriminator"].at(0) * config.discriminator_steps
+    half_life = round(images * math.log(0.5) / math.log(ema.decay))
+    return dataclasses.replace(config, ema=dataclasses.replace(ema, half_life=max(half_life, 1)))
 
 
 def _with_an_end(option: str, adam: AdamConfig, duration: int) -> AdamConfig:
@@ -122,15 +142,29 @@ def _for_data(model: Architecture, source: ImageSource, *, begun: bool) -> Archi
 def rates(config: TrainingConfig) -> list[str]:
     """Return a line for each network whose learning rate is not the same for all batches and clocks."""
     lines = []
+    of = schedules(config)
     for letter, adam, batch in (
-        ("G", config.generator_adam, config.generator_batch or config.batch),
-        ("D", config.discriminator_adam, config.batch),
+        ("G", config.generator_adam, of["generator"].at(0)),
+        ("D", config.discriminator_adam, of["discriminator"].at(0)),
     ):
         if not adam.constant:
             full = adam.learning_rate
-            of = f" ({full:g} for batch {adam.reference_batch})" if adam.reference_batch is not None else ""
+            stated = f" ({full:g} for batch {adam.reference_batch})" if adam.reference_batch is not None else ""
             scaled = full * (batch_factor(batch, adam.reference_batch) if adam.reference_batch is not None else 1)
-            lines.append(f"learning rate of {letter}: {scaled:.4g}{of}, {adam.schedule}")
+            lines.append(f"learning rate of {letter}: {scaled:.4g}{stated}, {adam.schedule}")
+    return lines
+
+
+def batches(config: TrainingConfig) -> list[str]:
+    """Return a line for each network whose batch changes, and one for the average, which then goes by images."""
+    of = schedules(config)
+    lines = [
+        f"batches of {letter} by images seen: {of[name]}"
+        for letter, name in (("D", "discriminator"), ("G", "generator"))
+        if len(of[name].steps) > 1
+    ]
+    if lines and config.ema.enabled and config.ema.half_life is not None:
+        lines.append(f"the average has a half-life of {config.ema.half_life:,} images, whatever the batch")
     return lines
 
 
@@ -147,8 +181,8 @@ def summary(config: TrainingConfig, ranks: int) -> str:
         f"parameters: G {count_parameters(networks.generator):,}, D {count_parameters(networks.discriminator):,}",
         f"D batch: {plans['discriminator']}, {config.discriminator_steps} step(s) for each G step",
         f"G batch: {plans['generator']}",
-        f"duration: {format_images(config.duration)} images = "
-        f"{-(-config.duration // (config.batch * config.discriminator_steps)):,} iterations",
+        *batches(config),
+        f"duration: {format_images(config.duration)} images = {iterations(config):,} iterations",
         *rates(config),
         f"memory: {plan_memory(config, plans)}",
     ]

@@ -28,14 +28,14 @@ from biggan.foundation.terminal import complain
 from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import check_device, make_agenda, make_draws, make_engine, make_state
+from biggan.training.batches import norm_group, plan
 from biggan.training.checkpoint import Checkpoint, CheckpointStore, restore
 from biggan.training.configuration import TrainingConfig
-from biggan.training.continuing import compare, refuse_another_preset, refuse_forgotten_step
+from biggan.training.continuing import compare, refuse_another_past, refuse_another_preset, refuse_forgotten_step
 from biggan.training.introduction import introduce
 from biggan.training.loop import train_loop
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
-from biggan.training.planning import norm_group, plan
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
 from biggan.training.run import Run
@@ -136,6 +136,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     key = _agreed_key(source)
     begun = _begun(beginning, config, source, directory)
     remarks = compare(stored, config, source, key, ranks)
+    refuse_another_past(stored, config, 0 if newest is None else newest.images_seen)
     plans, sharing = plan(config, ranks), norm_group(config, ranks)
     make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
     if newest is not None and _is_finished(newest, config):
@@ -175,7 +176,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         config=config,
         directory=directory,
         state=state,
-        engine=make_engine(config, plans, state, place.device, directory.tell),
+        engine=make_engine(config, ranks, state, place.device, directory.tell),
         objective=Objective(
             loss=ADVERSARIAL_LOSSES[config.loss](),
             score=score_separately if config.split_discriminator_pass else score_together,

@@ -17,8 +17,8 @@ from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.models.snapshot import read_info
 from biggan.presets.registry import PRESETS, get_preset
+from biggan.training.batches import plan
 from biggan.training.configuration import LogConfig, TrainingConfig
-from biggan.training.planning import plan
 from biggan.training.resolving import resolve
 from biggan.training.setup import train
 from tests.conftest import DATA

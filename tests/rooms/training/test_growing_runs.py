@@ -18,7 +18,6 @@ from biggan.training.assembly import make_engine, make_state
 from biggan.training.configuration import InitConfig
 from biggan.training.exportable import read_exportable
 from biggan.training.own_step import OwnStep
-from biggan.training.planning import plan
 from biggan.training.run_directory import RunDirectory
 from biggan.training.setup import train
 from biggan.training.step import DiscriminatorBatch, GeneratorBatch, Objective, StepInputs, train_step
@@ -125,7 +124,7 @@ def test_a_generator_of_512_px_alone_trains_on_with_a_new_discriminator(family: 
         generator_batch=2,
         images_seen=2,
     )
-    engine = make_engine(config, plan(config, 1), state, torch.device("cpu"))
+    engine = make_engine(config, 1, state, torch.device("cpu"))
     train_step(state, inputs, Objective(loss=ADVERSARIAL_LOSSES["hinge"]()), engine)
     engine.guard.check()
     for name in ("generator/output_conv.weight", "discriminator/stages.0.0.conv1.weight"):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from biggan.foundation.errors import UserError
 from biggan.models.contract import build
 from biggan.presets.registry import get_preset
+from biggan.training.batches import plan, plan_batch
 from biggan.training.configuration import TrainingConfig
-from biggan.training.planning import plan, plan_batch, plan_memory
+from biggan.training.planning import plan_memory
 from biggan.training.resolving import resolve
 from tests.conftest import tiny_config
 

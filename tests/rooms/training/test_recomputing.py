@@ -20,10 +20,11 @@ from biggan.losses.adversarial import Hinge
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.growth import grown_architecture
 from biggan.training.assembly import make_state as assemble
+from biggan.training.batches import plan
 from biggan.training.configuration import TrainingConfig
 from biggan.training.engine import Engine
 from biggan.training.own_step import OwnStep
-from biggan.training.planning import plan, plan_memory
+from biggan.training.planning import plan_memory
 from biggan.training.setup import train
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, score_separately, train_step

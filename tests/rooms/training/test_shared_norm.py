@@ -19,9 +19,9 @@ from biggan.layers.normalization import BatchNorm
 from biggan.layers.shared_norm import SharedBatchNorm, share_batch_norms
 from biggan.losses.adversarial import Hinge
 from biggan.models.architecture import SpectralNorm
+from biggan.training.batches import norm_group
 from biggan.training.configuration import TrainingConfig
 from biggan.training.engine import Engine
-from biggan.training.planning import norm_group
 from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, tiny
 from tests.rooms.foundation.test_agreement import distributed_port

@@ -53,7 +53,7 @@ class Statistics(AtIntervals):
             {f"{short}.{layer}": sigma for short, of in networks for layer, sigma in singular_values(of).items()},
         )
         run.engine.guard.check(read.bad)
-        elapsed = max(time.monotonic() - self._started, 1e-9)
+        elapsed, clock = max(time.monotonic() - self._started, 1e-9), run.state.images_seen
         numbers = read.losses | read.norms
         scales = {f"{name}_noise_scale": ratio(sums) for name, sums in read.noise.items()}
         numbers |= {name: scale for name, scale in scales.items() if scale is not None}
@@ -61,7 +61,7 @@ class Statistics(AtIntervals):
         numbers |= {
             "images_per_second": self._images / elapsed,
             "data_wait": self._waited / elapsed,
-            "ema_decay": run.state.average.decay(run.state.images_seen, run.draws.images_per_iteration),
+            "ema_decay": run.state.average.decay(clock, run.draws.images_per_iteration(clock)),
         }
         if run.engine.compiler is not None:
             numbers["compiled_graphs"] = float(run.engine.compiler.graphs)

@@ -1,0 +1,130 @@
+"""Batch arithmetic: what each rank handles at once, how often, and which ranks share moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from biggan.foundation.batch_schedule import BatchSchedule, parse_batch_schedule
+from biggan.foundation.compatibility import BIASED_NORM
+from biggan.foundation.errors import UserError
+from biggan.training.configuration import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """How one network's batch is divided."""
+
+    batch: int
+    """Images of an update over all ranks."""
+    ranks: int
+    micro_batch: int
+    """Images a rank handles at once (the largest, where they differ by one)."""
+    accumulation: int
+    """Micro-batches of a rank for each update."""
+
+    def __str__(self) -> str:
+        """Return for example ``1 rank x 64 x 8 accumulated = 512``."""
+        ranks = f"{self.ranks} rank{'s' * (self.ranks != 1)}"
+        even = self.ranks * self.micro_batch * self.accumulation == self.batch
+        size = str(self.micro_batch) if even else f"{self.micro_batch - 1}..{self.micro_batch}"
+        return f"{ranks} x {size} x {self.accumulation} accumulated = {self.batch}"
+
+
+def plan_batch(option: str, batch: int, micro_batch: int | None, ranks: int) -> BatchPlan:
+    """Divide a batch over ranks and micro-batches; sizes differ by at most one.
+
+    Raises:
+        UserError: fewer images than ranks.
+    """
+    if batch < ranks:
+        raise UserError(f"{option} {batch}: there are {ranks} ranks, and each needs an image at least")
+    share = -(-batch // ranks)
+    accumulation = -(-share // min(micro_batch or share, share))
+    accumulation = min(accumulation, batch // ranks)
+    return BatchPlan(batch=batch, ranks=ranks, micro_batch=-(-share // accumulation), accumulation=accumulation)
+
+
+ENOUGH_FOR_MOMENTS = 32
+"""Images below which the moments of a micro-batch are so noisy that ranks share theirs unless told otherwise."""
+
+
+def norm_group(config: TrainingConfig, ranks: int) -> int:
+    """Return how many ranks share the moments of batch norm.
+
+    Raises:
+        UserError: the ranks cannot be divided so, or this normalisation has no moments to share.
+    """
+    biased = BIASED_NORM in config.model.compatibility
+    shares = config.model.normalization == "batch" and not biased
+    fitting = [count for count in range(1, ranks + 1) if ranks % count == 0]
+    if config.norm_group is None:
+        images = min(part.batch // (part.ranks * part.accumulation) for part in plan(config, ranks).values())
+        enough = [count for count in fitting if count * images >= ENOUGH_FOR_MOMENTS]
+        return (enough or [ranks])[0] if shares else 1
+    if config.norm_group not in fitting:
+        raise UserError(
+            f"--norm-group {config.norm_group}: of {ranks} rank{'s' * (ranks != 1)}, groups of equal size have "
+            f"{', '.join(map(str, fitting))}"
+        )
+    if config.norm_group > 1 and not shares:
+        kind = "the biased batch norm of a reference" if biased else f"{config.model.normalization} normalisation"
+        raise UserError(f"--norm-group {config.norm_group}: {kind} shares no moments over ranks; leave the option out")
+    return config.norm_group
+
+
+def schedules(config: TrainingConfig) -> dict[str, BatchSchedule]:
+    """Return the batches of D and of G by the clock; G's are D's unless it has its own."""
+    of_d = BatchSchedule(((0, config.batch),))
+    if config.batch_schedule is not None:
+        of_d = parse_batch_schedule(config.batch_schedule, "--batch-schedule")
+    of_g = of_d if config.generator_batch is None else BatchSchedule(((0, config.generator_batch),))
+    if config.generator_batch_schedule is not None:
+        of_g = parse_batch_schedule(config.generator_batch_schedule, "--generator-batch-schedule")
+    return {"discriminator": of_d, "generator": of_g}
+
+
+def plan(config: TrainingConfig, ranks: int, clock: int = 0) -> dict[str, BatchPlan]:
+    """Return the plans of D and G for the iteration that begins at ``clock``.
+
+    Raises:
+        UserError: fewer images than ranks.
+    """
+    options = {"discriminator": "--batch", "generator": "--generator-batch"}
+    of = schedules(config)
+    return {name: plan_batch(options[name], of[name].at(clock), config.micro_batch, ranks) for name in options}
+
+
+def check_schedules(config: TrainingConfig, ranks: int) -> None:
+    """Check that scheduled batches change how often is accumulated, and never what a group is.
+
+    Args:
+        config: resolved, so that the micro-batch is known.
+        ranks: how many there are.
+
+    Raises:
+        UserError: a batch that groups of all ranks do not make up; names the nearest that they do.
+    """
+    unit = (config.micro_batch or 1) * ranks
+    given = {"discriminator": config.batch_schedule, "generator": config.generator_batch_schedule}
+    for name, option in (("discriminator", "--batch-schedule"), ("generator", "--generator-batch-schedule")):
+        if given[name] is None:
+            continue
+        for batch in schedules(config)[name].batches:
+            below, above = max(batch // unit, 1) * unit, -(-batch // unit) * unit
+            if batch % unit:
+                near = f"{below} or {above}" if below != above else str(above)
+                raise UserError(
+                    f"{option} {given[name]}: {batch} images are no multiple of {ranks} rank{'s' * (ranks != 1)} x "
+                    f"{config.micro_batch}, the micro-batch, which stays; take {near}, or another --micro-batch"
+                )
+
+
+def iterations(config: TrainingConfig) -> int:
+    """Return how many iterations the duration takes."""
+    steps = schedules(config)["discriminator"].steps
+    clock, count = 0, 0
+    for (_, batch), end in zip(steps, [*(begin for begin, _ in steps[1:]), config.duration], strict=True):
+        images = batch * config.discriminator_steps
+        taken = max(-(-(min(end, config.duration) - clock) // images), 0)
+        clock, count = clock + taken * images, count + taken
+    return count
