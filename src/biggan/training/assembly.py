@@ -37,8 +37,10 @@ from biggan.training.hooks.judging import Judging
 from biggan.training.hooks.samples import Samples
 from biggan.training.hooks.saving import Checkpoints, Snapshots
 from biggan.training.hooks.statistics import Statistics
+from biggan.training.loss_scale import new_scale
 from biggan.training.optimizers import make_adam, rate_factors
 from biggan.training.own_step import OwnStep
+from biggan.training.planning import NARROW
 from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
 
@@ -69,6 +71,7 @@ def make_state(
         },
         average=MovingAverage(config.ema, generator, all_buffers=all_buffers),
         resting=first_stages(networks.discriminator, config.freeze_d),
+        scales={name: new_scale(device) for name in networks._fields} if config.precision == "float16" else {},
         warm_up=WarmUpRecord() if config.d_warmup else None,
     )
     for name in config.recompute:
@@ -147,7 +150,7 @@ def check_device(config: TrainingConfig, device: torch.device) -> None:
     if narrow and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError(
             f"--precision bfloat16: {torch.cuda.get_device_name(device)} computes that by detours; use --precision "
-            "tf32 or float32"
+            "float16"
         )
 
 
@@ -174,7 +177,7 @@ def make_engine(
         device=device,
         accumulation=accumulation,
         regularizers=make_regularizers(config),
-        narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
+        narrow=NARROW.get(config.precision),
         frozen=freeze_old(config.model, state.networks, config.freeze_old),
         spectral_norm=config.spectral_norm,
         statistics=config.statistics,

@@ -91,7 +91,12 @@ def plan(config: TrainingConfig, ranks: int, clock: int = 0) -> dict[str, BatchP
     """
     options = {"discriminator": "--batch", "generator": "--generator-batch"}
     of = schedules(config)
-    return {name: plan_batch(options[name], of[name].at(clock), config.micro_batch, ranks) for name in options}
+    return {name: plan_batch(options[name], of[name].at(clock), group(config), ranks) for name in options}
+
+
+def group(config: TrainingConfig) -> int | None:
+    """Return the images that a rank handles at once, None where nothing was said or that is still to be found."""
+    return None if config.micro_batch == "auto" else config.micro_batch
 
 
 def check_schedules(config: TrainingConfig, ranks: int) -> None:
@@ -104,7 +109,7 @@ def check_schedules(config: TrainingConfig, ranks: int) -> None:
     Raises:
         UserError: a batch that groups of all ranks do not make up; names the nearest that they do.
     """
-    unit = (config.micro_batch or 1) * ranks
+    unit = (group(config) or 1) * ranks
     given = {"discriminator": config.batch_schedule, "generator": config.generator_batch_schedule}
     for name, option in (("discriminator", "--batch-schedule"), ("generator", "--generator-batch-schedule")):
         if given[name] is None:

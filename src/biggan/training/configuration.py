@@ -172,8 +172,9 @@ class TrainingConfig:
     """Batches by the clock in place of --batch: 0:256,20Mi:512. The micro-batch stays, accumulation changes."""
     generator_batch_schedule: str | None = None
     """The same for G steps; by default those of D."""
-    micro_batch: int | None = None
-    """Images a rank handles at once; batch statistics are taken over these. By default the rank's whole share."""
+    micro_batch: int | Literal["auto"] | None = None
+    """Images a rank handles at once; batch statistics are taken over these. By default the rank's whole share; auto
+    tries which is the largest that fits, once, at the start of a run."""
     duration: Images = 10_000_000
     """Train until this many images have been seen."""
     seed: int = 0
@@ -220,9 +221,10 @@ class TrainingConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
     evaluation: TrainingEvaluation = field(default_factory=TrainingEvaluation)
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    precision: Literal["float32", "float32-strict", "tf32", "bfloat16", "float16"] = "float32"
     """float32 is exact, as the references were recorded; tf32 lets CUDA round the factors of products to 10 bits;
-    bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32."""
+    bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32; float16, with a
+    scale of the loss, is for cards without bfloat16. float32-strict is another name for float32."""
     spectral_norm: Literal["phase", "forward"] = "forward"
     """When power iterations are made: once an update (phase), or in every forward, as the references do."""
     statistics: Literal["phase", "forward"] = "forward"
@@ -249,7 +251,7 @@ class TrainingConfig:
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least 1")
         for name in ("generator_batch", "micro_batch", "norm_group"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
         for name, unit in (("rank_timeout", "minutes"), ("stop_timeout", "seconds")):
             if not 0 < getattr(self, name) <= 1e6:

@@ -52,6 +52,8 @@ class Engine:
     """Iterate and divide once an update, or in every forward."""
     statistics: Literal["phase", "forward"] = "forward"
     """Move running statistics once an update, or in every forward."""
+    alone: bool = False
+    """Sum nothing over ranks: for updates that this process makes for itself."""
     compiler: Compiler | None = None
     """Compiles the networks' calls; None runs them as they are written."""
     rates: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
@@ -109,7 +111,13 @@ class Engine:
                         pull_back()
                     return squared_length(gradients.collect())
 
-                update = Update(parts=parts, device=self.device, length_so_far=length_so_far)
+                scale = state.scales.get(name)
+                update = Update(
+                    parts=parts,
+                    device=self.device,
+                    length_so_far=length_so_far,
+                    scale=None if scale is None else scale[0].clone(),
+                )
                 yield update
             self._finish(state, name, update, gradients, moments)
 
@@ -133,6 +141,9 @@ class Engine:
         gradients.collect()
         first = update.first if update.first is not None else torch.zeros(3, device=self.device, dtype=loss.dtype)
         self._synchronize(state, gradients, [loss, first], update, moments)
+        scale = state.scales.get(name)
+        if scale is not None:
+            gradients.divide(scale[0])
         if update.first is not None and update.total is not None:
             self.noise_scales.setdefault(name, NoiseScale(self.device)).add(
                 first, squared_length(gradients.collect()), update.total
@@ -142,7 +153,7 @@ class Engine:
         named = [key for key, p in network.named_parameters() if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients.collect()))
         self.gradient_norms[name] = torch.linalg.vector_norm(norms)
-        skip = self.guard.observe(name, named, norms, loss, state.iterations + 1)
+        skip = self.guard.observe(name, named, norms, loss, state.iterations + 1, scale)
         if name in self.rates:
             self.learning_rates[name] = scale_rates(optimizer, self.rates[name](state.images_seen))
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
@@ -160,7 +171,7 @@ class Engine:
 
         Statistics that moved by local moments already are averaged by images seen.
         """
-        if distributed.world_size() == 1:
+        if distributed.world_size() == 1 or self.alone:
             return
         if moments is not None:
             gradients.sum_over_ranks([*numbers, *moments])

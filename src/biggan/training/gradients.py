@@ -51,6 +51,12 @@ class FlatGradients:
         return found
 
     @torch.no_grad()
+    def divide(self, number: Tensor) -> None:
+        """Divide all by a number on the device."""
+        for flat in self._flats.values():
+            flat.div_(number)
+
+    @torch.no_grad()
     def sum_over_ranks(self, riders: Sequence[Tensor]) -> None:
         """Sum gradients and ``riders``, small tensors on the same device, over all processes, in one message a type.
 

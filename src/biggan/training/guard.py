@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from biggan.foundation.errors import UserError
+from biggan.training.loss_scale import move
 
 
 class NonFiniteError(UserError):
@@ -24,10 +25,23 @@ class FiniteGuard:
         self._norms: dict[tuple[str, int], Tensor] = {}  # by phase and number: what is frozen has no gradient
         self._names: dict[tuple[str, int], list[str]] = {}
 
-    def observe(self, phase: str, names: list[str], norms: Tensor, loss: Tensor, iteration: int) -> Tensor:
-        """Note this update; return a float flag, 1 where the optimizer must skip."""
+    def observe(
+        self, phase: str, names: list[str], norms: Tensor, loss: Tensor, iteration: int, scale: Tensor | None = None
+    ) -> Tensor:
+        """Note this update; return a float flag, 1 where the optimizer must skip.
+
+        Args:
+            phase: name of the network.
+            names: of what has gradients.
+            norms: of these gradients.
+            loss: of the update.
+            iteration: its number.
+            scale: by which losses are multiplied; while that is large, what is not finite is skipped and forgiven.
+        """
         finite = torch.isfinite(norms).all() & torch.isfinite(loss)
-        now_bad = torch.maximum(self.bad, (~finite).to(self.bad.dtype))
+        skips = (~finite).to(self.bad.dtype)
+        unexcused = skips if scale is None else skips * (~move(scale, finite))
+        now_bad = torch.maximum(self.bad, unexcused)
         first = now_bad > self.bad
         record = torch.cat([loss.detach().reshape(1).to(norms.dtype), norms])
         kind = (phase, len(names))
@@ -37,7 +51,7 @@ class FiniteGuard:
         self._norms[kind] = torch.where(self.bad > 0, previous, record)
         self.iteration = torch.where(first, torch.full_like(self.iteration, iteration), self.iteration)
         self.bad = now_bad
-        return self.bad
+        return torch.maximum(self.bad, skips)
 
     def check(self, bad: float | None = None) -> None:
         """Raise if an update was skipped. Waits for the device, if ``bad`` was not read off it already.

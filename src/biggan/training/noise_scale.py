@@ -43,7 +43,9 @@ class NoiseScale:
         squared, small = squared / ranks, ranks / inverse
         noise = (squared - whole) / (1 / small - 1 / batch)
         signal = (batch * whole - small * squared) / (batch - small)
-        self.sums += torch.stack([noise, signal, torch.ones_like(noise)]).to(self.sums.dtype) * batch
+        found = torch.stack([noise, signal, torch.ones_like(noise)]) * batch
+        # An update that overflowed, and is skipped, says nothing.
+        self.sums += torch.where(torch.isfinite(found).all(), found, 0).to(self.sums.dtype)
 
     def take(self) -> Tensor:
         """Return the sums, [3], and begin anew."""

@@ -20,6 +20,9 @@ from biggan.models.contract import Discriminator, Generator, build_on_meta, coun
 from biggan.training.batches import BatchPlan
 from biggan.training.configuration import TrainingConfig
 
+NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Types in which convolutions run, by precision; their own where absent."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
@@ -51,7 +54,7 @@ def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPl
     networks = build_on_meta(config.model)
     device = choose_device("auto").type if config.device == "auto" else config.device
     g, d = count_parameters(networks.generator), count_parameters(networks.discriminator)
-    narrow = torch.bfloat16 if config.precision == "bfloat16" else None
+    narrow = NARROW.get(config.precision)
     images = {name: part.micro_batch for name, part in plans.items()}
     with _FusedAttention(device):
         activations = max(

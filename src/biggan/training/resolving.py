@@ -17,7 +17,7 @@ from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
-from biggan.training.batches import check_schedules, iterations, plan, plan_batch, schedules
+from biggan.training.batches import check_schedules, group, iterations, plan, plan_batch, schedules
 from biggan.training.configuration import AdamConfig, TrainingConfig
 from biggan.training.hooks.samples import check_sheets
 from biggan.training.planning import plan_memory
@@ -81,15 +81,16 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         generator_adam=_with_an_end("--generator-adam", config.generator_adam, config.duration),
         discriminator_adam=_with_an_end("--discriminator-adam", config.discriminator_adam, config.duration),
     )
-    resolved = dataclasses.replace(resolved, micro_batch=_micro_batch(resolved, ranks))
-    check_schedules(resolved, ranks)
+    if resolved.micro_batch != "auto":  # which is found by trying, when the run is set up
+        resolved = dataclasses.replace(resolved, micro_batch=_micro_batch(resolved, ranks))
+        check_schedules(resolved, ranks)
     return _with_half_life(resolved)
 
 
 def _micro_batch(config: TrainingConfig, ranks: int) -> int:
     """Return the images that a rank handles at once: those of the smallest batch of D, if nothing was said."""
     smallest = min(schedules(config)["discriminator"].batches)
-    return plan_batch("--batch", smallest, config.micro_batch, ranks).micro_batch
+    return plan_batch("--batch", smallest, group(config), ranks).micro_batch
 
 
 def _with_half_life(config: TrainingConfig) -> TrainingConfig:
@@ -168,6 +169,11 @@ def batches(config: TrainingConfig) -> list[str]:
     return lines
 
 
+def resolved_later(config: TrainingConfig) -> bool:
+    """Tell whether the micro-batch is still to be found."""
+    return config.micro_batch == "auto"
+
+
 def summary(config: TrainingConfig, ranks: int) -> str:
     """Return what ``--dry-run`` prints: configuration, parameters, batches, memory."""
     model, plans = config.model, plan(config, ranks)
@@ -181,6 +187,7 @@ def summary(config: TrainingConfig, ranks: int) -> str:
         f"parameters: G {count_parameters(networks.generator):,}, D {count_parameters(networks.discriminator):,}",
         f"D batch: {plans['discriminator']}, {config.discriminator_steps} step(s) for each G step",
         f"G batch: {plans['generator']}",
+        *(["micro-batch: the largest that fits, to be found when training starts"] if resolved_later(config) else []),
         *batches(config),
         f"duration: {format_images(config.duration)} images = {iterations(config):,} iterations",
         *rates(config),

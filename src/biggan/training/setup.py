@@ -34,6 +34,7 @@ from biggan.training.configuration import TrainingConfig
 from biggan.training.continuing import compare, refuse_another_past, refuse_another_preset, refuse_forgotten_step
 from biggan.training.introduction import introduce
 from biggan.training.loop import train_loop
+from biggan.training.memory_trials import fitting, noted, take_half
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
 from biggan.training.record import facts, provenance
@@ -100,7 +101,7 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
                     request.deadline.last = lock.release if lock is not None else request.deadline.last
                     store = CheckpointStore(directory.path, config.checkpoint, directory.tell)
                     place = _Place(directory=directory, store=store, lock=lock, request=request, device=device)
-                    return _train(config, preset, own, place)
+                    return _train_in_what_fits(config, preset, own, place)
         except Stopped as stop:
             if distributed.is_primary():
                 complain(f"{stop}: stopped before there was anything to save; the same command begins again")
@@ -114,6 +115,23 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
             return Outcome(run_dir=directory.path, images_seen=0, signal=request.signal)
         finally:
             distributed.stop()
+
+
+def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> Outcome:
+    """Train; where the micro-batch was found by trying and memory runs out all the same, go on with a smaller one.
+
+    What was trained since the last checkpoint is trained again, with the same global batches.
+    """
+    while True:
+        try:
+            return _train(config, preset, own, place)
+        except torch.OutOfMemoryError as error:
+            if config.micro_batch != "auto":
+                raise
+            reason = str(error).partition("\n")[0]
+        take_half(place.directory, distributed.world_size(), reason)
+        if distributed.world_size() > 1:  # the others wait in the middle of an update
+            raise LostRankError("out of memory: the job has to be started again, with the micro-batch that is noted")
 
 
 def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> Outcome:
@@ -133,6 +151,9 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     check_names(config, source)
     ranks = distributed.world_size()
     config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
+    if config.micro_batch == "auto":
+        found = noted(started) or fitting(config, own, ranks, place.device)
+        config = resolve(dataclasses.replace(config, micro_batch=found), source, ranks)
     key = _agreed_key(source)
     begun = _begun(beginning, config, source, directory)
     remarks = compare(stored, config, source, key, ranks)

@@ -11,6 +11,9 @@ from torch.optim import Adam
 from biggan.models.contract import Discriminator, Generator
 from biggan.training.checkpoint_record import WarmUpRecord
 from biggan.training.ema import MovingAverage
+from biggan.training.loss_scale import new_scale
+
+_SCALE = "scale/"
 
 
 @dataclass(kw_only=True)
@@ -31,6 +34,8 @@ class TrainState:
     """(name, value, images seen) of the values reported so far by which checkpoints are kept."""
     resting: tuple[nn.Module, ...] = ()
     """Parts of networks that do not learn: they need no gradients and stay in evaluation mode."""
+    scales: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Loss scales by network, [3] each, see :mod:`biggan.training.loss_scale`; of float16 only."""
     warm_up: WarmUpRecord | None = None
     """How far D has come that trains alone before G does; None where it does not."""
 
@@ -54,6 +59,8 @@ class TrainState:
             raise ValueError(f"there is a network '{name}' already")
         self.networks[name] = network.to(next(self.generator.parameters()).device)
         self.optimizers[name] = optimizer
+        if self.scales:
+            self.scales[name] = new_scale(self.scales["generator"].device)
 
     def train(self) -> None:
         """Put what learns into training mode, and what rests into evaluation mode."""
@@ -70,6 +77,7 @@ class TrainState:
             found.update({f"optimizer/{name}/{key}": value for key, value in self._moments(name).items()})
         if self.average.network is not None:
             found.update({f"ema/{key}": value for key, value in self.average.network.state_dict().items()})
+        found.update({f"{_SCALE}{name}": value for name, value in self.scales.items()})
         return found
 
     def _moments(self, name: str) -> dict[str, torch.Tensor]:
@@ -93,7 +101,12 @@ class TrainState:
             expected.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
         for name, of_network in moments.items():
             expected.update(_expected_moments(name, self.networks[name], self.optimizers[name], of_network))
-        _check(expected, tensors)
+        # Of a run in another precision there are no scales, or some that nobody needs.
+        scales = {name: tensors.get(f"{_SCALE}{name}", value) for name, value in self.scales.items()}
+        given = {name: value for name, value in tensors.items() if not name.startswith(_SCALE)}
+        _check(expected | self.scales, given | scales)
+        for name, value in scales.items():
+            self.scales[name].copy_(value)
         for name, module in modules.items():
             module.load_state_dict({key: tensors[f"{name}/{key}"] for key in module.state_dict()})
         for name, of_network in moments.items():

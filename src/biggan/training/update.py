@@ -33,13 +33,20 @@ class Update:
     gradients of all add up, and what is counted belongs to the update as a whole.
     """
 
-    def __init__(self, parts: int, device: torch.device, length_so_far: Callable[[], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        parts: int,
+        device: torch.device,
+        length_so_far: Callable[[], Tensor] | None = None,
+        scale: Tensor | None = None,
+    ) -> None:
         """Begin.
 
         Args:
             parts: micro-batches of this rank for each batch.
             device: where they are needed.
             length_so_far: returns the squared length of the gradient that has gathered; None if nobody asks.
+            scale: by which losses are multiplied before the backward pass; gradients gather with it.
         """
         self.parts, self.device = parts, device
         self.loss: Tensor | None = None
@@ -50,7 +57,7 @@ class Update:
         self.first: Tensor | None = None
         """Of the first group, for the noise scale: [squared length of its mean gradient, 1 / its rows, 1]; None where
         an update has but one group, or several batches."""
-        self._length_so_far = length_so_far
+        self._length_so_far, self._scale = length_so_far, scale
         self._passes = 0
         self._weight: float | None = None
 
@@ -90,6 +97,8 @@ class Update:
         if self._length_so_far is None or self._weight is None or self.loss is None:
             return
         length = self._length_so_far() / self._weight**2
+        if self._scale is not None:
+            length = length / self._scale**2
         self.first = torch.stack([length, torch.full_like(length, 1 / size), torch.ones_like(length)])
 
     def backward(self, loss: Tensor) -> None:
@@ -104,6 +113,7 @@ class Update:
                 "micro-batches sum to one, so what does not depend on images may be added to each one's loss."
             )
         weighted = loss * self._weight
-        weighted.backward()  # type: ignore[no-untyped-call]
+        scaled = weighted if self._scale is None else weighted * self._scale
+        scaled.backward()  # type: ignore[no-untyped-call]
         detached = weighted.detach()
         self.loss = detached.clone() if self.loss is None else self.loss + detached

@@ -51,12 +51,15 @@ class Statistics(AtIntervals):
             {f"{name}_gradient_norm": norm for name, norm in run.engine.gradient_norms.items()},
             {name: scale.take() for name, scale in run.engine.noise_scales.items()},
             {f"{short}.{layer}": sigma for short, of in networks for layer, sigma in singular_values(of).items()},
+            run.state.scales,
         )
         run.engine.guard.check(read.bad)
         elapsed, clock = max(time.monotonic() - self._started, 1e-9), run.state.images_seen
         numbers = read.losses | read.norms
         scales = {f"{name}_noise_scale": ratio(sums) for name, sums in read.noise.items()}
         numbers |= {name: scale for name, scale in scales.items() if scale is not None}
+        for name, (scale, _, skipped) in read.scales.items():
+            numbers |= {f"{name}_loss_scale": scale, f"{name}_skipped_updates": skipped}
         numbers |= {f"{name[0].upper()}_learning_rate": rate for name, rate in run.engine.learning_rates.items()}
         numbers |= {
             "images_per_second": self._images / elapsed,
@@ -104,19 +107,21 @@ class _Read(NamedTuple):
     norms: dict[str, float]
     noise: dict[str, list[float]]
     sigmas: dict[str, list[float]]
+    scales: dict[str, list[float]]
 
 
 def _read(bad: Tensor, *parts: dict[str, Tensor]) -> _Read:
     """Read it all in one copy."""
     numbers = iter(read_together([bad, *(tensor for part in parts for tensor in part.values())]))
     first = next(numbers)[0]
-    losses, norms, noise, sigmas = ({name: next(numbers) for name in part} for part in parts)
+    losses, norms, noise, sigmas, scales = ({name: next(numbers) for name in part} for part in parts)
     return _Read(
         bad=first,
         losses={name: values[0] for name, values in losses.items()},
         norms={name: values[0] for name, values in norms.items()},
         noise=noise,
         sigmas=sigmas,
+        scales=scales,
     )
 
 

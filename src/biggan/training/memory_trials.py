@@ -1,0 +1,186 @@
+"""``--micro-batch auto``: the largest micro-batch that fits, found by trying, on networks that are thrown away."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+
+import torch
+
+from biggan.foundation import distributed
+from biggan.foundation.errors import UserError
+from biggan.foundation.files import write_json
+from biggan.foundation.memory import free_memory
+from biggan.foundation.records import read_plain
+from biggan.foundation.terminal import one_line
+from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.training.assembly import make_engine, make_state
+from biggan.training.batches import plan, schedules
+from biggan.training.configuration import TrainingConfig
+from biggan.training.own_step import OwnStep
+from biggan.training.planning import plan_memory
+from biggan.training.run_directory import CONFIG, RunDirectory, StoredRun
+from biggan.training.step import (
+    DiscriminatorBatch,
+    GeneratorBatch,
+    Objective,
+    StepInputs,
+    score_separately,
+    score_together,
+)
+
+MOST_TRIALS = 12
+SPARE = 0.1
+"""Part of the memory that is left free."""
+
+
+def micro_batches(config: TrainingConfig, ranks: int) -> list[int]:
+    """Return the micro-batches that divide every batch of D and G over the ranks, ascending.
+
+    Raises:
+        UserError: not even micro-batches of one image do.
+    """
+    batches = [batch for schedule in schedules(config).values() for batch in schedule.batches]
+    sizes = range(1, min(batches) // ranks + 1)
+    found = [size for size in sizes if all(batch % (size * ranks) == 0 for batch in batches)]
+    if not found:
+        shown = ", ".join(map(str, sorted(set(batches))))
+        raise UserError(
+            f"--micro-batch auto: batches of {shown} images cannot be cut into equal micro-batches over {ranks} ranks; "
+            "choose multiples of the number of ranks, or give a number"
+        )
+    return found
+
+
+def fitting(config: TrainingConfig, own: OwnStep, ranks: int, device: torch.device) -> int:
+    """Return the largest micro-batch that fits on all ranks with a tenth of the memory to spare.
+
+    On a GPU two iterations of two micro-batches are trained on random images; on a CPU, which has no limit before
+    everything ends, memory is reckoned.
+
+    Args:
+        config: resolved but for the micro-batch.
+        own: the step that will be trained with.
+        ranks: how many there are.
+        device: of this rank.
+
+    Raises:
+        UserError: not even one image fits.
+    """
+    sizes = micro_batches(config, ranks)
+    low, high = -1, len(sizes)  # the largest that is known to fit, and the smallest that is not
+    for _ in range(MOST_TRIALS):
+        if high - low <= 1:
+            break
+        middle = (low + high) // 2
+        fits = fits_on_gpu if device.type == "cuda" else fits_by_arithmetic
+        # What fits here must fit everywhere: ranks may have devices of different sizes.
+        if distributed.largest(0 if fits(config, sizes[middle], own, device) else 1) == 0:
+            low = middle
+        else:
+            high = middle
+    if low < 0:
+        raise UserError(
+            f"--micro-batch auto: not even {sizes[0]} image{'s' * (sizes[0] != 1)} at once fit; take narrower "
+            "networks, --recompute generator discriminator, or --precision bfloat16"
+        )
+    return sizes[low]
+
+
+def noted(stored: StoredRun | None) -> int | None:
+    """Return the micro-batch that a run in the directory has."""
+    size = None if stored is None else stored.config.micro_batch
+    return size if isinstance(size, int) else None
+
+
+def take_half(directory: RunDirectory, ranks: int, reason: str) -> None:
+    """Note a smaller micro-batch in ``config.json``: half of what ran out, or less where that divides no batch.
+
+    Raises:
+        UserError: there is none.
+    """
+    stored = directory.started()
+    current = noted(stored)
+    assert stored is not None
+    assert current is not None
+    config = stored.config
+    size = max((size for size in micro_batches(config, ranks) if 2 * size <= current), default=None)
+    if size is None:
+        raise UserError(
+            f"out of memory with {current} image{'s' * (current != 1)} at once ({one_line(reason, 200)}), and fewer "
+            "divide no batch; take narrower networks, --recompute generator discriminator, or --precision bfloat16"
+        )
+    path = directory.path / CONFIG
+    whole = read_plain(path)
+    whole["config"]["micro_batch"] = size
+    write_json(path, whole)
+    directory.tell(
+        f"out of memory: batch statistics over {current} -> {size} images; the global batch stays, and training goes "
+        f"on from the last checkpoint ({one_line(reason, 200)})"
+    )
+    _clear()
+
+
+def fits_by_arithmetic(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:  # noqa: ARG001
+    """Tell whether what the planner reckons, and a quarter, is there."""
+    trial = _of_size(config, size)
+    return 1.25 * plan_memory(trial, plan(trial, 1)).total <= (1 - SPARE) * free_memory()
+
+
+def fits_on_gpu(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:
+    """Tell whether two iterations leave a tenth of the GPU free."""
+    _clear()
+    torch.cuda.reset_peak_memory_stats(device)
+    there = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    try:
+        try_out(_of_size(config, size), own, device)
+        return bool(torch.cuda.max_memory_reserved(device) <= (1 - SPARE) * there)
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        _clear()
+
+
+def try_out(config: TrainingConfig, own: OwnStep, device: torch.device) -> None:
+    """Train new networks for two iterations on random images."""
+    state = make_state(config, device, own)
+    state.train()
+    model, batch = config.model, config.batch
+    images = torch.randint(256, (batch, model.channels, *model.resolution), dtype=torch.uint8)
+    labels = torch.randint(max(model.classes, 1), (batch,), device=device)
+    latents = torch.randn(batch, model.z_size, device=device)
+    inputs = StepInputs(
+        discriminator=(DiscriminatorBatch(images, labels, latents, labels),) * config.discriminator_steps,
+        generator=GeneratorBatch(latents, labels),
+        batch=batch,
+        generator_batch=batch,
+        images_seen=batch * config.discriminator_steps,
+    )
+    objective = Objective(
+        loss=ADVERSARIAL_LOSSES[config.loss](),
+        score=score_separately if config.split_discriminator_pass else score_together,
+    )
+    engine = make_engine(config, 1, state, device)
+    engine.alone = True  # one rank may run out of memory where another does not
+    for _ in range(2):
+        own.step(state, inputs, objective, engine)
+
+
+def _of_size(config: TrainingConfig, size: int) -> TrainingConfig:
+    """Return the run with updates of two micro-batches, as one that accumulates has them."""
+    return dataclasses.replace(
+        config,
+        batch=2 * size,
+        generator_batch=None,
+        batch_schedule=None,
+        generator_batch_schedule=None,
+        micro_batch=size,
+        compile="off",
+        cuda_graphs=False,
+    )
+
+
+def _clear() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
