@@ -10,10 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, Lt
-
 from biggan.foundation.durations import Images, format_images
 from biggan.foundation.errors import UserError
+from biggan.foundation.limits import Ge, Le, Lt
 
 _MOST = 2**53
 Clock = Annotated[Images, Ge(0), Le(_MOST)]

@@ -40,7 +40,7 @@ class BatchNorm(nn.Module):
         """Normalise by the batch in training (and move the running statistics), by these in evaluation."""
         mean, variance, momentum = self._moving()
         y = F.batch_norm(x, mean, variance, None, None, self.training, momentum, self.eps)
-        self._gather(mean, variance, len(x))
+        self._gather(mean, variance, x)
         return y
 
     def _moving(self) -> tuple[Tensor, Tensor, float]:
@@ -50,9 +50,10 @@ class BatchNorm(nn.Module):
         return torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var), 1.0
 
     @torch.no_grad()
-    def _gather(self, mean: Tensor, variance: Tensor, images: int) -> None:
-        """Add the moments of one batch, as they move running statistics, to what is gathered."""
+    def _gather(self, mean: Tensor, variance: Tensor, x: Tensor) -> None:
+        """Add the moments of a batch ``x``, as they move running statistics, to what is gathered."""
         if self.gathered is not None and self.training:
+            images = len(x)  # a number, which a program of any batch must not depend on
             one = self.gathered.new_ones(2)
             one[1] /= images
             self.gathered.add_(torch.cat([mean, variance, one]), alpha=images)
@@ -78,7 +79,7 @@ class BiasedBatchNorm(BatchNorm):
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance, self.momentum)
-        self._gather(mean, variance, len(x))
+        self._gather(mean, variance, x)
         scale = torch.rsqrt(variance + self.eps)[:, None, None]
         return ((x - mean[:, None, None]) * scale).to(x.dtype)
 
@@ -110,7 +111,7 @@ class RunningInstanceNorm(BatchNorm):
         """Normalise."""
         mean, variance, momentum = self._moving()
         y = F.instance_norm(x, mean, variance, None, None, self.training, momentum, self.eps)
-        self._gather(mean, variance, len(x))
+        self._gather(mean, variance, x)
         return y
 
 

@@ -18,6 +18,7 @@ from biggan.data.order.epochs import make_order
 from biggan.data.order.loader import make_loader
 from biggan.data.preparation.checking import check_all
 from biggan.foundation.errors import UserError
+from biggan.foundation.groups import Share
 from tests.conftest import tiny, tiny_config
 from tests.data_kinds import SIDE, png
 from tests.rooms.data.helpers import images, put
@@ -124,7 +125,7 @@ def test_a_class_of_nothing_but_truncated_images(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:300])
     config = DataConfig(path=str(tmp_path))
     source = open_source(config, (SIDE, SIDE))
-    loader = make_loader(source, make_order(source, config, 0), first=0, batch=4, offset=0, share=4, workers=0)
+    loader = make_loader(source, make_order(source, config, 0), first=0, share=lambda _: Share(4), workers=0)
     batch = next(loader)
     assert set(batch.labels.tolist()) == {1}
     assert len(batch.problems) == 2

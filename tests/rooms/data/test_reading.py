@@ -44,10 +44,11 @@ def reading_workers(folder: Path) -> str:
         "from biggan.data.opening import open_source\n"
         "from biggan.data.order.epochs import make_order\n"
         "from biggan.data.order.loader import make_loader\n"
+        "from biggan.foundation.groups import Share\n"
         f"config = DataConfig(path={path!r})\n"
         "source = open_source(config, (128, 128))\n"
         "order = make_order(source, config, 0)\n"
-        "loader = make_loader(source, order, first=0, batch=64, offset=0, share=64, workers=2)\n"
+        "loader = make_loader(source, order, first=0, share=lambda _: Share(64), workers=2)\n"
     )
 
 

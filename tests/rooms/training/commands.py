@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch.multiprocessing
+
 SMALL = (
     "--model.generator-width 4 --model.discriminator-width 4 --device cpu --log.no-tensorboard --log.sheet-columns 1 "
     "--log.interpolation-rows 1"
@@ -63,6 +65,11 @@ def run(
 ) -> Done:
     """Run ``biggan WORDS`` to its end."""
     return finish(start(words, log, attack, folder=folder, **environment), log)
+
+
+def spawn(function: Callable[..., None], arguments: tuple[Any, ...], processes: int) -> None:
+    """Call ``function(rank, *arguments)`` in processes of their own, and fail if one fails."""
+    torch.multiprocessing.start_processes(function, arguments, processes, start_method="forkserver")
 
 
 def run_ranks(words: Sequence[str], folder: Path, attacks: dict[int, Attack], ranks: int = 2) -> list[Done]:

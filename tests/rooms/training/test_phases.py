@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -29,6 +28,7 @@ from biggan.training.state import TrainState
 from biggan.training.step import DiscriminatorBatch, GeneratorBatch, Objective, StepInputs, train_step
 from tests.conftest import FAMILIES, tiny
 from tests.rooms.foundation.test_agreement import distributed_port
+from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_step import CPU, make_inputs, make_state
 
 F64 = torch.float64
@@ -112,7 +112,7 @@ def share_of(a: Any, seed: int, share: Share, batch: int = BATCH) -> StepInputs:
 
 
 def trained(family: str, rank: int, ranks: int) -> dict[str, Tensor]:
-    """Three iterations of the same groups, with everything by phase; weights, statistics, vectors, moments, average."""
+    """Two iterations of the same groups, with everything by phase; weights, statistics, vectors, moments, average."""
     a = tiny(family)
     state, groups = make_state(a, F64), GROUPS // ranks
     engine = Engine(
@@ -122,7 +122,7 @@ def trained(family: str, rank: int, ranks: int) -> dict[str, Tensor]:
         spectral_norm="phase",
         statistics="phase",
     )
-    for seed in range(3):
+    for seed in range(2):
         train_step(state, share_of(a, seed, Share(BATCH, rank, ranks, groups)), Objective(loss=Hinge()), engine)
     scales = {f"noise/{name}": scale.take() for name, scale in engine.noise_scales.items()}
     return {name: tensor.clone().contiguous() for name, tensor in state.tensors().items()} | scales
@@ -144,7 +144,7 @@ def _rank(rank: int, ranks: int, folder: str, port: int) -> None:
 @pytest.mark.machine
 @pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.nightly)])
 def test_weights_do_not_depend_on_who_sees_which_group(ranks: int, tmp_path: Path) -> None:
-    multiprocessing.spawn(_rank, (ranks, str(tmp_path), distributed_port()), nprocs=ranks)
+    spawn(_rank, (ranks, str(tmp_path), distributed_port()), ranks)
     for family in FAMILIES:
         alone, several = trained(family, 0, 1), load_file(tmp_path / f"{family}-0")
         assert alone.keys() == several.keys()

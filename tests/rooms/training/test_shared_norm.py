@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from biggan.training.engine import Engine
 from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, tiny
 from tests.rooms.foundation.test_agreement import distributed_port
+from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_phases import share_of
 from tests.rooms.training.test_step import CPU, make_state
 
@@ -102,7 +102,7 @@ QUICK = [case for case in CASES if case in ((FAMILIES[0], "phase", 2), (FAMILIES
 def test_ranks_with_shared_moments_are_one_with_more_images(
     ranks: int, cases: list[tuple[str, str, int]], tmp_path: Path
 ) -> None:
-    multiprocessing.spawn(_rank, (ranks, str(tmp_path), distributed_port(), cases), nprocs=ranks)
+    spawn(_rank, (ranks, str(tmp_path), distributed_port(), cases), ranks)
     assert cases
     for case in cases:
         alone = trained(*case, 0, 1)

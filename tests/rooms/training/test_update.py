@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from biggan.training.step import Objective, train_step
 from biggan.training.update import Update
 from tests.conftest import tiny
 from tests.rooms.foundation.test_agreement import distributed_port
+from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_step import make_state
 
 CPU = torch.device("cpu")
@@ -88,7 +88,7 @@ def model(kind: str) -> Any:
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
-    multiprocessing.spawn(_rank, (str(folder), distributed_port()), nprocs=2)
+    spawn(_rank, (str(folder), distributed_port()), 2)
     return folder
 
 
