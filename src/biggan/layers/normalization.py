@@ -40,7 +40,8 @@ class BatchNorm(nn.Module):
         """Normalise by the batch in training (and move the running statistics), by these in evaluation."""
         mean, variance, momentum = self._moving()
         y = F.batch_norm(x, mean, variance, None, None, self.training, momentum, self.eps)
-        self._gather(mean, variance, x)
+        if self.gathered is not None and self.training:
+            self._gather(mean, variance, x)
         return y
 
     def _moving(self) -> tuple[Tensor, Tensor, float]:
@@ -52,11 +53,11 @@ class BatchNorm(nn.Module):
     @torch.no_grad()
     def _gather(self, mean: Tensor, variance: Tensor, x: Tensor) -> None:
         """Add the moments of a batch ``x``, as they move running statistics, to what is gathered."""
-        if self.gathered is not None and self.training:
-            images = len(x)  # a number, which a program of any batch must not depend on
-            one = self.gathered.new_ones(2)
-            one[1] /= images
-            self.gathered.add_(torch.cat([mean, variance, one]), alpha=images)
+        assert self.gathered is not None
+        images = len(x)
+        one = self.gathered.new_ones(2)
+        one[1] /= images
+        self.gathered.add_(torch.cat([mean, variance, one]), alpha=images)
 
     def batch_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean [C] and variance [C] (biased: the one that normalises) over N, H and W."""
@@ -75,11 +76,12 @@ class BiasedBatchNorm(BatchNorm):
         if not self.training:
             return super().forward(x)
         mean, variance = self.batch_moments(x)
-        if self.gathered is None:
+        if self.gathered is not None:
+            self._gather(mean, variance, x)
+        else:
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance, self.momentum)
-        self._gather(mean, variance, x)
         scale = torch.rsqrt(variance + self.eps)[:, None, None]
         return ((x - mean[:, None, None]) * scale).to(x.dtype)
 
@@ -111,7 +113,8 @@ class RunningInstanceNorm(BatchNorm):
         """Normalise."""
         mean, variance, momentum = self._moving()
         y = F.instance_norm(x, mean, variance, None, None, self.training, momentum, self.eps)
-        self._gather(mean, variance, x)
+        if self.gathered is not None and self.training:
+            self._gather(mean, variance, x)
         return y
 
 
