@@ -239,7 +239,8 @@ def gather_within(ranks: int) -> Callable[[Tensor], Tensor]:
     It takes a vector [n] and returns [ranks, n]; its gradient is summed over the processes, each of which computes with
     the vectors of all. Every process must make this call, and the calls of what is returned in the same order.
     """
-    groups = [dist.new_group(list(range(first, first + ranks))) for first in range(0, world_size(), ranks)]
+    with _others():
+        groups = [dist.new_group(list(range(first, first + ranks))) for first in range(0, world_size(), ranks)]
     group = groups[rank() // ranks]
 
     def gather(vector: Tensor) -> Tensor:
@@ -255,13 +256,15 @@ class _Gathered(torch.autograd.Function):
     def forward(ctx: Any, vector: Tensor, group: Any, ranks: int) -> Tensor:
         ctx.group, ctx.place = group, dist.get_rank(group)
         rows = list(vector.new_empty(ranks, *vector.shape).unbind())
-        dist.all_gather(rows, vector.contiguous(), group=group)
+        with _others():
+            dist.all_gather(rows, vector.contiguous(), group=group)
         return torch.stack(rows)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         summed = gradients[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(summed, group=ctx.group)
+        with _others():
+            dist.all_reduce(summed, group=ctx.group)
         return summed[ctx.place], None, None
 
 
