@@ -7,6 +7,7 @@ from torch import Tensor
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_bytes
+from biggan.layers.held_weights import held_weights
 from biggan.models.contract import Generator
 
 DEFAULT_PIXELS = 64 * 128 * 128
@@ -39,17 +40,18 @@ def draw(generator: Generator, z: Tensor, condition: Tensor, chunk: int | None =
     height, width = generator.architecture.resolution
     images = torch.empty(len(z), generator.architecture.channels, height, width, dtype=torch.uint8)
     done = 0
-    while done < len(z):
-        rows = slice(done, done + size)
-        latents = z[rows].to(parameter.device, parameter.dtype)
-        part = condition[rows].to(parameter.device)
-        try:
-            made = generator.synthesize(latents, part) if part.is_floating_point() else generator(latents, part)
-            images[rows] = to_bytes(made).cpu()
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            size = max(1, size // 2)
-            continue
-        done += size
+    with held_weights([generator]):  # divided by singular values once, for all chunks
+        while done < len(z):
+            rows = slice(done, done + size)
+            latents = z[rows].to(parameter.device, parameter.dtype)
+            part = condition[rows].to(parameter.device)
+            try:
+                made = generator.synthesize(latents, part) if part.is_floating_point() else generator(latents, part)
+                images[rows] = to_bytes(made).cpu()
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                size = max(1, size // 2)
+                continue
+            done += size
     return images

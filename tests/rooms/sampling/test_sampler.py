@@ -9,7 +9,11 @@ import torch
 
 import biggan
 from biggan.foundation.errors import UserError
+from biggan.foundation.images import to_bytes
 from biggan.foundation.tensor_files import read_verified, write_tensors
+from biggan.layers.spectral_norm import Division, SpectrallyNormalized, spectrally_normalized
+from biggan.models.contract import build
+from biggan.sampling.draw import draw
 from biggan.sampling.sheets import class_sheets
 from biggan.training.setup import train
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
@@ -119,3 +123,23 @@ def test_what_does_not_load(tmp_path: Path, snapshot: Path) -> None:
 def test_a_device_that_is_not_there(snapshot: Path) -> None:
     with pytest.raises(UserError, match="--device cuda: PyTorch sees no CUDA device"):
         biggan.load(snapshot, device="cuda")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_are_divided_once_for_all_chunks(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = build(tiny(family), seed=1).generator.eval()
+    z, labels = torch.randn(5, generator.architecture.z_size), torch.arange(5)
+    with torch.no_grad():
+        expected = torch.cat([to_bytes(generator(*part)) for part in zip(z.split(2), labels.split(2), strict=True)])
+    divided: list[str] = []
+    divide = SpectrallyNormalized.divided
+
+    def counted(layer: SpectrallyNormalized) -> Division:
+        divided.append(str(id(layer)))
+        return divide(layer)
+
+    monkeypatch.setattr(SpectrallyNormalized, "divided", counted)
+    assert torch.equal(draw(generator, z, labels, chunk=2), expected)
+    layers = spectrally_normalized(generator)
+    assert len(divided) == len(set(divided)) == len(layers)
+    assert all(layer.held is None for layer in layers.values())
