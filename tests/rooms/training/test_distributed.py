@@ -84,7 +84,11 @@ FREE = {  # nothing that depends on how a batch is divided
 
 @pytest.mark.parametrize(
     ("ranks", "batch", "generator_batch"),
-    [pytest.param(2, 8, 8, marks=pytest.mark.machine), (2, 7, 5), pytest.param(3, 7, 4, marks=pytest.mark.nightly)],
+    [
+        pytest.param(2, 8, 8, marks=[pytest.mark.machine, pytest.mark.nightly]),
+        (2, 7, 5),
+        pytest.param(3, 7, 4, marks=pytest.mark.nightly),
+    ],
 )
 def test_ranks_equal_one_process(ranks: int, batch: int, generator_batch: int, tmp_path: Path) -> None:
     """Without batch statistics and power iteration, r ranks give what one process gives, to rounding."""
