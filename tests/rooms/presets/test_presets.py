@@ -104,9 +104,19 @@ def test_launch_scripts(script: str, name: str) -> None:
     assert not model.compatibility
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.nightly) if name.endswith("-512") else name for name in NAMES]
-)
+def cases() -> list[Any]:
+    """Every preset; of those of 128 px and more one of each family by day, for they take most of the time."""
+    found, seen = [], set()
+    for name in NAMES:
+        model = get_preset(name).build().model
+        small = model.resolution[0] < 128
+        by_day = small or (model.resolution[0] == 128 and model.family not in seen)
+        seen |= set() if small else {model.family}
+        found.append(name if by_day else pytest.param(name, marks=pytest.mark.nightly))
+    return found
+
+
+@pytest.mark.parametrize("name", cases())
 def test_two_steps_at_width_4(name: str, tmp_path: Path) -> None:
     """The real thing, narrow and with few classes and small batches, on digits at the preset's own size."""
     preset = get_preset(name).build()
