@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from biggan.foundation.durations import format_images, parse_images
@@ -33,6 +34,7 @@ class BatchSchedule:
         return ",".join(f"{format_images(clock)}:{batch}" for clock, batch in self.steps)
 
 
+@functools.cache
 def parse_batch_schedule(text: str, option: str) -> BatchSchedule:
     """Return the schedule that ``text`` stands for; ``option`` is how errors call it.
 

@@ -22,7 +22,7 @@ from biggan.training.compiling import Compiler
 from biggan.training.freezing import Frozen, freeze
 from biggan.training.gradients import FlatGradients
 from biggan.training.guard import FiniteGuard
-from biggan.training.noise_scale import NoiseScale, squared_length
+from biggan.training.noise_scale import NoiseScale
 from biggan.training.optimizers import scale_rates
 from biggan.training.state import TrainState
 from biggan.training.update import Update
@@ -109,7 +109,7 @@ class Engine:
                 def length_so_far() -> Tensor:
                     if pull_back is not None:
                         pull_back()
-                    return squared_length(gradients.collect())
+                    return gradients.norms().square().sum()
 
                 scale = state.scales.get(name)
                 update = Update(
@@ -144,14 +144,14 @@ class Engine:
         scale = state.scales.get(name)
         if scale is not None:
             gradients.divide(scale[0])
+        norms = gradients.norms()
         if update.first is not None and update.total is not None:
-            self.noise_scales.setdefault(name, NoiseScale(self.device)).add(
-                first, squared_length(gradients.collect()), update.total
-            )
+            noise = self.noise_scales.setdefault(name, NoiseScale(self.device))
+            noise.add(first, norms.square().sum(), update.total)
         for regularizer in self.regularizers.get(name, ()):
             regularizer.add_gradients(network)
+            norms = gradients.norms()
         named = [key for key, p in network.named_parameters() if p.grad is not None]
-        norms = torch.stack(torch._foreach_norm(gradients.collect()))
         self.gradient_norms[name] = torch.linalg.vector_norm(norms)
         skip = self.guard.observe(name, named, norms, loss, state.iterations + 1, scale)
         if name in self.rates:

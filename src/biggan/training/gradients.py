@@ -50,6 +50,10 @@ class FlatGradients:
             found.append(view)
         return found
 
+    def norms(self) -> Tensor:
+        """Return the norm of each gradient, [n], without waiting for the device."""
+        return torch.stack(torch._foreach_norm(self.collect()))
+
     @torch.no_grad()
     def divide(self, number: Tensor) -> None:
         """Divide all by a number on the device."""

@@ -17,12 +17,6 @@ import torch
 from torch import Tensor
 
 
-def squared_length(gradients: Sequence[Tensor]) -> Tensor:
-    """Return the sum of the squares of all numbers, at least float32, without waiting for the device."""
-    norms = torch.stack(torch._foreach_norm(list(gradients)))
-    return norms.square().sum()
-
-
 class NoiseScale:
     """Both estimates for one network, summed up on the device since they were last taken."""
 

@@ -169,9 +169,10 @@ def batches(config: TrainingConfig) -> list[str]:
     return lines
 
 
-def resolved_later(config: TrainingConfig) -> bool:
-    """Tell whether the micro-batch is still to be found."""
-    return config.micro_batch == "auto"
+def _to_be_found(config: TrainingConfig) -> list[str]:
+    """Return a line if the plans above are not final."""
+    later = config.micro_batch == "auto"
+    return ["micro-batch: the largest that fits, to be found when training starts"] if later else []
 
 
 def summary(config: TrainingConfig, ranks: int) -> str:
@@ -187,7 +188,7 @@ def summary(config: TrainingConfig, ranks: int) -> str:
         f"parameters: G {count_parameters(networks.generator):,}, D {count_parameters(networks.discriminator):,}",
         f"D batch: {plans['discriminator']}, {config.discriminator_steps} step(s) for each G step",
         f"G batch: {plans['generator']}",
-        *(["micro-batch: the largest that fits, to be found when training starts"] if resolved_later(config) else []),
+        *_to_be_found(config),
         *batches(config),
         f"duration: {format_images(config.duration)} images = {iterations(config):,} iterations",
         *rates(config),

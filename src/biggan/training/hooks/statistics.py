@@ -128,7 +128,9 @@ def _read(bad: Tensor, *parts: dict[str, Tensor]) -> _Read:
 def _progress(run: Run, numbers: dict[str, float]) -> str:
     """Say how far it is, where there is no terminal for a progress bar."""
     left = max(run.config.duration - run.state.images_seen, 0) / max(numbers["images_per_second"], 1e-9)
-    losses = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items() if "loss" in name)
+    losses = ", ".join(
+        f"{name} {value:.3f}" for name, value in numbers.items() if "loss" in name and "scale" not in name
+    )
     return (
         f"{run.state.images_seen:,} of {run.config.duration:,} images, {numbers['images_per_second']:.0f} a second, "
         f"{left / 60:.0f} min left, {losses}, data wait {numbers['data_wait']:.1%}"
