@@ -24,6 +24,8 @@ from biggan.training.configuration import (
 
 FAMILIES = ("biggan", "biggan-deep", "sagan", "sngan")
 DATA = Path(__file__).parent / "data"
+HANGS = 120.0
+"""Seconds after which a test says that something hangs: far above what it takes on the slowest machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,12 +21,12 @@ from biggan.cli.main import main
 from biggan.sampling.sampler import load
 from biggan.sampling.standing import write_with_standing_statistics
 from biggan.training.setup import train
-from tests.conftest import tiny_config
+from tests.conftest import HANGS, tiny_config
 from tests.damaged_files import damage
 from tests.pooled_features import register
 from tests.snapshots import write
 
-SECONDS = 30
+SECONDS = int(HANGS)
 MEMORY = 4 * 2**30
 """Address space beyond what the process has; no file here is larger than a megabyte."""
 CPU = "--device cpu"

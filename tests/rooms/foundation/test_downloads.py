@@ -18,6 +18,7 @@ from biggan.foundation import files
 from biggan.foundation.addresses import file_name, require_secure
 from biggan.foundation.downloads import download
 from biggan.foundation.errors import CorruptFileError, UserError
+from tests.conftest import HANGS
 
 CONTENT = bytes(range(256)) * 400
 SHA256, MD5 = hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest()
@@ -161,18 +162,24 @@ def test_what_lies_in_the_cache_is_verified(address: str, hashes: dict[str, str]
     assert len(Server.requests) == count
 
 
+def _read_so_far() -> int:
+    """Return the bytes that this process has read since it began, from files and from elsewhere."""
+    return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts bytes that Linux counts")
 def test_reading_the_cache_again_is_not_paid_each_time(address: str) -> None:
     path = download(f"{address}/w.pth", sha256=SHA256)
     with path.open("r+b") as file:
         file.truncate(2**28)
     whole = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name(".w.pth.verified").unlink()
-    start = time.perf_counter()
+    start = _read_so_far()
     assert download(f"{address}/w.pth", sha256=whole) == path
-    first = time.perf_counter() - start
-    start = time.perf_counter()
+    assert _read_so_far() - start >= 2**28
+    start = _read_so_far()
     assert download(f"{address}/w.pth", sha256=whole) == path
-    assert time.perf_counter() - start < max(first / 5, 0.02)
+    assert _read_so_far() - start < 2**24
 
 
 @pytest.mark.parametrize(
@@ -225,4 +232,4 @@ def test_a_dead_process_leaves_nothing_in_the_way(address: str, tmp_path: Path) 
     Server.slow.set()
     start = time.perf_counter()
     assert download(url).read_bytes() == CONTENT
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < HANGS

@@ -17,7 +17,7 @@ from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.records import Count, Name, parse_plain, parse_record, read_plain, read_record
 from biggan.foundation.terminal import printable
 from biggan.training.configuration import TrainingConfig
-from tests.conftest import tiny_config
+from tests.conftest import HANGS, tiny_config
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ STORED = json.dumps(to_json(tiny_config())).encode()
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_a_mutated_configuration_is_one_or_an_error(data: st.DataObject) -> None:
-    """Whatever was cut, flipped or put in: a configuration, or an error that names the file; and quickly."""
+    """Whatever was cut, flipped or put in: a configuration, or an error that names the file; and it ends."""
     content = bytearray(STORED)
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(content) - 1))
@@ -125,4 +125,4 @@ def test_a_mutated_configuration_is_one_or_an_error(data: st.DataObject) -> None
         assert isinstance(parse_record(TrainingConfig, bytes(content), "config.json"), TrainingConfig)
     except CorruptFileError as error:
         assert str(error).startswith("config.json")  # noqa: PT017  either outcome is right
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < HANGS
