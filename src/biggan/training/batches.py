@@ -22,6 +22,11 @@ class BatchPlan:
     accumulation: int
     """Micro-batches of a rank for each update."""
 
+    @property
+    def share(self) -> int:
+        """Images of a rank in an update (the largest share, where they differ by one)."""
+        return -(-self.batch // self.ranks)
+
     def __str__(self) -> str:
         """Return for example ``1 rank x 64 x 8 accumulated = 512``."""
         ranks = f"{self.ranks} rank{'s' * (self.ranks != 1)}"
@@ -56,7 +61,16 @@ def norm_group(config: TrainingConfig, ranks: int) -> int:
     """
     biased = BIASED_NORM in config.model.compatibility
     shares = config.model.normalization == "batch" and not biased
+    kind = "the biased batch norm of a reference" if biased else f"{config.model.normalization} normalisation"
     fitting = [count for count in range(1, ranks + 1) if ranks % count == 0]
+    if config.statistics == "exact":
+        if not shares and (ranks > 1 or not biased):
+            raise UserError(f"--statistics exact: {kind} has no moments to merge; choose --statistics phase")
+        if config.norm_group not in (None, ranks):
+            raise UserError(
+                f"--norm-group {config.norm_group}: with --statistics exact all {ranks} ranks share; leave it out"
+            )
+        return ranks if shares else 1
     if config.norm_group is None:
         images = min(part.batch // (part.ranks * part.accumulation) for part in plan(config, ranks).values())
         enough = [count for count in fitting if count * images >= ENOUGH_FOR_MOMENTS]
@@ -67,7 +81,6 @@ def norm_group(config: TrainingConfig, ranks: int) -> int:
             f"{', '.join(map(str, fitting))}"
         )
     if config.norm_group > 1 and not shares:
-        kind = "the biased batch norm of a reference" if biased else f"{config.model.normalization} normalisation"
         raise UserError(f"--norm-group {config.norm_group}: {kind} shares no moments over ranks; leave the option out")
     return config.norm_group
 
@@ -92,6 +105,13 @@ def plan(config: TrainingConfig, ranks: int, clock: int = 0) -> dict[str, BatchP
     options = {"discriminator": "--batch", "generator": "--generator-batch"}
     of = schedules(config)
     return {name: plan_batch(options[name], of[name].at(clock), group(config), ranks) for name in options}
+
+
+def largest_plan(config: TrainingConfig, ranks: int) -> dict[str, BatchPlan]:
+    """Return the plans of D and G where their batches are largest."""
+    begins = {begin for schedule in schedules(config).values() for begin, _ in schedule.steps}
+    plans = [plan(config, ranks, clock) for clock in sorted(begins)]
+    return {name: max((one[name] for one in plans), key=lambda part: part.batch) for name in plans[0]}
 
 
 def group(config: TrainingConfig) -> int | None:

@@ -227,9 +227,10 @@ class TrainingConfig:
     scale of the loss, is for cards without bfloat16. float32-strict is another name for float32."""
     spectral_norm: Literal["phase", "forward"] = "forward"
     """When power iterations are made: once an update (phase), or in every forward, as the references do."""
-    statistics: Literal["phase", "forward"] = "forward"
-    """When running statistics of batch norm move: once an update, by the moments of all its groups (phase), or in every
-    forward, as the references do."""
+    statistics: Literal["exact", "phase", "forward"] = "forward"
+    """When running statistics of batch norm move: in every forward, as the references do, or once an update, by the
+    moments of all its groups (phase). exact: G's moments are those of the whole global batch, whatever it is divided
+    into; G is recomputed block by block, and a rank's whole share of the batch must fit."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the networks by torch.compile; auto does on CUDA. The first two iterations take a minute or more then."""
     cuda_graphs: bool = False

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from biggan.foundation import distributed
 from biggan.layers.gathered_statistics import gathered_statistics
 from biggan.layers.held_weights import held_weights
-from biggan.layers.normalization import RUNNING_STATISTICS
+from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
 from biggan.training.compiling import Compiler
 from biggan.training.freezing import Frozen, freeze
+from biggan.training.generated import WholeShareOnly
 from biggan.training.gradients import FlatGradients
 from biggan.training.guard import FiniteGuard
 from biggan.training.noise_scale import NoiseScale
@@ -50,8 +51,8 @@ class Engine:
     """Parameters, by network, that do not train, or not yet."""
     spectral_norm: Literal["phase", "forward"] = "forward"
     """Iterate and divide once an update, or in every forward."""
-    statistics: Literal["phase", "forward"] = "forward"
-    """Move running statistics once an update, or in every forward."""
+    statistics: Literal["exact", "phase", "forward"] = "forward"
+    """Move running statistics once an update, or in every forward; exact: once, by moments of the whole batch."""
     alone: bool = False
     """Sum nothing over ranks: for updates that this process makes for itself."""
     compiler: Compiler | None = None
@@ -71,11 +72,14 @@ class Engine:
     def call(self, network: nn.Module) -> Callable[..., Tensor]:
         """Return ``network`` as a function that runs in the engine's precision, compiled if that is asked for.
 
-        It is the same function every time.
+        It is the same function every time. Where moments are those of the whole batch, a network that has some is
+        called through :meth:`Update.generated` alone.
         """
         if network not in self._calls:
             function = network if self.compiler is None else self.compiler(network)
-            self._calls[network] = function if self.narrow is None else self._narrowed(function)
+            function = function if self.narrow is None else self._narrowed(function)
+            whole = self.statistics == "exact" and batch_norms(network)
+            self._calls[network] = WholeShareOnly(function) if whole else function
         return self._calls[network]
 
     def _narrowed(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -100,7 +104,7 @@ class Engine:
         parts = self._parts(name, state.images_seen)
         with contextlib.ExitStack() as phase:
             moments, pull_back = None, None
-            if self.statistics == "phase":
+            if self.statistics != "forward":
                 moments = phase.enter_context(gathered_statistics(state.networks.values()))
             with contextlib.ExitStack() as held:
                 if self.spectral_norm == "phase":
@@ -115,10 +119,12 @@ class Engine:
                 update = Update(
                     parts=parts,
                     device=self.device,
-                    length_so_far=length_so_far,
+                    length_so_far=None if self.statistics == "exact" else length_so_far,
                     scale=None if scale is None else scale[0].clone(),
+                    into_generator=name == "generator",
                 )
                 yield update
+                update.finish()
             self._finish(state, name, update, gradients, moments)
 
     def _parts(self, name: str, clock: int) -> int:

@@ -40,6 +40,8 @@ def introduce(
         *batches(config),
         *rates(config),
     )
-    if sharing > 1:
+    if config.statistics == "exact":
+        directory.tell(f"batch norm takes its moments over the whole batch, {plans['generator'].batch} images")
+    elif sharing > 1:
         images = plans["generator"].micro_batch * sharing
         directory.tell(f"batch norm takes its moments over micro-batches of {sharing} ranks, {images} images")

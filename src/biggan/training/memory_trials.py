@@ -15,10 +15,10 @@ from biggan.foundation.records import read_plain
 from biggan.foundation.terminal import one_line
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import make_engine, make_state
-from biggan.training.batches import plan, schedules
+from biggan.training.batches import largest_plan, plan, schedules
 from biggan.training.configuration import TrainingConfig
 from biggan.training.own_step import OwnStep
-from biggan.training.planning import plan_memory
+from biggan.training.planning import plan_memory, with_surplus
 from biggan.training.run_directory import CONFIG, RunDirectory, StoredRun
 from biggan.training.step import (
     DiscriminatorBatch,
@@ -124,7 +124,7 @@ def take_half(directory: RunDirectory, ranks: int, reason: str) -> None:
 def fits_by_arithmetic(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:  # noqa: ARG001
     """Tell whether what the planner reckons, and a quarter, is there."""
     trial = _of_size(config, size)
-    return 1.25 * plan_memory(trial, plan(trial, 1)).total <= (1 - SPARE) * free_memory()
+    return with_surplus(plan_memory(trial, plan(trial, 1))) <= (1 - SPARE) * free_memory()
 
 
 def fits_on_gpu(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:
@@ -167,10 +167,14 @@ def try_out(config: TrainingConfig, own: OwnStep, device: torch.device) -> None:
 
 
 def _of_size(config: TrainingConfig, size: int) -> TrainingConfig:
-    """Return the run with updates of two micro-batches, as one that accumulates has them."""
+    """Return the run with updates of two micro-batches, as one that accumulates has them.
+
+    Where G sees a rank's whole share at once, updates of that.
+    """
+    whole = max(part.share for part in largest_plan(config, distributed.world_size()).values())
     return dataclasses.replace(
         config,
-        batch=2 * size,
+        batch=whole if config.statistics == "exact" else 2 * size,
         generator_batch=None,
         batch_schedule=None,
         generator_batch_schedule=None,

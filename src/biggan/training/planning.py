@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from biggan.foundation.devices import choose_device
+from biggan.foundation.errors import UserError
+from biggan.foundation.memory import free_memory
 from biggan.layers.attention import LARGE, fused_widths
 from biggan.layers.recomputing import Recomputation, Recomputing
-from biggan.models.contract import Discriminator, Generator, build_on_meta, count_parameters
-from biggan.training.batches import BatchPlan
+from biggan.models.contract import Discriminator, Generator, Networks, build_on_meta, count_parameters
+from biggan.training.batches import BatchPlan, largest_plan
 from biggan.training.configuration import TrainingConfig
 
 NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -33,7 +35,8 @@ class MemoryPlan:
     adam: int
     average: int
     activations: int
-    """Kept for the backward pass of the larger phase, at one micro-batch; of what is recomputed the largest block."""
+    """Kept for the backward pass of the larger phase, at one micro-batch; of what is recomputed the largest block. With
+    exact statistics G's are those of a rank's whole share."""
 
     @property
     def total(self) -> int:
@@ -57,17 +60,46 @@ def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPl
     narrow = NARROW.get(config.precision)
     images = {name: part.micro_batch for name, part in plans.items()}
     with _FusedAttention(device):
-        activations = max(
-            _kept_by_discriminator(networks.discriminator, config, 2 * images["discriminator"], narrow),
-            _kept_by_generator(networks.generator, networks.discriminator, config, images["generator"], narrow),
-        )
+        by_discriminator = _kept_by_discriminator(networks.discriminator, config, 2 * images["discriminator"], narrow)
+        if config.statistics == "exact":
+            by_discriminator += _bytes_of_images(config, plans["discriminator"].share)
+            by_generator = _kept_by_whole_share(networks, config, plans["generator"], narrow)
+        else:
+            by_generator = _kept_by_generator(
+                networks.generator, networks.discriminator, config, images["generator"], narrow
+            )
     return MemoryPlan(
         weights=4 * (g + d),
         gradients=4 * (g + d),
         adam=8 * (g + d),
         average=4 * g if config.ema.enabled else 0,
-        activations=activations,
+        activations=max(by_discriminator, by_generator),
     )
+
+
+def check_exact(config: TrainingConfig, ranks: int, device: torch.device) -> None:
+    """Check that a rank's whole share of a batch fits, where G sees that at once.
+
+    Raises:
+        UserError: it does not; says how much it needs.
+    """
+    if config.statistics != "exact":
+        return
+    plans = largest_plan(config, ranks)
+    needed = with_surplus(plan_memory(config, plans))
+    there = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    if needed > there:
+        share = max(part.share for part in plans.values())
+        raise UserError(
+            f"--statistics exact: {share} images at once, a rank's whole share of the batch, need about "
+            f"{needed / 2**30:,.1f} GiB, and {there / 2**30:,.1f} GiB are free; choose more ranks, a smaller batch, "
+            "narrower networks or --statistics phase"
+        )
+
+
+def with_surplus(memory: MemoryPlan) -> int:
+    """Return what is planned and a quarter: libraries, fragmentation, temporary buffers."""
+    return memory.total + memory.total // 4
 
 
 class _Keeper:
@@ -134,6 +166,28 @@ def _kept_by_generator(
         discriminator(generator(z, labels), labels)
     discriminator.requires_grad_(True)
     return keeper.most
+
+
+def _kept_by_whole_share(
+    networks: Networks, config: TrainingConfig, part: BatchPlan, narrow: torch.dtype | None
+) -> int:
+    """Return what lies there when G was run on a rank's share, D on a micro-batch of it, or G runs again."""
+    z = torch.empty(part.share, config.model.z_size, device="meta")
+    labels = torch.zeros(part.share, dtype=torch.int64, device="meta")
+    with _kept({"generator": networks.generator}, config, narrow) as of_generator:
+        images = networks.generator(z, labels)
+    seen = images.detach()[: part.micro_batch].requires_grad_()
+    networks.discriminator.requires_grad_(False)
+    with _kept({"discriminator": networks.discriminator}, config, narrow) as of_discriminator:
+        networks.discriminator(seen, labels[: part.micro_batch])
+    networks.discriminator.requires_grad_(True)
+    gradients = _bytes_of_images(config, part.share)
+    return max(of_generator.most, of_generator.bytes + of_discriminator.most) + gradients
+
+
+def _bytes_of_images(config: TrainingConfig, count: int) -> int:
+    height, width = config.model.resolution
+    return 4 * count * config.model.channels * height * width
 
 
 def _autocast(narrow: torch.dtype | None) -> torch.autocast:

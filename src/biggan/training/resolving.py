@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from typing import Literal
 
 from biggan.data.contract import ImageSource
 from biggan.evaluation.checking import check_evaluation
@@ -17,7 +18,7 @@ from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
-from biggan.training.batches import check_schedules, group, iterations, plan, plan_batch, schedules
+from biggan.training.batches import check_schedules, group, iterations, largest_plan, plan, plan_batch, schedules
 from biggan.training.configuration import AdamConfig, TrainingConfig
 from biggan.training.hooks.samples import check_sheets
 from biggan.training.planning import plan_memory
@@ -78,6 +79,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         log=log,
         resolution=None,
         compatibility=expand(config.compatibility, "training"),
+        recompute=_recomputed(config),
         generator_adam=_with_an_end("--generator-adam", config.generator_adam, config.duration),
         discriminator_adam=_with_an_end("--discriminator-adam", config.discriminator_adam, config.duration),
     )
@@ -85,6 +87,22 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         resolved = dataclasses.replace(resolved, micro_batch=_micro_batch(resolved, ranks))
         check_schedules(resolved, ranks)
     return _with_half_life(resolved)
+
+
+def _recomputed(config: TrainingConfig) -> tuple[Literal["generator", "discriminator"], ...]:
+    """Return the networks that are recomputed: G among them where it sees a rank's whole share at once.
+
+    Raises:
+        UserError: singular values would differ between micro-batches, so that nothing could be exact.
+    """
+    if config.statistics != "exact":
+        return config.recompute
+    if config.spectral_norm != "phase":
+        raise UserError(
+            f"--statistics exact: with --spectral-norm {config.spectral_norm} each micro-batch is divided by other "
+            "singular values, and several are not one batch; add --spectral-norm phase"
+        )
+    return ("generator", *(name for name in config.recompute if name != "generator"))
 
 
 def _micro_batch(config: TrainingConfig, ranks: int) -> int:
@@ -192,6 +210,6 @@ def summary(config: TrainingConfig, ranks: int) -> str:
         *batches(config),
         f"duration: {format_images(config.duration)} images = {iterations(config):,} iterations",
         *rates(config),
-        f"memory: {plan_memory(config, plans)}",
+        f"memory: {plan_memory(config, largest_plan(config, ranks))}",
     ]
     return "\n".join(lines)

@@ -37,6 +37,7 @@ from biggan.training.loop import train_loop
 from biggan.training.memory_trials import fitting, noted, take_half
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
+from biggan.training.planning import check_exact
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
 from biggan.training.run import Run
@@ -159,6 +160,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     remarks = compare(stored, config, source, key, ranks)
     refuse_another_past(stored, config, 0 if newest is None else newest.images_seen)
     plans, sharing = plan(config, ranks), norm_group(config, ranks)
+    distributed.together(lambda: check_exact(config, ranks, place.device), "reckoning memory")
     make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
     if newest is not None and _is_finished(newest, config):
         return _finished(place, config, newest, "a larger --duration continues it")

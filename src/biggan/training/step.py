@@ -86,11 +86,11 @@ def train_discriminator(state: TrainState, inputs: StepInputs, objective: Object
     on_fakes, on_reals = [], []
     for batch in inputs.discriminator:
         with engine.update(state, "discriminator") as update:
-            for images, y, z, fake_y in update.micro_batches(batch, inputs.batch):
-                x = to_float(images, z.dtype)
-                with torch.no_grad():
-                    fakes = G(z, fake_y)
-                fake_scores, real_scores = objective.score(D, fakes, fake_y, x, y)
+            fakes = update.generated(G, batch.latents, batch.fake_labels)  # without a graph: nothing flows into G
+            rows = (fakes, batch.fake_labels, batch.images, batch.labels)
+            for fake_x, fake_y, images, y in update.micro_batches(rows, inputs.batch):
+                x = to_float(images, batch.latents.dtype)
+                fake_scores, real_scores = objective.score(D, fake_x, fake_y, x, y)
                 loss_fake, loss_real = objective.loss.discriminator(fake_scores, real_scores)
                 update.backward(loss_fake + loss_real)
                 on_fakes.append(loss_fake.detach())
@@ -105,8 +105,10 @@ def train_step(state: TrainState, inputs: StepInputs, objective: Objective, engi
     G, D = engine.call(state.generator), engine.call(state.discriminator)
     of_generator = []
     with engine.update(state, "generator") as update:
-        for z, y in update.micro_batches(inputs.generator, inputs.generator_batch):
-            loss = objective.loss.generator(D(G(z, y), y))
+        fakes = update.generated(G, inputs.generator.latents, inputs.generator.labels)  # with their graph: this is G's
+        rows = (fakes, inputs.generator.labels)
+        for fake_x, fake_y in update.micro_batches(rows, inputs.generator_batch):
+            loss = objective.loss.generator(D(fake_x, fake_y))
             update.backward(loss)
             of_generator.append(loss.detach())
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import split_evenly
+from biggan.training.generated import ByMicroBatch, Call, WholeShare, WholeShareOnly
 
 
 class Rows(Protocol):
@@ -39,6 +40,7 @@ class Update:
         device: torch.device,
         length_so_far: Callable[[], Tensor] | None = None,
         scale: Tensor | None = None,
+        into_generator: bool = False,
     ) -> None:
         """Begin.
 
@@ -47,6 +49,7 @@ class Update:
             device: where they are needed.
             length_so_far: returns the squared length of the gradient that has gathered; None if nobody asks.
             scale: by which losses are multiplied before the backward pass; gradients gather with it.
+            into_generator: whether gradients go through generated images into G, because this is its update.
         """
         self.parts, self.device = parts, device
         self.loss: Tensor | None = None
@@ -58,8 +61,34 @@ class Update:
         """Of the first group, for the noise scale: [squared length of its mean gradient, 1 / its rows, 1]; None where
         an update has but one group, or several batches."""
         self._length_so_far, self._scale = length_so_far, scale
+        self._into_generator = into_generator
+        self._shares: list[WholeShare] = []
         self._passes = 0
         self._weight: float | None = None
+
+    def generated(self, generator: Call, latents: Tensor, labels: Tensor) -> Rows:
+        """Return the images that G makes of this rank's share, as rows for :meth:`micro_batches`.
+
+        Each micro-batch is made when its turn comes; all are made here where G's moments are those of the whole batch.
+        They have a graph in an update of G, and none in another's.
+
+        Args:
+            generator: G as the engine calls it.
+            latents: float [B, z_size].
+            labels: int64 [B].
+        """
+        if not isinstance(generator, WholeShareOnly):
+            return ByMicroBatch(generator, latents, labels, graph=self._into_generator)
+        everything = ByMicroBatch(generator.network, latents, labels, graph=self._into_generator)
+        share = WholeShare(everything.to(self.device, non_blocking=True))
+        self._shares.append(share)
+        return share
+
+    def finish(self) -> None:
+        """Carry what has gathered at images that were made at once into G."""
+        for share in self._shares:
+            share.backward()
+        self._shares.clear()
 
     def micro_batches(self, tensors: Sequence[Rows], total: int | None = None) -> Iterator[tuple[Tensor, ...]]:
         """Yield the rows of ``tensors`` in micro-batches whose sizes differ by at most one, on the device.

