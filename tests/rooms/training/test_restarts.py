@@ -22,6 +22,8 @@ from tests.rooms.training.test_run import final_state
 
 PROMISED = 60.0
 """Seconds from a kill to the next checkpoint."""
+RENDEZVOUS = "last_call_timeout=10,keep_alive_interval=3"
+"""What torchrun is told (docs/clusters.md), so that a lost machine is done without in time."""
 OPTIONS = "--batch 8 --checkpoint.every 160 --log.every 160 --log.judge none --log.samples-every 1G --seed 5".split()
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="children are looked up in /proc")
@@ -127,8 +129,8 @@ def test_a_machine_that_is_lost(tmp_path: Path) -> None:
     run, duration = tmp_path / "run", ("--duration", "1600")
     logs = [tmp_path / "first.txt", tmp_path / "second.txt"]
     with (
-        torchrun(run, logs[0], [*common, "--rdzv-conf=is_host=1"], *duration) as first,
-        torchrun(run, logs[1], [*common, "--rdzv-conf=is_host=0"], *duration) as second,
+        torchrun(run, logs[0], [*common, f"--rdzv-conf={RENDEZVOUS},is_host=1"], *duration) as first,
+        torchrun(run, logs[1], [*common, f"--rdzv-conf={RENDEZVOUS},is_host=0"], *duration) as second,
     ):
         wait_for(lambda: clock(run) > 0, alive(second), logs[1], 180)
         assert '"ranks": 2' in (run / "config.json").read_text()
@@ -137,7 +139,7 @@ def test_a_machine_that_is_lost(tmp_path: Path) -> None:
         for pid in gone:
             os.kill(pid, signal.SIGKILL)
         reached = clock(run)
-        took = wait_for(lambda: clock(run) > reached, alive(first), logs[0], 180)
+        took = wait_for(lambda: clock(run) > reached, alive(first), logs[0], PROMISED)
         print(f"\nthe next checkpoint came {took:.1f} s after the second machine was lost")
         assert first.wait(300) == 0, logs[0].read_text()
     told = (run / "log.txt").read_text()
