@@ -48,7 +48,7 @@ def learn(folder: Path, images: int, *words: str, seed: int = 0, ranks: int = 1)
         assert done.status == 0, done.printed
     verdict = DigitsJudge().judge(load(run, "cpu").generator)
     measure = ["evaluate", str(run), "--metrics", "fid", "--count", "1797", "--device", "cpu"]
-    done = commands.run(measure, folder / "evaluate.txt")
+    done = commands.finish(commands.start(measure, folder / "evaluate.txt"), folder / "evaluate.txt", PATIENCE)
     assert done.status == 0, done.printed
     (record,) = read_records(run / METRICS_FILE)
     assert record.value is not None
