@@ -6,13 +6,20 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml  # comes with huggingface_hub
+from torch.distributed import HashStore
+from torch.distributed.elastic.rendezvous import RendezvousParameters
+from torch.distributed.elastic.rendezvous.c10d_rendezvous_backend import C10dRendezvousBackend
+from torch.distributed.elastic.rendezvous.dynamic_rendezvous import create_handler
+from torch.distributed.elastic.rendezvous.utils import _parse_rendezvous_config
 from torch.distributed.run import get_args_parser
 
 from biggan.cli.train import parse
 from biggan.training.configuration import TrainingConfig
+from tests.rooms.training.test_restarts import RENDEZVOUS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SLURM, KUBERNETES = EXAMPLES / "slurm.sbatch", EXAMPLES / "pytorchjob.yaml"
@@ -43,12 +50,28 @@ def test_the_command_is_understood(command: object, tmp_path: Path) -> None:
     assert words[0] == "torchrun"
     launch = get_args_parser().parse_args(words[1:])
     assert (launch.module, launch.training_script) == (True, "biggan")
+    if command is slurm_command:
+        assert launch.rdzv_conf == RENDEZVOUS, "what the tests of lost machines use"
     verb, preset, *options = launch.training_script_args
     assert verb == "train"
     config = parse(preset, options, str(tmp_path / "run"))
     assert isinstance(config, TrainingConfig)
     assert (config.rank_timeout, config.stop_timeout, config.precision) == (10, 20, "bfloat16")
     assert config.stop_timeout < 30, "torchrun kills after 30 s"
+
+
+def test_the_rendezvous_reads_what_it_is_told() -> None:
+    """It takes any word without complaint; these arrive."""
+    settings = _handler(RENDEZVOUS)
+    plain = _handler("last_call_timeout=31")
+    assert (settings.timeout.last_call.total_seconds(), settings.keep_alive_interval.total_seconds()) == (10, 3)
+    assert (plain.timeout.last_call.total_seconds(), plain.keep_alive_interval.total_seconds()) == (31, 5)
+
+
+def _handler(words: str) -> Any:
+    parameters = RendezvousParameters("c10d", "localhost:0", "test", 1, 2, **_parse_rendezvous_config(words))
+    store = HashStore()
+    return create_handler(store, C10dRendezvousBackend(store, "test"), parameters).settings
 
 
 def test_the_batch_script_is_a_script() -> None:
@@ -65,6 +88,7 @@ def test_the_job_has_what_the_operator_reads() -> None:
     assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v1", "PyTorchJob")
     worker = job["spec"]["pytorchReplicaSpecs"]["Worker"]
     policy = job["spec"]["elasticPolicy"]
+    assert ",".join(f"{one['key']}={one['value']}" for one in policy["rdzvConf"]) == RENDEZVOUS
     assert policy["minReplicas"] <= worker["replicas"] <= policy["maxReplicas"]
     pod = worker["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > 30, "torchrun itself waits for so long"

@@ -22,9 +22,12 @@ def with_ranks(name: str, act: Callable[[Any], int], *, exact: bool = True) -> i
     from biggan.foundation import distributed, launch
     from biggan.foundation.devices import choose_device, take_device
 
-    device = choose_device(name, launch.local_rank())
-    take_device(device, exact=exact)
-    distributed.start(device)
+    def choose() -> Any:
+        device = choose_device(name, launch.local_rank())
+        take_device(device, exact=exact)
+        return device
+
+    device = distributed.start(choose)
     try:
         return act(device)
     finally:

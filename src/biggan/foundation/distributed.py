@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
+from biggan.foundation.alike import Attempt, tell_all
 from biggan.foundation.errors import LostRankError, UserError
 from biggan.foundation.launch import announced_world_size
 from biggan.foundation.roll_call import roll_call
@@ -32,28 +33,39 @@ class OtherRankError(UserError):
     """What this process took part in failed on another one."""
 
 
-def start(device: torch.device, minutes: float = TIMEOUT) -> None:
-    """Join the group that ``torchrun`` announced in the environment; nothing to do without one.
+def start(device: torch.device | Callable[[], torch.device], minutes: float = TIMEOUT) -> torch.device:
+    """Join the group that ``torchrun`` announced in the environment; without one only choose the device.
 
     Args:
-        device: of this process.
+        device: of this process, or what chooses it. A failure to choose is one on all processes.
         minutes: how long to wait for the others to join, and at each step.
 
+    Returns:
+        The device.
+
     Raises:
+        UserError: some process found no device, or devices are not alike; names the process.
         LostRankError: another did not join.
     """
     global _control, _pace
-    if announced_world_size() > 1 and not dist.is_initialized():
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        timeout = timedelta(minutes=minutes)
-        with _others():
-            store, number, count = next(rendezvous("env://", timeout=timeout))
-            name = roll_call(store, number, count, timeout.total_seconds())
-            fresh = dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # a public name, not marked as one
-            dist.init_process_group(backend, store=fresh, rank=number, world_size=count, timeout=timeout)
-            # One process may prepare data or write for hours while the others wait for its word.
-            _control = dist.new_group(backend="gloo", timeout=timedelta(days=7))
-            _pace = dist.new_group(backend="gloo", timeout=timeout)
+    choose: Callable[[], torch.device] = (lambda: device) if isinstance(device, torch.device) else device
+    if announced_world_size() == 1 or dist.is_initialized():
+        return choose()
+    attempt = Attempt(choose)
+    timeout = timedelta(minutes=minutes)
+    with _others():
+        store, number, count = next(rendezvous("env://", timeout=timeout))
+        name = roll_call(store, number, count, timeout.total_seconds())
+        fresh = dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # a public name, not marked as one
+        told = tell_all(fresh, number, count, attempt.words())
+    chosen = attempt.device_if_alike(number, told)
+    with _others():
+        backend = "nccl" if chosen.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=fresh, rank=number, world_size=count, timeout=timeout)
+        # One process may prepare data or write for hours while the others wait for its word.
+        _control = dist.new_group(backend="gloo", timeout=timedelta(days=7))
+        _pace = dist.new_group(backend="gloo", timeout=timeout)
+    return chosen
 
 
 def stop() -> None:

@@ -90,12 +90,8 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
     with request.listening():
         try:
             with request.at_once():  # nothing is lost by stopping, until there is a state
-                device = choose_device(config.device, launch.local_rank())
-                if device.type == "cuda":
-                    torch.cuda.set_device(device)
-                check_device(config, device)
+                device = distributed.start(lambda: _device(config), config.rank_timeout)
                 set_tf32(config.precision == "tf32")
-                distributed.start(device, config.rank_timeout)
                 check_names(config, None)
                 own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
                 with owned(directory) as lock:
@@ -116,6 +112,15 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
             return Outcome(run_dir=directory.path, images_seen=0, signal=request.signal)
         finally:
             distributed.stop()
+
+
+def _device(config: TrainingConfig) -> torch.device:
+    """Return the device of this process, if it can do what is asked for."""
+    device = choose_device(config.device, launch.local_rank())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    check_device(config, device)
+    return device
 
 
 def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> Outcome:

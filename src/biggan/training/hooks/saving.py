@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+from typing import cast
 
-import torch
 from torch import Tensor
 
 from biggan.foundation import distributed
+from biggan.foundation.digests import digests
 from biggan.foundation.errors import UserError
 from biggan.foundation.names import SNAPSHOTS
 from biggan.models.snapshot import SUFFIX, write_snapshot
@@ -65,32 +65,21 @@ class Snapshots(AtIntervals):
 
 
 def check_ranks_agree(tensors: dict[str, Tensor]) -> None:
-    """Compare all state bitwise over ranks.
+    """Compare all state bitwise over ranks, by digests that are computed where it lies.
 
     Raises:
-        UserError: ranks differ; names the first tensor.
+        UserError: ranks differ; names the first tensor that does, and the first rank that has another.
     """
     if distributed.world_size() == 1:
         return
-
-    def digests() -> dict[str, str]:
-        return {name: _digest(tensor) for name, tensor in tensors.items()}
-
-    own = distributed.together(digests, "reading the state back")
-    everyone = distributed.gather_objects(own)
+    own = distributed.together(lambda: digests(tensors), "reading the state back")
+    everyone = cast("list[dict[str, tuple[str, int]]]", distributed.gather_objects(own))
+    first = everyone[0]
+    # All ranks compare with the first, so that all come to the same end.
     for rank, other in enumerate(everyone):
-        assert isinstance(other, dict)
-        # All ranks compare with the first, so that all come to the same end.
-        first = everyone[0]
-        assert isinstance(first, dict)
-        wrong = [name for name, value in first.items() if other.get(name) != value]
+        wrong = [name for name in sorted(first.keys() | other.keys()) if first.get(name) != other.get(name)]
         if wrong:
             raise UserError(
-                f"rank {rank} and rank 0 have drifted apart at {wrong[0]} ({len(wrong)} tensors "
+                f"rank {rank} and rank 0 have drifted apart at {wrong[0]} ({len(wrong)} of {len(first)} tensors "
                 "differ); a step of your own must do the same on every rank. No checkpoint was written."
             )
-
-
-def _digest(tensor: Tensor) -> str:
-    content = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
-    return hashlib.sha256(content.tobytes()).hexdigest()
