@@ -254,21 +254,26 @@ def test_kills_at_every_stage_of_a_change_resume_bitwise(tmp_path: Path, make_fo
         tmp_path / "whole", data=DataConfig(path=path, workers=1, flip=True), step=own_step(tmp_path), **VALUES
     )
     train(whole, "digits")
-    parts = dataclasses.replace(
-        whole, run_dir=str(tmp_path / "parts"), data=DataConfig(path=path, workers=0, flip=True)
-    )
-    for clock, kind in ((8, "term"), (32, "crash"), (64, "term"), (96, "crash")):
+    inline = dataclasses.replace(whole, data=DataConfig(path=path, workers=0, flip=True))
+    brief = dataclasses.replace(inline, run_dir=str(tmp_path / "brief"), duration=16)
+    train(brief, "digits")
+    parts = dataclasses.replace(inline, run_dir=str(tmp_path / "parts"))
+    for clock, kind in ((0, "term"), (8, "term"), (32, "crash"), (48, "term"), (96, "crash")):
         cut = dataclasses.replace(parts, step=own_step(tmp_path, clock, kind))
         if kind == "crash":
             with pytest.raises(RuntimeError, match="cut"):
                 train(cut, "digits")
-        else:
-            assert train(cut, "digits").signal
-        assert not (tmp_path / "parts" / "snapshots").exists(), "not to its end"
+            continue
+        assert train(cut, "digits").signal
+        stopped = record(tmp_path / "parts")
+        for doubling in stopped.doubling.values():
+            assert doubling.sums[2] == stopped.images_seen - doubling.since > 0
+        if clock == 8:
+            assert stopped.doubling == record(tmp_path / "brief").doubling, "sums to the bit"
     train(parts, "digits")
     assert_same_tensors(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
     one, other = record(tmp_path / "whole"), record(tmp_path / "parts")
-    assert one.doubling == other.doubling, "sums of the interval that has begun, too"
+    assert one.doubling == other.doubling
     assert {name: doubling.steps for name, doubling in one.doubling.items()} == STEPS
     lines = [json.loads(line) for line in (tmp_path / "whole" / "stats.jsonl").read_text().splitlines()]
     of = {line["images_seen"]: line for line in lines}
