@@ -329,6 +329,20 @@ def test_of_a_fixed_batch_it_begins_where_that_was(tmp_path: Path) -> None:
     assert record(tmp_path / "run").doubling["discriminator"].steps == ((72, 16),), "measured from 40 to 48"
 
 
+def test_a_step_that_tells_no_noise_scale_is_told_of(tmp_path: Path) -> None:
+    """G waits for D to warm up: it makes no update."""
+    config = tiny_config(
+        tmp_path / "run", d_warmup=400, micro_batch=4, duration=48, checkpoint=CheckpointConfig(every=16)
+    )
+    config = dataclasses.replace(config, generator_batch_schedule="auto:8..16")
+    train(config, "digits")
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("told the noise scale of the generator") == 1
+    assert "16 images: no update since 0 told" in log
+    assert "its batch stays 8" in log
+    assert record(tmp_path / "run").doubling["generator"].since == 48
+
+
 def test_grown_networks_have_the_batch_that_their_run_had(tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "run", batch_schedule="auto:8..16", micro_batch=4, duration=8)
     train(config, "digits")

@@ -14,6 +14,7 @@ class Doublings:
 
     def __init__(self, every: int) -> None:
         self.every = every
+        self._unmeasured: set[str] = set()
 
     def act(self, run: Run) -> None:
         """Decide, if an interval has ended; called on all processes."""
@@ -33,6 +34,12 @@ class Doublings:
                 run.engine.noise_scales[name].begin_interval()
             if decided[name].batch != records[name].batch:
                 run.tell(f"{now:,} images: {_announced(name, records[name], decided[name])}")
+            elif not records[name].sums[2] and name not in self._unmeasured:
+                self._unmeasured.add(name)
+                run.tell(
+                    f"{now:,} images: no update since {records[name].since:,} told the noise scale of the {name} (each "
+                    f"must be of one batch, in groups); its batch stays {records[name].batch}"
+                )
         if schedules(run.config, state.doubling)["discriminator"] != before:
             run.draws.loader.change(change, now)
 
