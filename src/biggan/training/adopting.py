@@ -15,7 +15,7 @@ from biggan.foundation.errors import UserError
 from biggan.models.continuation import AdamRecord
 from biggan.models.export_file import Export
 from biggan.training.assembly import make_state
-from biggan.training.batches import plan
+from biggan.training.batches import Doublings, plan
 from biggan.training.checkpoint import CheckpointStore
 from biggan.training.configuration import AdamConfig, InitConfig, TrainingConfig
 from biggan.training.own_step import OwnStep
@@ -28,7 +28,12 @@ UNKNOWN = "unknown"
 
 
 def adopt(
-    export: Export, directory: Path, config: TrainingConfig, preset: str, data: StoredData | None = None
+    export: Export,
+    directory: Path,
+    config: TrainingConfig,
+    preset: str,
+    data: StoredData | None = None,
+    doublings: Doublings | None = None,
 ) -> TrainingConfig:
     """Write a run directory from which ``biggan train PRESET --run-dir`` goes on as if it had trained so far.
 
@@ -38,6 +43,8 @@ def adopt(
         config: how training goes on; its architecture and its optimizers become the export's.
         preset: what the run is called by.
         data: what it was trained on so far; by default nobody knows.
+        doublings: how far batches had come that follow the noise scale, which is measured anew from here on; by default
+            they begin.
 
     Returns:
         The configuration that was stored.
@@ -82,6 +89,10 @@ def adopt(
     tensors |= {f"optimizer/{name}/{key}": value for name, of in export.moments.items() for key, value in of.items()}
     state.load_tensors(tensors)
     state.images_seen, state.iterations = export.info.images_seen, export.info.iterations
+    state.doubling = {
+        name: dataclasses.replace(record, since=state.images_seen, sums=(0.0, 0.0, 0.0))
+        for name, record in (doublings or state.doubling).items()
+    }
     plans = plan(config, 1)
     run = RunDirectory(directory)
     directory.mkdir(parents=True, exist_ok=True)

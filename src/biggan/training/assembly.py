@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
 from biggan.data.contract import ImageSource
 from biggan.data.opening import open_source
 from biggan.data.order.epochs import class_frequencies, make_order, real_frequencies
-from biggan.data.order.loader import default_workers, make_loader
+from biggan.data.order.loader import Batch, default_workers, make_loader
 from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
@@ -22,15 +22,17 @@ from biggan.foundation.terminal import say
 from biggan.layers.recomputing import Recomputation
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
-from biggan.training.batches import plan, schedules
+from biggan.training.batches import doubling_batches, group, plan, plan_batch, schedules
 from biggan.training.checkpoint_record import WarmUpRecord
 from biggan.training.compiling import Compiler
 from biggan.training.configuration import TrainingConfig
-from biggan.training.draws import FakeDraws, StepDraws
+from biggan.training.doubling import at_the_start
+from biggan.training.draws import FakeDraws, RealBatches, StepDraws
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
 from biggan.training.freezing import first_stages, freeze_old
 from biggan.training.hooks.agenda import Agenda
+from biggan.training.hooks.doublings import Doublings
 from biggan.training.hooks.evaluation import Evaluation
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.hooks.judging import Judging
@@ -38,6 +40,7 @@ from biggan.training.hooks.samples import Samples
 from biggan.training.hooks.saving import Checkpoints, Snapshots
 from biggan.training.hooks.statistics import Statistics
 from biggan.training.loss_scale import new_scale
+from biggan.training.noise_scale import NoiseScale
 from biggan.training.optimizers import make_adam, rate_factors
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import NARROW
@@ -73,6 +76,7 @@ def make_state(
         resting=first_stages(networks.discriminator, config.freeze_d),
         scales={name: new_scale(device) for name in networks._fields} if config.precision == "float16" else {},
         warm_up=WarmUpRecord() if config.d_warmup else None,
+        doubling=at_the_start(config),
     )
     for name in config.recompute:
         (generator if name == "generator" else discriminator).recompute = Recomputation()
@@ -101,30 +105,34 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
     rank, ranks = distributed.rank(), distributed.world_size()
 
     @functools.cache
-    def share(name: str, clock: int) -> Share:
-        one = plan(config, ranks, clock)[name]
-        return Share(one.batch, rank, ranks, one.accumulation)
+    def share(batch: int) -> Share:
+        return Share(batch, rank, ranks, plan_batch("--batch", batch, group(config), ranks).accumulation)
 
     def shares(name: str) -> Callable[[int], Share]:
-        begins = [begin for begin, _ in schedules(config)[name].steps]
-        return lambda clock: share(name, max(begin for begin in begins if begin <= clock))
+        return lambda clock: share(schedules(config, state.doubling)[name].at(clock))
 
+    doubling = doubling_batches(config).get("discriminator")
+    batches = [*schedules(config)["discriminator"].batches, *([doubling.high] if doubling else [])]
     workers = config.data.workers
-    loader = make_loader(
-        source,
-        make_order(source, config.data, config.seed),
-        first=state.images_seen,
-        share=shares("discriminator"),
-        together=config.discriminator_steps,
-        workers=default_workers(source, launch.local_world_size()) if workers is None else workers,
-        pin=device.type == "cuda",
-    )
+
+    def open_at(clock: int, share_at: Callable[[int], Share]) -> Iterator[Batch]:
+        return make_loader(
+            source,
+            make_order(source, config.data, config.seed),
+            first=clock,
+            share=share_at,
+            together=config.discriminator_steps,
+            largest=share(max(batches)).size,
+            workers=default_workers(source, launch.local_world_size()) if workers is None else workers,
+            pin=device.type == "cuda",
+        )
+
     if config.fake_labels == "data":
         weights = real_frequencies(source, config.data)
     else:
         weights = class_frequencies(source.class_counts(), config.fake_labels)
     return StepDraws(
-        loader,
+        RealBatches(open_at, shares("discriminator"), state.images_seen),
         FakeDraws(seed=config.seed, z_size=config.model.z_size, class_weights=weights),
         discriminator=shares("discriminator"),
         generator=shares("generator"),
@@ -171,9 +179,9 @@ def make_engine(
     """Return how updates of ``state`` are carried out; ``tell`` hears what is to be said of it."""
 
     def accumulation(clock: int) -> dict[str, int]:
-        return {name: part.accumulation for name, part in plan(config, ranks, clock).items()}
+        return {name: part.accumulation for name, part in plan(config, ranks, clock, state.doubling).items()}
 
-    return Engine(
+    engine = Engine(
         device=device,
         accumulation=accumulation,
         regularizers=make_regularizers(config),
@@ -182,8 +190,11 @@ def make_engine(
         spectral_norm=config.spectral_norm,
         statistics=config.statistics,
         compiler=make_compiler(config, device, tell),
-        rates=rate_factors(config),
+        rates=rate_factors(config, lambda: state.doubling),
     )
+    for name, record in state.doubling.items():
+        engine.noise_scales[name] = NoiseScale(device, record.sums)
+    return engine
 
 
 def make_agenda(config: TrainingConfig, saved_at: int | None) -> Agenda:
@@ -208,6 +219,7 @@ def make_agenda(config: TrainingConfig, saved_at: int | None) -> Agenda:
     return Agenda(
         statistics=Statistics(log.every, tensorboard=log.tensorboard),
         checkpoints=Checkpoints(config.checkpoint.every, saved_at=saved_at),
+        doublings=Doublings(config.checkpoint.every),
         views=views,
         scoring=frozenset(scoring),
     )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from biggan.foundation.batch_schedule import BatchSchedule, parse_batch_schedule
+from biggan.foundation.batch_schedule import (
+    BatchSchedule,
+    DoublingBatch,
+    parse_batch_schedule,
+    parse_doubling_batch,
+)
 from biggan.foundation.compatibility import BIASED_NORM
 from biggan.foundation.errors import UserError
+from biggan.training.checkpoint_record import DoublingRecord, Network
 from biggan.training.configuration import TrainingConfig
 
 
@@ -85,30 +92,62 @@ def norm_group(config: TrainingConfig, ranks: int) -> int:
     return config.norm_group
 
 
-def schedules(config: TrainingConfig) -> dict[str, BatchSchedule]:
-    """Return the batches of D and of G by the clock; G's are D's unless it has its own."""
-    of_d = BatchSchedule(((0, config.batch),))
-    if config.batch_schedule is not None:
-        of_d = parse_batch_schedule(config.batch_schedule, "--batch-schedule")
+Doublings = Mapping[Network, DoublingRecord]
+"""How far batches have come that follow the noise scale of their network."""
+
+SCHEDULES: dict[Network, str] = {"discriminator": "--batch-schedule", "generator": "--generator-batch-schedule"}
+
+
+def given_schedules(config: TrainingConfig) -> dict[Network, str]:
+    """Return the schedules that networks were given, as they were written."""
+    given: dict[Network, str | None] = {
+        "discriminator": config.batch_schedule,
+        "generator": config.generator_batch_schedule,
+    }
+    return {name: text for name, text in given.items() if text is not None}
+
+
+def doubling_batches(config: TrainingConfig) -> dict[Network, DoublingBatch]:
+    """Return the batches that follow the noise scale of their network; not that of a G whose batch is D's."""
+    found = {name: parse_doubling_batch(text, SCHEDULES[name]) for name, text in given_schedules(config).items()}
+    return {name: batch for name, batch in found.items() if batch is not None}
+
+
+def schedules(config: TrainingConfig, doublings: Doublings | None = None) -> dict[str, BatchSchedule]:
+    """Return the batches of D and of G by the clock; G's are D's unless it has its own.
+
+    Args:
+        config: the run.
+        doublings: how far batches have come that follow the noise scale; by default they are as at the start.
+    """
+    given, doubling = given_schedules(config), doubling_batches(config)
+
+    def own(name: Network) -> BatchSchedule:
+        if name in doubling:
+            record = (doublings or {}).get(name)
+            return BatchSchedule(((0, doubling[name].low), *(record.steps if record else ())))
+        return parse_batch_schedule(given[name], SCHEDULES[name])
+
+    of_d = own("discriminator") if "discriminator" in given else BatchSchedule(((0, config.batch),))
     of_g = of_d if config.generator_batch is None else BatchSchedule(((0, config.generator_batch),))
-    if config.generator_batch_schedule is not None:
-        of_g = parse_batch_schedule(config.generator_batch_schedule, "--generator-batch-schedule")
-    return {"discriminator": of_d, "generator": of_g}
+    return {"discriminator": of_d, "generator": own("generator") if "generator" in given else of_g}
 
 
-def plan(config: TrainingConfig, ranks: int, clock: int = 0) -> dict[str, BatchPlan]:
-    """Return the plans of D and G for the iteration that begins at ``clock``.
+def plan(
+    config: TrainingConfig, ranks: int, clock: int = 0, doublings: Doublings | None = None
+) -> dict[str, BatchPlan]:
+    """Return the plans of D and G for the iteration that begins at ``clock``; ``doublings`` as in :func:`schedules`.
 
     Raises:
         UserError: fewer images than ranks.
     """
     options = {"discriminator": "--batch", "generator": "--generator-batch"}
-    of = schedules(config)
+    of = schedules(config, doublings)
     return {name: plan_batch(options[name], of[name].at(clock), group(config), ranks) for name in options}
 
 
 def largest_plan(config: TrainingConfig, ranks: int) -> dict[str, BatchPlan]:
-    """Return the plans of D and G where their batches are largest."""
+    """Return the plans of D and G where their batches are largest, by the clock."""
     begins = {begin for schedule in schedules(config).values() for begin, _ in schedule.steps}
     plans = [plan(config, ranks, clock) for clock in sorted(begins)]
     return {name: max((one[name] for one in plans), key=lambda part: part.batch) for name in plans[0]}
@@ -127,12 +166,13 @@ def check_schedules(config: TrainingConfig, ranks: int) -> None:
         ranks: how many there are.
 
     Raises:
-        UserError: a batch that groups of all ranks do not make up; names the nearest that they do.
+        UserError: a batch that groups of all ranks do not make up; names the nearest that they do. Or one that follows
+            the noise scale and has one group, of which there is none.
     """
     unit = (group(config) or 1) * ranks
-    given = {"discriminator": config.batch_schedule, "generator": config.generator_batch_schedule}
-    for name, option in (("discriminator", "--batch-schedule"), ("generator", "--generator-batch-schedule")):
-        if given[name] is None:
+    given = given_schedules(config)
+    for name, option in SCHEDULES.items():
+        if name not in given:
             continue
         for batch in schedules(config)[name].batches:
             below, above = max(batch // unit, 1) * unit, -(-batch // unit) * unit
@@ -142,11 +182,32 @@ def check_schedules(config: TrainingConfig, ranks: int) -> None:
                     f"{option} {given[name]}: {batch} images are no multiple of {ranks} rank{'s' * (ranks != 1)} x "
                     f"{config.micro_batch}, the micro-batch, which stays; take {near}, or another --micro-batch"
                 )
+    for name, doubling in doubling_batches(config).items():
+        if config.statistics == "exact":
+            raise UserError(
+                f"{SCHEDULES[name]} {given[name]}: with --statistics exact an update is one group, and the noise scale "
+                "is unknown; give batches by the clock, as in 0:256,20Mi:512, or choose --statistics phase"
+            )
+        if doubling.low == unit and ranks == 1:
+            smaller = next((size for size in range(unit // 2, 0, -1) if unit % size == 0), None)
+            fix = f"--micro-batch {smaller}, or less that divides {unit}" if smaller else "a larger batch"
+            raise UserError(
+                f"{SCHEDULES[name]} {given[name]}: of an update of one group (--micro-batch {config.micro_batch}, 1 "
+                f"rank) the noise scale is unknown; take {fix}"
+            )
 
 
-def iterations(config: TrainingConfig) -> int:
-    """Return how many iterations the duration takes."""
+def iterations(config: TrainingConfig, *, largest: bool = False) -> int:
+    """Return how many iterations the duration takes.
+
+    Args:
+        config: the run.
+        largest: as if a batch that follows the noise scale were the largest from the start, and not the smallest
+            throughout.
+    """
     steps = schedules(config)["discriminator"].steps
+    if largest and "discriminator" in doubling_batches(config):
+        steps = ((0, doubling_batches(config)["discriminator"].high),)
     clock, count = 0, 0
     for (_, batch), end in zip(steps, [*(begin for begin, _ in steps[1:]), config.duration], strict=True):
         images = batch * config.discriminator_steps

@@ -105,6 +105,7 @@ class CheckpointStore:
                     configuration=configuration,
                     pending=pending,
                     warm_up=state.warm_up,
+                    doubling=state.doubling,
                     digests={name: digest(temporary / name) for name in (STATE_TENSORS, IN_CHECKPOINT)},
                 )
                 write_checkpoint_record(temporary / STATE_JSON, record)
@@ -246,3 +247,4 @@ def restore(checkpoint: Checkpoint, state: TrainState) -> None:
     state.iterations = checkpoint.record.iterations
     state.best = list(checkpoint.record.best)
     state.warm_up = checkpoint.record.warm_up
+    state.doubling = checkpoint.record.doubling

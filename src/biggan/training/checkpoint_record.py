@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import write_json
+from biggan.foundation.limits import Ge, Le, MaxLen
 from biggan.foundation.records import Count, Name, read_record
 
 FORMAT = 2
@@ -29,6 +30,40 @@ class WarmUpRecord:
     """Intervals running in which that was enough."""
     ended_at: Count | None = None
     """Clock from which G learns, too."""
+
+
+Network = Literal["discriminator", "generator"]
+_Batch = Annotated[int, Ge(1), Le(2**53)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoublingRecord:
+    """How far a batch has come that follows the noise scale of its network."""
+
+    low: _Batch
+    """Images of an update at the start."""
+    high: _Batch
+    """At most."""
+    steps: Annotated[tuple[tuple[Count, _Batch], ...], MaxLen(53)] = ()
+    """(clock, batch) of each doubling; the last one may be announced, and lie ahead."""
+    since: Count = 0
+    """Clock at which the interval began over which the noise scale is being measured."""
+    sums: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Over that interval, see :class:`biggan.training.noise_scale.NoiseScale`."""
+
+    def __post_init__(self) -> None:
+        clocks = [clock for clock, _ in self.steps]
+        if clocks != sorted(set(clocks)) or 0 in clocks:
+            raise UserError(f"a batch doubles at clocks that ascend from 0, not at {clocks}")
+        if [batch for _, batch in self.steps] != [self.low << i + 1 for i in range(len(self.steps))]:
+            raise UserError(f"a batch that doubles from {self.low} on is never {[batch for _, batch in self.steps]}")
+        if self.batch > self.high:
+            raise UserError(f"a batch of {self.batch} is beyond {self.high}, the largest")
+
+    @property
+    def batch(self) -> int:
+        """The one in force, or the one that is announced."""
+        return self.steps[-1][1] if self.steps else self.low
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +84,8 @@ class CheckpointRecord:
     """SHA-256 of the files beside."""
     warm_up: WarmUpRecord | None = None
     """Of a run that begins with D alone."""
+    doubling: dict[Network, DoublingRecord] = field(default_factory=dict)
+    """Of networks whose batch follows their noise scale."""
     format: Count = FORMAT
     digest: Name = ""
     """SHA-256 of all that stands above."""
@@ -84,4 +121,6 @@ def _plain(record: CheckpointRecord) -> dict[str, Any]:
     plain: dict[str, Any] = to_json(record)
     if record.warm_up is None:  # as records were written before there was such a thing, so that their digests hold
         del plain["warm_up"]
+    if not record.doubling:
+        del plain["doubling"]
     return plain

@@ -169,9 +169,10 @@ class TrainingConfig:
     generator_batch: int | None = None
     """Images for each G step, over all ranks; the batch by default."""
     batch_schedule: str | None = None
-    """Batches by the clock in place of --batch: 0:256,20Mi:512. The micro-batch stays, accumulation changes."""
+    """Batches by the clock in place of --batch: 0:256,20Mi:512. Or auto:256..4096: the batch doubles where the gradient
+    noise scale of D is above it for an interval of checkpoints. The micro-batch stays, accumulation changes."""
     generator_batch_schedule: str | None = None
-    """The same for G steps; by default those of D."""
+    """The same for G steps, by the noise scale of G; by default those of D."""
     micro_batch: int | Literal["auto"] | None = None
     """Images a rank handles at once; batch statistics are taken over these. By default the rank's whole share; auto
     tries which is the largest that fits, once, at the start of a run."""

@@ -10,8 +10,10 @@ from biggan.foundation.batch_schedule import BatchSchedule
 from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line
-from biggan.training.batches import schedules
+from biggan.training.batches import SCHEDULES, doubling_batches, given_schedules, schedules
+from biggan.training.checkpoint import Checkpoint
 from biggan.training.configuration import TrainingConfig
+from biggan.training.doubling import Records, at_the_start, carried_over
 from biggan.training.run_directory import StoredRun
 
 # What may differ when a run goes on without being another run. The rest of the configuration may change too, and is
@@ -99,23 +101,29 @@ def compare(stored: StoredRun | None, config: TrainingConfig, source: ImageSourc
     return remarks
 
 
-def refuse_another_past(stored: StoredRun | None, config: TrainingConfig, clock: int) -> None:
-    """Check that scheduled batches differ from those of the run ahead of ``clock`` only.
+def refuse_another_past(stored: StoredRun | None, config: TrainingConfig, newest: Checkpoint | None) -> Records:
+    """Check that scheduled batches differ from those of the run ahead of its newest checkpoint only.
+
+    Returns:
+        How far batches have come that follow the noise scale.
 
     Raises:
         UserError: what a schedule says of images that have been seen is not what was.
     """
-    if stored is None:
-        return
-    given = {"discriminator": config.batch_schedule, "generator": config.generator_batch_schedule}
-    before, now = schedules(stored.config), schedules(config)
-    for name, option in (("discriminator", "--batch-schedule"), ("generator", "--generator-batch-schedule")):
+    if stored is None or newest is None:
+        return at_the_start(config)
+    clock, records = newest.images_seen, newest.record.doubling
+    given, doubling = given_schedules(config), doubling_batches(config)
+    before = schedules(stored.config, records)
+    now = schedules(config)
+    for name, option in SCHEDULES.items():
         past = BatchSchedule(before[name].until(clock))
-        if given[name] is not None and now[name].until(clock) != past.steps:
+        if name in given and name not in doubling and now[name].until(clock) != past.steps:
             raise UserError(
                 f"{option} {given[name]}: {clock:,} images have been seen, with batches {past}; begin the schedule so, "
                 "and change what lies ahead"
             )
+    return carried_over(config, before, records, clock)
 
 
 def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:

@@ -6,7 +6,7 @@ the positions of its groups, so ranks, micro-batches and workers change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,12 +71,58 @@ class HostImages:
         return self.transforms(self.stored.to(device, non_blocking=non_blocking), self.positions)
 
 
+class RealBatches:
+    """The loader of real images, which may look ahead; opened anew where it has looked beyond a batch that changes."""
+
+    def __init__(
+        self,
+        open_at: Callable[[int, Callable[[int], Share]], Iterator[Batch]],
+        share: Callable[[int], Share],
+        clock: int,
+    ) -> None:
+        """Open.
+
+        Args:
+            open_at: returns the batches from a clock on, given what tells this rank's share of each.
+            share: of the batch of the iteration that begins at a clock; what it says of clocks ahead may change.
+            clock: where training stands.
+        """
+        self._open_at, self._share = open_at, share
+        self._open(clock)
+
+    def _open(self, clock: int) -> None:
+        self._asked = _Asked(self._share, clock)
+        self._batches = self._open_at(clock, self._asked)
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+        return next(self._batches)
+
+    def change(self, clock: int, now: int) -> None:
+        """Heed that the share says something else from ``clock`` on, since just now; training stands at ``now``."""
+        if self._asked.latest >= clock:
+            if isinstance(self._batches, Generator):
+                self._batches.close()
+            self._open(now)
+
+
+class _Asked:
+    """A share, and the latest clock of which it was asked."""
+
+    def __init__(self, share: Callable[[int], Share], clock: int) -> None:
+        self.share, self.latest = share, clock
+
+    def __call__(self, clock: int) -> Share:
+        self.latest = clock  # first: who sees an earlier one here knows that the share will be asked after that
+        return self.share(clock)
+
+
 class StepDraws:
     """Gathers the inputs of whole iterations."""
 
     def __init__(
         self,
-        loader: Iterator[Batch],
+        loader: RealBatches,
         fakes: FakeDraws,
         *,
         discriminator: Callable[[int], Share],

@@ -13,9 +13,13 @@ from biggan.foundation.tensor_files import read_tensors
 from biggan.models.continuation import AdamRecord, Continuation
 from biggan.models.export_file import NETWORKS, Export, checked, read_export
 from biggan.models.snapshot import IN_CHECKPOINT, find_snapshot
+from biggan.training.batches import schedules
 from biggan.training.checkpoint import STATE_JSON, STATE_TENSORS, Checkpoint, CheckpointStore, read_checkpoint
-from biggan.training.configuration import AdamConfig, CheckpointConfig
+from biggan.training.configuration import AdamConfig, CheckpointConfig, TrainingConfig
 from biggan.training.run_directory import RunDirectory
+
+_BATCHES = ("batch", "generator_batch", "batch_schedule", "generator_batch_schedule")
+"""What says how large the batches of a run are."""
 
 
 def read_exportable(path: Path) -> tuple[Export, Path]:
@@ -85,8 +89,9 @@ def _adam(checkpoint: Checkpoint, network: str) -> AdamRecord:
         config = from_json(AdamConfig, stored.get(f"{network}_adam"), where)
         known = {field.name: getattr(config, field.name) for field in dataclasses.fields(AdamConfig)}
         if config.reference_batch is not None:
-            own = stored.get("generator_batch") if network == "generator" else None
-            known["batch"] = own or stored.get("batch")
+            batches = {name: stored[name] for name in _BATCHES if name in stored}
+            of = schedules(from_json(TrainingConfig, batches, where), checkpoint.record.doubling)
+            known["batch"] = of[network].at(checkpoint.images_seen)
         return from_json(AdamRecord, to_json(AdamRecord(**known)), where)
     except UserError as error:
         raise CorruptFileError(f"{error}; the moments of {network} are of no use without") from error

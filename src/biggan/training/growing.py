@@ -20,6 +20,7 @@ from biggan.models.grown import is_new, junction
 from biggan.models.stages import Stage
 from biggan.sampling.latents import latents
 from biggan.training.adopting import adopt
+from biggan.training.batches import Doublings
 from biggan.training.checkpoint import STATE_JSON, read_checkpoint
 from biggan.training.configuration import TrainingConfig
 from biggan.training.exportable import read_exportable
@@ -50,6 +51,7 @@ class _Origin:
     preset: str
     config: TrainingConfig
     data: StoredData
+    doublings: Doublings
 
 
 def grow_file(path: Path, destination: Path, growth: Growth, *, is_file: bool) -> list[str]:
@@ -92,7 +94,7 @@ def grow_file(path: Path, destination: Path, growth: Growth, *, is_file: bool) -
         return [*lines, f"wrote {one_line(str(destination))} ({held})"]
     until = new.info.images_seen + growth.freeze_old if growth.freeze_old else 0
     config = dataclasses.replace(origin.config, freeze_old=until)
-    adopt(new, destination, config, origin.preset, origin.data)
+    adopt(new, destination, config, origin.preset, origin.data, origin.doublings)
     clock = format_images(new.info.images_seen)
     return [
         *lines,
@@ -151,7 +153,12 @@ def _origin(export: Export, found: Path) -> _Origin:
             f"until it is, or {elsewhere}"
         )
     config = from_json(TrainingConfig, record.configuration, f"{found / STATE_JSON}: configuration")
-    return _Origin(preset=stored.preset, config=config, data=dataclasses.replace(stored.data, key=""))
+    return _Origin(
+        preset=stored.preset,
+        config=config,
+        data=dataclasses.replace(stored.data, key=""),
+        doublings=record.doubling,
+    )
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from biggan.data.inspection import card
 from biggan.foundation.files import write_picture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.sampling.sheets import most_classes
-from biggan.training.batches import BatchPlan
+from biggan.training.batches import BatchPlan, Doublings
 from biggan.training.configuration import TrainingConfig
 from biggan.training.resolving import batches, rates
 from biggan.training.run_directory import CARD, RunDirectory
@@ -19,10 +19,21 @@ def introduce(
     source: ImageSource,
     plans: dict[str, BatchPlan],
     sharing: int,
+    doublings: Doublings,
     *,
     new: bool,
 ) -> None:
-    """Say what was understood; on the first process. ``sharing`` ranks share the moments of batch norm."""
+    """Say what was understood; on the first process.
+
+    Args:
+        directory: of the run.
+        config: the run.
+        source: its images.
+        plans: how batches are divided now.
+        sharing: ranks that share the moments of batch norm.
+        doublings: how far batches have come that follow the noise scale.
+        new: nothing has been saved yet.
+    """
     described = card.describe(source, config.data)
     directory.tell(card.text(described))
     if new or not (directory.path / CARD).exists():
@@ -37,7 +48,7 @@ def introduce(
         f"{config.model.family}: G {count_parameters(networks.generator):,}, "
         f"D {count_parameters(networks.discriminator):,} parameters; D batch {plans['discriminator']}, "
         f"G batch {plans['generator']}; {config.precision}; run directory {directory.path}",
-        *batches(config),
+        *batches(config, doublings),
         *rates(config),
     )
     if config.statistics == "exact":

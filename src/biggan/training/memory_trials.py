@@ -15,7 +15,7 @@ from biggan.foundation.records import read_plain
 from biggan.foundation.terminal import one_line
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import make_engine, make_state
-from biggan.training.batches import largest_plan, plan, schedules
+from biggan.training.batches import doubling_batches, largest_plan, plan, schedules
 from biggan.training.configuration import TrainingConfig
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan_memory, with_surplus
@@ -42,7 +42,12 @@ def micro_batches(config: TrainingConfig, ranks: int) -> list[int]:
     """
     batches = [batch for schedule in schedules(config).values() for batch in schedule.batches]
     sizes = range(1, min(batches) // ranks + 1)
-    found = [size for size in sizes if all(batch % (size * ranks) == 0 for batch in batches)]
+    several = [doubling.low for doubling in doubling_batches(config).values()]  # groups of an update: the noise scale
+    found = [
+        size
+        for size in sizes
+        if all(batch % (size * ranks) == 0 for batch in batches) and all(2 * size <= low for low in several)
+    ]
     if not found:
         shown = ", ".join(map(str, sorted(set(batches))))
         raise UserError(

@@ -18,11 +18,18 @@ from torch import Tensor
 
 
 class NoiseScale:
-    """Both estimates for one network, summed up on the device since they were last taken."""
+    """Both estimates for one network, summed up on the device since they were last taken, and over an interval."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(3, device=device)
-        """S and G2 times images, and images."""
+    def __init__(self, device: torch.device, interval: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
+        """Begin.
+
+        Args:
+            device: where the sums are.
+            interval: the sums over what has passed of the interval, of a run that goes on.
+        """
+        self.sums = torch.tensor([[0.0, 0.0, 0.0], list(interval)], device=device)
+        """S and G2 times images, and images, [2, 3]: since they were last taken, and since the interval began. Two
+        rows, because a sum depends on its order, and the intervals of the log are no part of a run."""
 
     @torch.no_grad()
     def add(self, first: Tensor, whole: Tensor, batch: int) -> None:
@@ -42,12 +49,27 @@ class NoiseScale:
         self.sums += torch.where(torch.isfinite(found).all(), found, 0).to(self.sums.dtype)
 
     def take(self) -> Tensor:
-        """Return the sums, [3], and begin anew."""
-        taken, self.sums = self.sums, torch.zeros_like(self.sums)
+        """Return the sums since they were last taken, [3], and begin anew."""
+        taken = self.sums[0].clone()
+        self.sums[0].zero_()
         return taken
+
+    def interval(self) -> Tensor:
+        """Return the sums since the interval began, [3], finite."""
+        return torch.nan_to_num(self.sums[1])
+
+    def begin_interval(self) -> None:
+        """Begin another one."""
+        self.sums[1].zero_()
 
 
 def ratio(sums: Sequence[float]) -> float | None:
     """Return the noise scale in images; None where nothing was added or the signal drowned."""
     noise, signal, images = sums
     return noise / signal if images and noise > 0 and signal > 0 else None
+
+
+def exceeds(sums: Sequence[float], batch: int) -> bool:
+    """Tell whether the noise scale is above ``batch``; so it is where the signal drowned in the noise."""
+    noise, signal, _ = sums
+    return noise > 0 and noise > batch * signal

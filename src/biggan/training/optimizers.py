@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Adam
 
-from biggan.training.batches import schedules
+from biggan.training.batches import Doublings, schedules
 from biggan.training.configuration import AdamConfig, TrainingConfig
 
 
@@ -37,13 +37,19 @@ def make_adam(network: nn.Module, config: AdamConfig, new: Collection[str] = (),
     )
 
 
-def rate_factors(config: TrainingConfig) -> dict[str, Callable[[int], float]]:
-    """Return by what the learning rates of each network are multiplied at a clock, where that is not always 1."""
+def rate_factors(
+    config: TrainingConfig, doublings: Callable[[], Doublings] | None = None
+) -> dict[str, Callable[[int], float]]:
+    """Return by what the learning rates of each network are multiplied at a clock, where that is not always 1.
+
+    Args:
+        config: the run.
+        doublings: tells how far batches have come that follow the noise scale.
+    """
     adams = {"generator": config.generator_adam, "discriminator": config.discriminator_adam}
-    of = schedules(config)
 
     def factor(name: str, clock: int) -> float:
-        return adams[name].factor(of[name].at(clock), clock)
+        return adams[name].factor(schedules(config, doublings and doublings())[name].at(clock), clock)
 
     return {name: partial(factor, name) for name, adam in adams.items() if not adam.constant}
 

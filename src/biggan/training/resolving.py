@@ -18,7 +18,18 @@ from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
-from biggan.training.batches import check_schedules, group, iterations, largest_plan, plan, plan_batch, schedules
+from biggan.training.batches import (
+    SCHEDULES,
+    Doublings,
+    check_schedules,
+    doubling_batches,
+    group,
+    iterations,
+    largest_plan,
+    plan,
+    plan_batch,
+    schedules,
+)
 from biggan.training.configuration import AdamConfig, TrainingConfig
 from biggan.training.hooks.samples import check_sheets
 from biggan.training.planning import plan_memory
@@ -174,14 +185,27 @@ def rates(config: TrainingConfig) -> list[str]:
     return lines
 
 
-def batches(config: TrainingConfig) -> list[str]:
-    """Return a line for each network whose batch changes, and one for the average, which then goes by images."""
-    of = schedules(config)
-    lines = [
-        f"batches of {letter} by images seen: {of[name]}"
-        for letter, name in (("D", "discriminator"), ("G", "generator"))
-        if len(of[name].steps) > 1
-    ]
+def batches(config: TrainingConfig, doublings: Doublings | None = None) -> list[str]:
+    """Return a line for each network whose batch changes, and one for the average, which then goes by images.
+
+    Args:
+        config: the run.
+        doublings: how far batches have come that follow the noise scale.
+    """
+    of, doubling, lines = schedules(config, doublings), doubling_batches(config), []
+    every = config.checkpoint.every
+    for letter, name in zip("DG", SCHEDULES, strict=True):
+        if name in doubling:
+            lines.append(
+                f"batch of {letter}: {of[name]}; at a checkpoint (every {format_images(every)} images) before which "
+                f"its noise scale was above that, twice as large from the next one on, at most {doubling[name].high}"
+            )
+            if 2 * every >= config.duration:
+                lines.append(f"batch of {letter}: no time to double, with --checkpoint.every {format_images(every)}")
+        elif doubling and of[name] == of["discriminator"]:
+            lines.append(f"batch of {letter}: always that of D")
+        elif len(of[name].steps) > 1:
+            lines.append(f"batches of {letter} by images seen: {of[name]}")
     if lines and config.ema.enabled and config.ema.half_life is not None:
         lines.append(f"the average has a half-life of {config.ema.half_life:,} images, whatever the batch")
     return lines
@@ -191,6 +215,11 @@ def _to_be_found(config: TrainingConfig) -> list[str]:
     """Return a line if the plans above are not final."""
     later = config.micro_batch == "auto"
     return ["micro-batch: the largest that fits, to be found when training starts"] if later else []
+
+
+def _iterations(config: TrainingConfig) -> str:
+    most, fewest = iterations(config), iterations(config, largest=True)
+    return f"{most:,}" if most == fewest else f"{fewest:,} to {most:,}"
 
 
 def summary(config: TrainingConfig, ranks: int) -> str:
@@ -208,7 +237,7 @@ def summary(config: TrainingConfig, ranks: int) -> str:
         f"G batch: {plans['generator']}",
         *_to_be_found(config),
         *batches(config),
-        f"duration: {format_images(config.duration)} images = {iterations(config):,} iterations",
+        f"duration: {format_images(config.duration)} images = {_iterations(config)} iterations",
         *rates(config),
         f"memory: {plan_memory(config, largest_plan(config, ranks))}",
     ]

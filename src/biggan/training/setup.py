@@ -163,8 +163,9 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     key = _agreed_key(source)
     begun = _begun(beginning, config, source, directory)
     remarks = compare(stored, config, source, key, ranks)
-    refuse_another_past(stored, config, 0 if newest is None else newest.images_seen)
-    plans, sharing = plan(config, ranks), norm_group(config, ranks)
+    doubling = refuse_another_past(stored, config, newest)
+    clock = 0 if newest is None else newest.images_seen
+    plans, sharing = plan(config, ranks, clock, doubling), norm_group(config, ranks)
     distributed.together(lambda: check_exact(config, ranks, place.device), "reckoning memory")
     make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
     if newest is not None and _is_finished(newest, config):
@@ -173,10 +174,10 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     def write() -> None:
         directory.write_config(preset, config, facts(config, source, key, plans, ranks))
         store.sweep()
-        clock, pending = (newest.images_seen, newest.record.pending) if newest else (0, ())
+        pending = newest.record.pending if newest else ()
         directory.rewind(clock, again="evaluation" in pending)
         directory.tell(*remarks)
-        introduce(directory, config, source, plans, sharing, new=newest is None)
+        introduce(directory, config, source, plans, sharing, doubling, new=newest is None)
         if beginning is not None and begun is not None:
             write_json(directory.path / INIT, to_json(begun))
             directory.tell(*describe(begun, beginning, config, source))
@@ -189,6 +190,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         state = make_state(config, place.device, own, begun)
         if newest is not None:
             restore(newest, state)
+            state.doubling = doubling
         elif beginning is not None and begun is not None:
             put_in_place(state, beginning, begun, config, source)
         return state

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Adam
 
 from biggan.models.contract import Discriminator, Generator
-from biggan.training.checkpoint_record import WarmUpRecord
+from biggan.training.checkpoint_record import DoublingRecord, Network, WarmUpRecord
 from biggan.training.ema import MovingAverage
 from biggan.training.loss_scale import new_scale
 
@@ -38,6 +38,9 @@ class TrainState:
     """Loss scales by network, [3] each, see :mod:`biggan.training.loss_scale`; of float16 only."""
     warm_up: WarmUpRecord | None = None
     """How far D has come that trains alone before G does; None where it does not."""
+    doubling: dict[Network, DoublingRecord] = field(default_factory=dict)
+    """How far batches have come that follow the noise scale of their network, by network. Replaced as a whole: a thread
+    that reads ahead may look."""
 
     @property
     def generator(self) -> Generator:

@@ -142,6 +142,7 @@ def test_memory_is_that_of_the_whole_share() -> None:
             {"spectral_norm": "forward"},
             "exact: with --spectral-norm forward .* add --spectral-norm phase",
         ),
+        ({"batch_schedule": "auto:64..256"}, r"--batch-schedule auto:64..256: with --statistics exact .* is unknown"),
         ({"norm_group": 2}, r"--norm-group 2: with --statistics exact all 4 ranks share; leave it out"),
         ({"model": tiny("biggan", normalization="layer")}, "exact: layer normalisation has no moments to merge"),
     ],

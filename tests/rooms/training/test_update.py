@@ -22,7 +22,7 @@ from biggan.foundation.groups import Share
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.losses.adversarial import Hinge
 from biggan.models.architecture import SpectralNorm
-from biggan.training.draws import FakeDraws, HostImages, StepDraws
+from biggan.training.draws import FakeDraws, HostImages, RealBatches, StepDraws
 from biggan.training.engine import Engine
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, train_step
@@ -168,10 +168,10 @@ class Watched(torch.Tensor):
 
 def draws_of(images: Tensor, transforms: Transforms) -> StepDraws:
     labels = torch.arange(len(images)) % 10
-    loader = iter([Batch(images=images, labels=labels, positions=np.arange(40, 40 + len(images)))])
+    batch = Batch(images=images, labels=labels, positions=np.arange(40, 40 + len(images)))
     share = Share(len(images))
     return StepDraws(
-        loader,
+        RealBatches(lambda *_: iter([batch]), lambda _: share, 40),
         FakeDraws(seed=0, z_size=BATCH_NORM.z_size, class_weights=np.ones(10)),
         discriminator=lambda _: share,
         generator=lambda _: share,

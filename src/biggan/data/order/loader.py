@@ -124,6 +124,7 @@ def make_loader(
     first: int,
     share: Callable[[int], Share],
     together: int = 1,
+    largest: int | None = None,
     workers: int,
     pin: bool = False,
     start_method: str | None = None,
@@ -136,6 +137,7 @@ def make_loader(
         first: position at which the next global batch begins (the clock).
         share: what this rank sees of the global batch that begins at a clock.
         together: batches of one iteration, which are of one size.
+        largest: images that a share ever has, by which memory is kept for what is read ahead; by default as the first.
         workers: processes that decode; 0 reads in this one.
         pin: read ahead in a thread, into page-locked memory, for copies to a GPU that do not block.
         start_method: how worker processes are started; the platform's own by default.
@@ -151,7 +153,7 @@ def make_loader(
                     sampler=positions,
                     num_workers=workers,
                     collate_fn=_unchanged,  # type: ignore[arg-type]
-                    prefetch_factor=_ahead(source, share(first).size, workers),
+                    prefetch_factor=_ahead(source, largest or share(first).size, workers),
                     worker_init_fn=_leave_signals_to_the_trainer,
                     multiprocessing_context=start_method,
                 )

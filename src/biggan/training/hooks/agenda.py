@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from biggan.foundation.errors import LostRankError, UserError
 from biggan.training.guard import NonFiniteError
+from biggan.training.hooks.doublings import Doublings
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.hooks.saving import Checkpoints
 from biggan.training.hooks.statistics import Statistics
@@ -24,6 +25,8 @@ class Agenda:
     """
 
     statistics: Statistics
+    doublings: Doublings
+    """Of batches; decided before the checkpoint that holds what was decided."""
     checkpoints: Checkpoints
     views: Mapping[str, AtIntervals]
     """What looks at the weights, by name and in order: samples, snapshot, judge, evaluation. A failure is told,
@@ -40,6 +43,7 @@ class Agenda:
         if self.statistics.due(before, now):
             self.statistics.act(run)
         pending = tuple(name for name, hook in self.views.items() if hook.due(before, now))
+        self.doublings.act(run)
         if self.checkpoints.due(before, now) or self.scoring.intersection(pending):
             self.checkpoints.save(run, pending)
         self.work_off(run, pending)
@@ -47,6 +51,7 @@ class Agenda:
     def close(self, run: Run) -> None:
         """Do everything, at the end."""
         self.statistics.act(run)
+        self.doublings.act(run)
         pending = tuple(self.views)
         self.checkpoints.save(run, pending)
         self.work_off(run, pending, closing=True)

@@ -11,6 +11,7 @@ from biggan.foundation.digests import digests
 from biggan.foundation.errors import UserError
 from biggan.foundation.names import SNAPSHOTS
 from biggan.models.snapshot import SUFFIX, write_snapshot
+from biggan.training.doubling import measured
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.run import Run
 
@@ -46,6 +47,7 @@ class Checkpoints(AtIntervals):
 
     def _act(self, run: Run) -> None:
         run.engine.guard.check()
+        run.state.doubling = measured(run.state.doubling, run.engine)
         check_ranks_agree(run.state.tensors())
         distributed.on_primary(
             lambda: str(run.owned_store().save(run.state, run.info(), run.configuration(), self._pending)),

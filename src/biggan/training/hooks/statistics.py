@@ -13,6 +13,7 @@ from biggan.foundation import distributed
 from biggan.foundation.devices import read_together
 from biggan.foundation.terminal import say
 from biggan.layers.spectral_norm import singular_values
+from biggan.training.batches import schedules
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.noise_scale import ratio
 from biggan.training.run import Run
@@ -61,6 +62,8 @@ class Statistics(AtIntervals):
         for name, (scale, _, skipped) in read.scales.items():
             numbers |= {f"{name}_loss_scale": scale, f"{name}_skipped_updates": skipped}
         numbers |= {f"{name[0].upper()}_learning_rate": rate for name, rate in run.engine.learning_rates.items()}
+        now = schedules(run.config, run.state.doubling)
+        numbers |= {f"{name}_batch": float(now[name].at(clock)) for name in run.state.doubling}
         numbers |= {
             "images_per_second": self._images / elapsed,
             "data_wait": self._waited / elapsed,
