@@ -17,6 +17,7 @@ from biggan.training.batches import schedules
 from biggan.training.checkpoint import STATE_JSON, STATE_TENSORS, Checkpoint, CheckpointStore, read_checkpoint
 from biggan.training.configuration import AdamConfig, CheckpointConfig, TrainingConfig
 from biggan.training.run_directory import RunDirectory
+from biggan.training.state import SCALE
 
 _BATCHES = ("batch", "generator_batch", "batch_schedule", "generator_batch_schedule")
 """What says how large the batches of a run are."""
@@ -59,6 +60,8 @@ def of_checkpoint(checkpoint: Checkpoint) -> Export:
     networks: dict[str, dict[str, Tensor]] = {}
     moments: dict[str, dict[str, Tensor]] = {}
     for name, tensor in read_tensors(checkpoint.path / STATE_TENSORS).items():
+        if name.startswith(SCALE):
+            continue
         network, _, inner = name.removeprefix("optimizer/").partition("/")
         (moments if name.startswith("optimizer/") else networks).setdefault(network, {})[inner] = tensor
     if missing := [name for name in NETWORKS if name not in networks]:

@@ -13,7 +13,8 @@ from biggan.training.checkpoint_record import DoublingRecord, Network, WarmUpRec
 from biggan.training.ema import MovingAverage
 from biggan.training.loss_scale import new_scale
 
-_SCALE = "scale/"
+SCALE = "scale/"
+"""How tensors begin that are scales of losses."""
 
 
 @dataclass(kw_only=True)
@@ -80,7 +81,7 @@ class TrainState:
             found.update({f"optimizer/{name}/{key}": value for key, value in self._moments(name).items()})
         if self.average.network is not None:
             found.update({f"ema/{key}": value for key, value in self.average.network.state_dict().items()})
-        found.update({f"{_SCALE}{name}": value for name, value in self.scales.items()})
+        found.update({f"{SCALE}{name}": value for name, value in self.scales.items()})
         return found
 
     def _moments(self, name: str) -> dict[str, torch.Tensor]:
@@ -105,8 +106,8 @@ class TrainState:
         for name, of_network in moments.items():
             expected.update(_expected_moments(name, self.networks[name], self.optimizers[name], of_network))
         # Of a run in another precision there are no scales, or some that nobody needs.
-        scales = {name: tensors.get(f"{_SCALE}{name}", value) for name, value in self.scales.items()}
-        given = {name: value for name, value in tensors.items() if not name.startswith(_SCALE)}
+        scales = {name: tensors.get(f"{SCALE}{name}", value) for name, value in self.scales.items()}
+        given = {name: value for name, value in tensors.items() if not name.startswith(SCALE)}
         _check(expected | self.scales, given | scales)
         for name, value in scales.items():
             self.scales[name].copy_(value)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from biggan.cli.main import main
 from biggan.losses.adversarial import Hinge
 from biggan.training.engine import Engine
 from biggan.training.guard import NonFiniteError
 from biggan.training.loss_scale import FIRST, LEAST, PATIENCE, move, new_scale
+from biggan.training.run_directory import RunDirectory
 from biggan.training.setup import train
 from biggan.training.step import Objective, train_step
 from tests.conftest import assert_same_tensors, tiny, tiny_config
@@ -100,3 +102,8 @@ def test_float16_trains_and_resumes_bitwise_and_may_be_left(tmp_path: Path) -> N
     assert not any(name.startswith("scale/") for name in final_state(tmp_path / "half"))
     train(dataclasses.replace(half, duration=48), "digits")
     assert final_state(tmp_path / "half")["scale/generator"][2] <= 3
+    assert main(["grow", str(tmp_path / "half"), str(tmp_path / "grown"), "--resolution", "32"]) == 0
+    stored = RunDirectory(tmp_path / "grown").stored_run()
+    assert stored is not None
+    train(dataclasses.replace(stored.config, duration=56), stored.preset)
+    assert final_state(tmp_path / "grown")["scale/generator"][2] <= 1, "a scale begins anew with the network"
