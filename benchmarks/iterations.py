@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
+from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build
-from biggan.training.compiling import Compiler
 from biggan.training.configuration import TrainingConfig
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
