@@ -160,6 +160,21 @@ def theirs(path: Path, config: TrainingConfig, device: torch.device) -> Iteratio
     return iteration
 
 
+def their_generator(path: Path, config: TrainingConfig, device: torch.device) -> Callable[..., torch.Tensor]:
+    """Return the generator of BigGAN-PyTorch in evaluation, of latents and labels, as its own sampling calls it."""
+    with _importable(path):
+        module = __import__("BigGANdeep" if config.model.family == "biggan-deep" else "BigGAN")
+    with contextlib.redirect_stdout(io.StringIO()):
+        G = module.Generator(**options_of(config), no_optim=True).to(device).eval()
+
+    @torch.no_grad()
+    def draw(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        images: torch.Tensor = G(z, G.shared(y))
+        return images
+
+    return draw
+
+
 @contextlib.contextmanager
 def _importable(path: Path) -> Iterator[None]:
     """Let the modules of a clone be imported by their own names."""

@@ -177,8 +177,14 @@ def load(path: str | Path, device: str = "auto", *, compiled: bool = False) -> S
     generator, info, tensors = read_with_bank(found)
     record = info.truncation_bank
     bank = None if record is None else checked_bank(record, tensors, generator, str(found))
-    where = choose_device(device, local_rank())
-    # On a CPU convolutions of such filters are faster; on GPUs that has not been measured.
-    layout = torch.channels_last if where.type == "cpu" else torch.contiguous_format
     compiler = Compiler(tell=complain) if compiled else None
-    return Sampler(generator.to(where).to(memory_format=layout), info, found, bank, compiler)
+    return Sampler(placed(generator, choose_device(device, local_rank())), info, found, bank, compiler)
+
+
+def placed(generator: Generator, device: torch.device) -> Generator:
+    """Return ``generator`` on ``device``, its filters as they are drawn with fastest there.
+
+    On a CPU that is with the channels innermost; on GPUs it has not been measured.
+    """
+    layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
+    return generator.to(device).to(memory_format=layout)
