@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from biggan.presets.registry import get_preset
+from tests.conftest import tiny_config
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -268,3 +269,45 @@ def test_every_setting_with_a_floor_can_be_built(monkeypatch: pytest.MonkeyPatch
             how = dataclasses.replace(config, **training_step.WAYS[way])
             assert (how.compile == "on") == way.startswith("compiled")
             assert (how.spectral_norm == "phase") == way.endswith("phase")
+
+
+def test_traffic_is_what_operators_read_and_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import roofline
+
+    with torch.device("meta"):
+        x, y = torch.empty(6, 4), torch.empty(4, 5, dtype=torch.bfloat16)
+    with roofline.Traffic() as traffic:
+        x.view(4, 6).t().detach().relu()
+        assert (traffic.operators, traffic.bytes) == (1, 2 * 4 * 24), "views are free, and a relu reads and writes"
+        x @ y.float()
+    assert traffic.operators == 3
+    assert traffic.bytes == 2 * 4 * 24 + (2 + 4) * 20 + 4 * (24 + 20 + 30)
+
+
+def test_work_of_an_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations are those that the GPU's benchmark counts; four micro-batches are four times as many."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import roofline
+    from iterations import floating_point_operations
+
+    config = dataclasses.replace(tiny_config(), precision="float32", batch=4, micro_batch=4, spectral_norm="phase")
+    once, four = (roofline.count(dataclasses.replace(config, batch=4 * parts)) for parts in (1, 4))
+    assert once.images == 4
+    assert once.operations == pytest.approx(4 * floating_point_operations(config, images=4), rel=0.05)
+    assert four.operations == pytest.approx(4 * once.operations, rel=0.05)
+    assert once.bytes < four.bytes < 4 * once.bytes, "weights are divided and stepped once"
+    assert once.operators < four.operators < 4 * once.operators
+
+
+@pytest.mark.nightly
+def test_the_table_of_work_says_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import roofline
+
+    page = (ROOT / "docs" / "performance.md").read_text()
+    version = ".".join(torch.__version__.split(".")[:2])
+    if f"counted with torch {version}" not in page:
+        pytest.skip(f"operators are dispatched by the version; the page counts those of another than torch {version}")
+    works = {name: roofline.count(config) for name, config in roofline.configurations().items()}
+    assert roofline.table(works) in page
