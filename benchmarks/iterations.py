@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
+from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build
-from biggan.training.compiling import Compiler
 from biggan.training.configuration import TrainingConfig
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
@@ -158,6 +158,21 @@ def theirs(path: Path, config: TrainingConfig, device: torch.device) -> Iteratio
             step(images, labels)
 
     return iteration
+
+
+def their_generator(path: Path, config: TrainingConfig, device: torch.device) -> Callable[..., torch.Tensor]:
+    """Return the generator of BigGAN-PyTorch in evaluation, of latents and labels, as its own sampling calls it."""
+    with _importable(path):
+        module = __import__("BigGANdeep" if config.model.family == "biggan-deep" else "BigGAN")
+    with contextlib.redirect_stdout(io.StringIO()):
+        G = module.Generator(**options_of(config), no_optim=True).to(device).eval()
+
+    @torch.no_grad()
+    def draw(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        images: torch.Tensor = G(z, G.shared(y))
+        return images
+
+    return draw
 
 
 @contextlib.contextmanager

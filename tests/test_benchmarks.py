@@ -1,19 +1,27 @@
-"""The measurements of a GPU, on a CPU: the whole way, with nothing installed but torch, numpy and safetensors."""
+"""Benchmarks at tiny sizes: that of a GPU on a CPU, with torch, numpy and safetensors alone; floors; pages."""
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import importlib
 import json
+import math
 import os
 import re
+import statistics
 import subprocess
 import sys
+import textwrap
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from biggan.presets.registry import get_preset
+from tests.conftest import tiny_config
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -153,3 +161,153 @@ def test_more_gpus_never_slow_down_and_cost_more(monkeypatch: pytest.MonkeyPatch
     }
     (tmp_path / "found.json").write_text(json.dumps(found))
     assert scaling.rates_found(tmp_path / "found.json", "biggan-128") == {"bfloat16": 9.0}
+
+
+OTHER = {
+    "BigGAN": """
+        import torch
+
+        class Generator(torch.nn.Module):
+            def __init__(self, **options):
+                super().__init__()
+                self.side = options["resolution"]
+                self.shared = torch.nn.Embedding(options["n_classes"], 1)
+                self.linear = torch.nn.LazyLinear(3 * self.side**2)
+
+            def forward(self, z, y):
+                return torch.tanh(self.linear(torch.cat([z, y], 1))).unflatten(1, (3, self.side, self.side))
+
+        class Discriminator(torch.nn.Module):
+            def __init__(self, **options):
+                super().__init__()
+                self.linear = torch.nn.Linear(3 * options["resolution"] ** 2, 1)
+
+        def G_D(G, D):
+            return G, D
+        """,
+    "utils": "def ema(*_): return None",
+    "train_fns": """
+        def GAN_training_function(G, D, GD, z, y, ema, state, config):
+            def step(images, labels):
+                assert len(images) == config["batch_size"] * config["num_D_accumulations"] * config["num_D_steps"]
+                D.linear(images.flatten(1)).mean().backward()
+            return step
+        """,
+}
+"""Another implementation with the interface of BigGAN-PyTorch, as little of it as a benchmark calls."""
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    folder, before, threads = tmp_path / "other", set(sys.modules), torch.get_num_threads()
+    folder.mkdir()
+    for name, text in OTHER.items():
+        (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    yield folder
+    torch.set_num_threads(threads)
+    for name in set(sys.modules) - before:
+        if name in OTHER:
+            del sys.modules[name]
+
+
+SMALL = "--width 4 --pairs 2 --warm-up 0 --device cpu".split()
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("training_step", "--presets biggan-pytorch-cifar10 --micro-batch 2 --parts 2 --no-memory"),
+        ("sampling", "--preset biggan-pytorch-cifar10 --batch 2"),
+    ],
+)
+def test_a_ratio_below_its_floor_fails_and_one_above_does_not(
+    program: str, words: str, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module(program)
+    out = other.parent / "results" / "found.json"
+    for floor, status, said in (("0", 0, "floor 0.00: held"), ("1000", 1, "floor 1000.00: BELOW")):
+        command = [program, "--against", str(other), *words.split(), *SMALL, "--floor", floor, "--out", str(out)]
+        monkeypatch.setattr(sys, "argv", command)
+        assert module.main() == status
+        assert said in capsys.readouterr().out
+        (entry,) = (json.loads(out.read_text()).get("presets") or json.loads(out.read_text())["settings"]).values()
+        (verdict,) = entry["floors"]
+        ways = [entry[title]["seconds"] for title in ("theirs", "ours" if program == "training_step" else "plain")]
+        assert [len(seconds) for seconds in ways] == [2, 2]
+        assert verdict["ratio"] == pytest.approx(statistics.median(ways[0]) / statistics.median(ways[1]))
+        assert (verdict["kind"], verdict["floor"], verdict["held"]) == ("speed", float(floor), status == 0)
+
+
+def test_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import floors
+
+    assert floors.speed("x", ours=[1.0, 2.0, 9.0], theirs=[2.6, 0.1, 2.7], floor=1.3).held
+    assert not floors.speed("x", ours=[1.0, 2.0, 9.0], theirs=[2.5, 0.1, 2.7], floor=1.3).held
+    assert floors.speed("x", ours=[9.0], theirs=[1.0], floor=None).held
+    assert not floors.speed("x", ours=[1.0], theirs=[math.nan], floor=0.0).held
+    assert floors.memory("x", ours=100, theirs=100, judged=True).held
+    assert not floors.memory("x", ours=101, theirs=100, judged=True).held
+    assert floors.memory("x", ours=101, theirs=100, judged=False).held
+
+
+def test_every_setting_with_a_floor_can_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import floors
+    import training_step
+    from iterations import are_theirs, options_of, parts_of
+
+    options = argparse.Namespace(precision="float32")
+    for name, setting in floors.TRAINING.items():
+        config = training_step.configuration(name, setting, options, cpu=True)
+        assert are_theirs(config.model)
+        assert (config.model.generator_width, config.micro_batch) == (setting.width, setting.micro_batch)
+        assert parts_of(config) == setting.parts == options_of(config)["num_D_accumulations"]
+        assert setting.floors.keys() <= training_step.WAYS.keys()
+        for way in setting.floors:
+            how = dataclasses.replace(config, **training_step.WAYS[way])
+            assert (how.compile == "on") == way.startswith("compiled")
+            assert (how.spectral_norm == "phase") == way.endswith("phase")
+
+
+def test_traffic_is_what_operators_read_and_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import roofline
+
+    with torch.device("meta"):
+        x, y = torch.empty(6, 4), torch.empty(4, 5, dtype=torch.bfloat16)
+    with roofline.Traffic() as traffic:
+        x.view(4, 6).t().detach().relu()
+        assert (traffic.operators, traffic.bytes) == (1, 2 * 4 * 24), "views are free, and a relu reads and writes"
+        x @ y.float()
+    assert traffic.operators == 3
+    assert traffic.bytes == 2 * 4 * 24 + (2 + 4) * 20 + 4 * (24 + 20 + 30)
+
+
+def test_work_of_an_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations are those that the GPU's benchmark counts; four micro-batches are four times as many."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import roofline
+    from iterations import floating_point_operations
+
+    config = dataclasses.replace(tiny_config(), precision="float32", batch=4, micro_batch=4, spectral_norm="phase")
+    once, four = (roofline.count(dataclasses.replace(config, batch=4 * parts)) for parts in (1, 4))
+    assert once.images == 4
+    assert once.operations == pytest.approx(4 * floating_point_operations(config, images=4), rel=0.05)
+    assert four.operations == pytest.approx(4 * once.operations, rel=0.05)
+    assert once.bytes < four.bytes < 4 * once.bytes, "weights are divided and stepped once"
+    assert once.operators < four.operators < 4 * once.operators
+
+
+@pytest.mark.nightly
+def test_the_table_of_work_says_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import roofline
+
+    page = (ROOT / "docs" / "performance.md").read_text()
+    version = ".".join(torch.__version__.split(".")[:2])
+    if f"counted with torch {version}" not in page:
+        pytest.skip(f"operators are dispatched by the version; the page counts those of another than torch {version}")
+    works = {name: roofline.count(config) for name, config in roofline.configurations().items()}
+    assert roofline.table(works) in page

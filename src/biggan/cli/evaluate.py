@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from biggan.cli.progress import progress_bar
-from biggan.cli.together import open_at, with_ranks
+from biggan.cli.together import CompileOption, open_at, with_ranks
 from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(EvaluationConfig, OverwriteOption):
+class EvaluateOptions(EvaluationConfig, CompileOption, OverwriteOption):
     """Measure a run, checkpoint or snapshot (or images as they lie there) against real images."""
 
     target: tyro.conf.Positional[str] = tyro.MISSING
@@ -175,7 +175,7 @@ def _target(options: EvaluateOptions, device: Any) -> tuple[Sampler | None, Read
     is_run = (path / "config.json").is_file()
     if is_run or path.suffix == ".safetensors" or (path / "snapshot.safetensors").is_file():
         stored = RunDirectory(path).stored_run() if is_run else None
-        return load(path, device.type), stored.config.data if stored else None
+        return load(path, device.type, compiled=options.compile), stored.config.data if stored else None
     return None, None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from biggan.cli.selection import check_amount, choose_classes, choose_seeds
-from biggan.cli.together import with_ranks
+from biggan.cli.together import CompileOption, with_ranks
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_folder
 from biggan.foundation.terminal import say
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions(OverwriteOption):
+class SampleOptions(CompileOption, OverwriteOption):
     """Write images of every class x every seed. Needs no data, no flags of training, no network."""
 
     file: tyro.conf.Positional[str]
@@ -71,7 +71,9 @@ def _sample(options: SampleOptions, seeds: list[int]) -> int:
     # The first process alone looks at the folder: for the others it would not be empty once that one writes.
     out = distributed.on_primary(lambda: output_folder(options.out, overwrite=options.overwrite), "looking at --out")
     check_truncation(options.truncation, options.truncation_kind)
-    sampler = distributed.together(lambda: load(options.file, options.device), "reading the generator")
+    sampler = distributed.together(
+        lambda: load(options.file, options.device, compiled=options.compile), "reading the generator"
+    )
     labels = choose_classes(sampler, options.classes)
     check_amount(len(seeds) * max(len(labels), 1), "--classes x --seeds")
     drawing = Drawing(
@@ -117,4 +119,6 @@ def _with_standing_statistics(sampler: Sampler, options: SampleOptions, out: Pat
     )
     if made is not None:
         say(str(path))
-    return distributed.together(lambda: made or load(path, options.device), "reading the standing statistics")
+    return distributed.together(
+        lambda: made or load(path, options.device, compiled=options.compile), "reading the standing statistics"
+    )

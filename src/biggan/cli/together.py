@@ -1,14 +1,23 @@
-"""What commands share that run on several processes: the device of each, and images at one size."""
+"""What commands share that run on several processes: the device of each, compiling, and images at one size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from biggan.data.configuration import ReadingConfig
 
 if TYPE_CHECKING:
     from biggan.data.contract import ImageSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileOption:
+    """What commands that draw many images offer."""
+
+    compile: bool = False
+    """Compile the generator by torch.compile: the first batch takes a minute or more, each further one less."""
 
 
 def with_ranks(name: str, act: Callable[[Any], int], *, exact: bool = True) -> int:

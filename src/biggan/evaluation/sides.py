@@ -75,7 +75,7 @@ def generated(sampler: Sampler, config: EvaluationConfig, real: ImageSource | Re
     if architecture.classes:
         labels = "all alike" if frequencies is None else "as the real images"
     return Side(
-        stream=GeneratedStream(generator, config, frequencies),
+        stream=GeneratedStream(generator, config, frequencies, sampler.compiler),
         judged=JudgedProtocol(
             kind="generator",
             weights=sampler.info.weights,

@@ -13,10 +13,11 @@ from torch import Tensor
 from biggan.data.contract import ImageSource
 from biggan.data.reading import read_those_that_can_be
 from biggan.evaluation.configuration import EvaluationConfig
+from biggan.foundation.compiling import Compiler
 from biggan.foundation.images import to_bytes, to_float
 from biggan.foundation.seeding import uniforms
 from biggan.models.contract import Generator
-from biggan.sampling.draw import draw
+from biggan.sampling.draw import Call, default_chunk, draw, filled
 from biggan.sampling.latents import latents
 
 Progress = Callable[[int, int], object]
@@ -77,14 +78,22 @@ class RealStream:
 class GeneratedStream:
     """Images of a generator; labels are drawn as often as the real images have them."""
 
-    def __init__(self, generator: Generator, config: EvaluationConfig, class_frequencies: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        config: EvaluationConfig,
+        class_frequencies: np.ndarray | None,
+        compiler: Compiler | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             generator: in the mode in which it is evaluated.
             config: count, seeds, truncation.
             class_frequencies: how often each class is drawn, [K]; None draws all alike.
+            compiler: compiles the generator; None to run it as it is written.
         """
+        self.compiled = None if compiler is None else compiler(generator)
         self.generator, self.config, self.count = generator, config, config.count
         classes = max(generator.architecture.classes, 1)
         weights = np.ones(classes) if class_frequencies is None else np.asarray(class_frequencies, dtype=np.float64)
@@ -97,19 +106,27 @@ class GeneratedStream:
         """Return images uint8 [B, C, H, W]."""
         if self.config.mode == "batch":
             return to_bytes(self.floats(indices)).cpu()
-        return draw(self.generator, self._latents(indices), self.labels[indices])
+        z, labels = self._latents(indices), self.labels[indices]
+        chunk = None if self.compiled is None else min(self.config.batch, default_chunk(self.generator))
+        return draw(self.generator, z, labels, chunk, self.compiled)
 
     def floats(self, indices: Tensor) -> Tensor:
         """Return images float [B, C, H, W] in [-1, 1], drawn as one batch."""
         parameter = next(self.generator.parameters())
         with torch.no_grad():
             z, labels = self._latents(indices), self.labels[indices]
-            made: Tensor = self.generator(z.to(parameter.device, parameter.dtype), labels.to(parameter.device))
-        return made
+            return self._call(z.to(parameter.device, parameter.dtype), labels.to(parameter.device))
 
     def read(self, indices: Tensor, *, floats: bool) -> Images:
         """Return images; every one can be made."""
         return Images(self.floats(indices) if floats else self.images(indices), indices)
+
+    @property
+    def _call(self) -> Call:
+        """What draws one batch; only where images depend on their neighbours has a smaller one a graph of its own."""
+        if self.compiled is None:
+            return self.generator
+        return self.compiled if self.config.mode == "batch" else filled(self.compiled, self.config.batch)
 
     def _latents(self, indices: Tensor) -> Tensor:
         config = self.config

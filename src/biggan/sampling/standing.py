@@ -108,7 +108,7 @@ def with_standing_statistics(
         batches=batches, batch=BATCH, truncation=truncation, kind="none" if truncation is None else kind
     )
     info = dataclasses.replace(sampler.info, standing_statistics=record, truncation_bank=None)
-    return Sampler(generator, info)
+    return Sampler(generator, info, compiler=sampler.compiler)
 
 
 def write_with_standing_statistics(

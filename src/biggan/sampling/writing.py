@@ -24,7 +24,7 @@ from biggan.foundation.files import refuse_link, replacing, require_space, sync_
 from biggan.foundation.memory import check_memory
 from biggan.foundation.outputs import safe_name
 from biggan.models.norm_records import TruncationKind
-from biggan.sampling.draw import default_chunk
+from biggan.sampling.draw import default_chunk, divided_once
 from biggan.sampling.pictures import check_sheet, sheet, to_picture
 from biggan.sampling.sampler import Sampler
 
@@ -182,7 +182,7 @@ def _rounds(sampler: Sampler, drawing: Drawing, use: Callable[[int, Tensor], T])
         labels, seeds = zip(*pairs, strict=True)
         return use(start, sampler.sample(labels, seeds, drawing.truncation, drawing.kind, step))
 
-    with _bar(len(drawing)) as bar:
+    with divided_once(sampler.at_truncation(drawing.truncation, drawing.kind)), _bar(len(drawing)) as bar:
         for first in range(0, len(starts), ranks):
             own = starts[first + rank] if first + rank < len(starts) else None
             yield distributed.together(functools.partial(act, own), "drawing images")

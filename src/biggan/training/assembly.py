@@ -15,6 +15,7 @@ from biggan.data.order.loader import Batch, default_workers, make_loader
 from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
+from biggan.foundation.compiling import Compiler
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
@@ -24,7 +25,6 @@ from biggan.losses.orthogonal import OrthogonalRegularizer
 from biggan.models.contract import build
 from biggan.training.batches import doubling_batches, group, plan, plan_batch, schedules
 from biggan.training.checkpoint_record import WarmUpRecord
-from biggan.training.compiling import Compiler
 from biggan.training.configuration import TrainingConfig
 from biggan.training.doubling import at_the_start
 from biggan.training.draws import FakeDraws, RealBatches, StepDraws

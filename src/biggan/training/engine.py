@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from biggan.foundation import distributed
+from biggan.foundation.compiling import Compiler
 from biggan.layers.gathered_statistics import gathered_statistics
 from biggan.layers.held_weights import held_weights
 from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
-from biggan.training.compiling import Compiler
 from biggan.training.freezing import Frozen, freeze
 from biggan.training.generated import WholeShareOnly
 from biggan.training.gradients import FlatGradients

@@ -13,7 +13,7 @@ from biggan.foundation.images import to_bytes
 from biggan.foundation.tensor_files import read_verified, write_tensors
 from biggan.layers.spectral_norm import Division, SpectrallyNormalized, spectrally_normalized
 from biggan.models.contract import build
-from biggan.sampling.draw import draw
+from biggan.sampling.draw import divided_once, draw
 from biggan.sampling.sheets import class_sheets
 from biggan.training.setup import train
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
@@ -126,7 +126,9 @@ def test_a_device_that_is_not_there(snapshot: Path) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weights_are_divided_once_for_all_chunks(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_divided_once_for_all_chunks_and_for_all_calls_that_say_so(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = build(tiny(family), seed=1).generator.eval()
     z, labels = torch.randn(5, generator.architecture.z_size), torch.arange(5)
     with torch.no_grad():
@@ -142,4 +144,9 @@ def test_weights_are_divided_once_for_all_chunks(family: str, monkeypatch: pytes
     assert torch.equal(draw(generator, z, labels, chunk=2), expected)
     layers = spectrally_normalized(generator)
     assert len(divided) == len(set(divided)) == len(layers)
+    assert all(layer.held is None for layer in layers.values())
+    with divided_once(generator):
+        assert torch.equal(draw(generator, z[:2], labels[:2]), expected[:2])
+        assert torch.equal(draw(generator, z[2:], labels[2:], chunk=2), expected[2:])
+    assert len(divided) == 2 * len(layers), "once more for both calls together"
     assert all(layer.held is None for layer in layers.values())

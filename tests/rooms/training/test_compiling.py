@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from biggan.cli.main import main
+from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import Hinge
-from biggan.training.compiling import Compiler
 from biggan.training.engine import Engine
 from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, tiny

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import biggan
+from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import Hinge
-from biggan.training.compiling import Compiler
 from biggan.training.configuration import CheckpointConfig, TrainingConfig
 from biggan.training.engine import Engine
 from biggan.training.guard import NonFiniteError

@@ -16,8 +16,9 @@ _SHOWN = 200
 class Compiler:
     """Compiles the calls of networks, one graph for each kind of call.
 
-    A kind is a network, a size of micro-batch and what requires gradients: without any for the fakes that D learns
-    from, D's own weights, or images alone. Sizes are constants of a graph: there are two of them at most.
+    A kind is a network, a size of batch and what requires gradients: in training nothing for the fakes that D learns
+    from, D's own weights, or images alone; in sampling nothing. Sizes are constants of a graph: training has two of
+    them at most, sampling fills every batch up to one.
     """
 
     def __init__(
