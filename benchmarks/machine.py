@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import platform
+import resource
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,6 +51,19 @@ def clocks(device: torch.device) -> dict[str, Any]:
         return {"clock_mhz": torch.cuda.clock_rate(device)}
     except Exception:  # needs a library that need not be there
         return {}
+
+
+def most_resident() -> int:
+    """Return the most bytes that this process has held in memory so far.
+
+    What the kernel says of resources begins, in a process that another has started, with what that one held at most; on
+    Linux the peak of the process's own memory is told apart.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def synchronize(device: torch.device) -> None:

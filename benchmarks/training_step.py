@@ -21,7 +21,6 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -41,7 +40,7 @@ from floors import CORES, PAIRS, TRAINING, TrainingSetting, Verdict
 from floors import memory as judge_memory
 from floors import speed as judge_speed
 from iterations import Iteration, are_theirs, ours, theirs
-from machine import describe, synchronize
+from machine import describe, most_resident, synchronize
 
 WAYS: dict[str, dict[str, Any]] = {
     "ours": {},
@@ -99,7 +98,7 @@ def _resident(make: Callable[[], Iteration], threads: int) -> int:
     iteration = make()
     iteration()
     iteration()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most_resident()
 
 
 def settings(options: argparse.Namespace, device: torch.device) -> dict[str, TrainingSetting | None]:

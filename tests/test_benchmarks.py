@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib
 import json
 import math
@@ -17,6 +18,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -298,6 +300,19 @@ def test_work_of_an_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
     assert four.operations == pytest.approx(4 * once.operations, rel=0.05)
     assert once.bytes < four.bytes < 4 * once.bytes, "weights are divided and stepped once"
     assert once.operators < four.operators < 4 * once.operators
+
+
+def test_peak_memory_is_that_of_the_process_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was that of the program that started it, once that one held more."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import machine
+    import training_step
+
+    held = np.ones(50 * 2**20)  # 400 MiB
+    here = machine.most_resident()
+    nothing = functools.partial(functools.partial, int)
+    assert held.nbytes < here
+    assert 50 * 2**20 < training_step.peak_memory(nothing, torch.device("cpu")) < here - held.nbytes / 2
 
 
 @pytest.mark.nightly
