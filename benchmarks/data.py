@@ -261,7 +261,7 @@ def files(options: argparse.Namespace, folder: Path) -> dict[str, float]:
         "from biggan.data.configuration import DataConfig\n"
         "from biggan.data.opening import open_source\n"
         "source = open_source(DataConfig(path=sys.argv[1]), (16, 16)); source.key()\n"
-        "import resource; rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "from pathlib import Path; rss = Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]\n"
         "print(len(source), time.perf_counter() - began, rss)\n"
     )
     found: dict[str, float] = {"files": count}

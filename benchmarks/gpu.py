@@ -21,14 +21,14 @@ import dataclasses
 import gc
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from biggan.foundation.devices import tf32
+from biggan.foundation.devices import Backends
 from biggan.models.contract import build_generator, build_on_meta, count_parameters
 from biggan.presets.registry import get_preset
 from biggan.sampling.draw import draw
@@ -70,11 +70,6 @@ def configuration(model: str, batch: int, *, tiny: bool) -> TrainingConfig:
     return dataclasses.replace(config, model=architecture, batch=batch, micro_batch=None)
 
 
-def micro_batches(batch: int) -> list[int]:
-    """Return the sizes that are tried, largest first: the batch, and its halves down to an eighth."""
-    return [batch >> k for k in range(4) if batch % (1 << k) == 0]
-
-
 @dataclass(frozen=True)
 class Bench:
     """One model on one device."""
@@ -87,28 +82,24 @@ class Bench:
 
     def original(self, path: Path) -> None:
         """Measure BigGAN-PyTorch."""
-        before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
-        try:
-            with tf32(True):
-                for size in micro_batches(self.config.batch):
-                    config = dataclasses.replace(self.config, micro_batch=size)
-                    self._try(size, lambda config=config: theirs(path, config, self.device), "theirs")
-        finally:
-            torch.backends.cudnn.benchmark = before
+        with Backends(tf32=True, fastest=True).for_a_while():
+            for size in self._sizes("theirs"):
+                config = dataclasses.replace(self.config, micro_batch=size)
+                self._try(size, lambda config=config: theirs(path, config, self.device), "theirs")
         self._choose("theirs")
 
     def train(self, precision: str) -> None:
         """Measure the training of this package, and its phases at the best micro-batch."""
         config = dataclasses.replace(self.config, precision=precision)
         keys = ("ours", precision)
-        with tf32(precision == "tf32"):
+        with Backends(tf32=precision == "tf32", fastest=True).for_a_while():
             iteration = ours(config, self.device)
 
             def of_size(size: int) -> Callable[[], None]:
                 iteration.engine = make_engine(dataclasses.replace(config, micro_batch=size), self.device)
                 return iteration
 
-            for size in micro_batches(config.batch):
+            for size in self._sizes(*keys):
                 self._try(size, lambda size=size: of_size(size), *keys)
                 tried = self.report.get("models", self.model, *keys, "micro_batches", str(size))
                 tried["finite"] = finite(iteration.engine)
@@ -125,8 +116,18 @@ class Bench:
         config = dataclasses.replace(
             self.config, precision=precision, compile="on", micro_batch=size, spectral_norm=rhythm, statistics=rhythm
         )
-        with tf32(precision == "tf32"):
+        with Backends(tf32=precision == "tf32", fastest=True).for_a_while():
             self._try(size, lambda: ours(config, self.device), "compiled", rhythm, precision)
+
+    def _sizes(self, *keys: str) -> Iterator[int]:
+        """Yield micro-batches to try: the batch and its halves, until three could be measured."""
+        size = self.config.batch
+        while True:
+            yield size
+            tried = self.report.get("models", self.model, *keys, "micro_batches")
+            if size % 2 or sum("images_per_second" in entry for entry in tried.values()) == 3:
+                return
+            size //= 2
 
     def _try(self, size: int, make: Callable[[], Callable[[], None]], *keys: str) -> None:
         """Measure one micro-batch."""
@@ -157,7 +158,8 @@ class Bench:
         line = (
             f"{self.model}, {' '.join(keys)}: best at micro-batch {fastest}, {chosen['images_per_second']:.1f} images/s"
         )
-        self.report.put(line, {"micro_batch": int(fastest), **chosen}, "models", self.model, *keys)
+        sizes = {"micro_batch": int(fastest), "largest_micro_batch": max(map(int, possible))}
+        self.report.put(line, sizes | chosen, "models", self.model, *keys)
         return int(fastest)
 
     def _rate(self, precision: str) -> float:
@@ -168,7 +170,10 @@ class Bench:
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         sizes = (4096, 6144, 8192) if self.device.type == "cuda" else (128,)
         patience = dataclasses.replace(self.patience, seconds=0.5)
+        products = torch.backends.cuda.matmul
+        before, products.allow_tf32 = products.allow_tf32, precision == "tf32"  # the rate of convolutions, by products
         found = {str(size): product_rate(self.device, dtype, size, patience) for size in sizes}
+        products.allow_tf32 = before
         largest = max(found.values())
         self.report.put(
             f"products in {precision}: {largest / 1e12:.3g} TFLOP/s",
@@ -212,7 +217,7 @@ class Bench:
 
     def sample(self) -> None:
         """Measure drawing, to bytes on the CPU: as the package draws, and narrow."""
-        with tf32(False):
+        with Backends(fastest=True).for_a_while():
             generator = build_generator(self.config.model).to(self.device).eval()
             for precision in ("float32", "bfloat16"):
                 for batch in SAMPLED if self.patience is not BRIEF else SAMPLED[:1]:

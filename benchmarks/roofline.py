@@ -169,7 +169,8 @@ def main() -> int:
     print(table(works))
     if options.found is not None:
         rates = json.loads(options.found.read_text())
-        print("\n" + bounds(works, rates["product_rates"]["float32"]["largest"], rates["copy_bandwidth"]))
+        for precision, rate in rates["product_rates"].items():
+            print(f"\n{precision}:\n{bounds(works, rate['largest'], rates['copy_bandwidth'])}")
     return 0
 
 

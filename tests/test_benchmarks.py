@@ -48,6 +48,21 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.nightly
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resident memory as Linux tells it")
+def test_memory_is_what_a_dry_run_says() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "memory.py"), "--within", "0.15"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(": planned ") >= 3
+
+
 def not_needed() -> set[str]:
     """Return how everything is imported that the package asks for beyond the three."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]

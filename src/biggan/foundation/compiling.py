@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from biggan.foundation.terminal import one_line
 
 _SHOWN = 200
+Backend = Callable[[Any, Any], Callable[..., Any]]
 
 
 class Compiler:
@@ -22,12 +24,16 @@ class Compiler:
     """
 
     def __init__(
-        self, backend: str = "inductor", *, cuda_graphs: bool = False, tell: Callable[[str], None] | None = None
+        self,
+        backend: str | Backend = "inductor",
+        *,
+        cuda_graphs: bool = False,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
-            backend: of torch.compile.
+            backend: of torch.compile, or its name.
             cuda_graphs: record each graph's kernels and launch them as one; of a GPU only, and of inductor.
             tell: told once, should a network not be compiled.
         """
@@ -59,8 +65,22 @@ class Compiler:
 
     def _counted(self, graph: Any, inputs: Any) -> Any:
         self.graphs += 1
+        with _backward_at_once():
+            return self._compiled(graph, inputs)
+
+    def _compiled(self, graph: Any, inputs: Any) -> Any:
         if self.backend == "inductor" and self.cuda_graphs:
             from torch._inductor.compile_fx import compile_fx
 
             return compile_fx(graph, inputs, config_patches={"triton.cudagraphs": True})
         return torch._dynamo.lookup_backend(self.backend)(graph, inputs)
+
+
+def _backward_at_once() -> contextlib.AbstractContextManager[object]:
+    """Return a context in which a backward pass is compiled with its forward one, where its failure can be heard."""
+    from torch._functorch import config
+
+    if not hasattr(config, "force_non_lazy_backward_lowering"):
+        return contextlib.nullcontext()
+    patched: contextlib.AbstractContextManager[object] = config.patch(force_non_lazy_backward_lowering=True)
+    return patched

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -53,26 +54,41 @@ def read_together(tensors: Sequence[torch.Tensor]) -> list[list[float]]:
     return [flat[end - tensor.numel() : end] for end, tensor in zip(ends, tensors, strict=True)]
 
 
-def set_tf32(allowed: bool) -> None:
-    """Decide for this process whether float32 products and convolutions on CUDA may be rounded to TF32 (10 bits).
+@dataclass(frozen=True, kw_only=True)
+class Backends:
+    """How exactly, and how fast, CUDA computes in this process. By default as exactly as it can."""
 
-    PyTorch's own default is mixed: convolutions may, products may not. The flags of PyTorch 2.8 are used: later
-    versions derive their newer ones from them, and then both can be read; setting the newer ones breaks readers of
-    these.
-    """
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    torch.backends.cudnn.allow_tf32 = allowed
+    tf32: bool = False
+    """Convolutions round the factors of float32 products to TF32 (10 bits). Plain products never do: those of spectral
+    norm, linear layers, penalties and distances between features."""
+    fastest: bool = False
+    """cuDNN tries its algorithms for each new shape and keeps the fastest: the last bits may differ between runs."""
 
+    def set(self) -> None:
+        """Decide so for this process.
 
-@contextlib.contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Decide as :func:`set_tf32` does for a while, and restore what was before."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    set_tf32(allowed)
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        The flags of PyTorch 2.8 are used: later versions derive their newer ones from them, and then both can be read;
+        setting the newer ones breaks readers of these.
+        """
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = self.tf32
+        torch.backends.cudnn.benchmark = self.fastest
+
+    @contextlib.contextmanager
+    def for_a_while(self) -> Iterator[None]:
+        """Decide so, and restore what was before."""
+        cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+        before = products.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+        self.set()
+        try:
+            yield
+        finally:
+            products.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+
+    def __str__(self) -> str:
+        """Return for example ``convolutions in float32, by cuDNN's fastest algorithms (benchmark)``."""
+        chosen = "fastest algorithms (benchmark)" if self.fastest else "own choice of algorithms"
+        return f"convolutions in {'TF32' if self.tf32 else 'float32'}, by cuDNN's {chosen}; products in float32"
 
 
 def take_device(device: torch.device, *, exact: bool = True) -> None:
@@ -83,4 +99,4 @@ def take_device(device: torch.device, *, exact: bool = True) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if exact:
-        set_tf32(False)
+        Backends().set()

@@ -231,11 +231,15 @@ def gather_on_primary(value: T) -> list[T]:
 
 
 def sum_in_place(tensors: Sequence[Tensor]) -> None:
-    """Replace each tensor by its sum over all processes, in one message a dtype."""
+    """Replace each tensor by its sum over all processes, in one message a dtype, without a copy of a single one."""
     if world_size() == 1 or not tensors:
         return
     for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
         group = [tensor for tensor in tensors if tensor.dtype == dtype]
+        if len(group) == 1 and group[0].is_contiguous():
+            with _others():
+                dist.all_reduce(group[0].detach())
+            continue
         flat = torch.cat([tensor.reshape(-1) for tensor in group])
         with _others():
             dist.all_reduce(flat)

@@ -8,6 +8,8 @@ from pathlib import Path
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import format_bytes
 
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
+
 
 def memory() -> int | None:
     """Return the bytes of memory of this machine, None where that is not told."""
@@ -18,13 +20,26 @@ def memory() -> int | None:
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that a program may still take; what the machine has, where more is not told."""
+    """Return the bytes of memory that a program may still take; what the machine has, where more is not told.
+
+    In a container that is what its limit leaves.
+    """
     try:
         with Path("/proc/meminfo").open() as file:
             told = dict(line.split(":", 1) for line in file)
-        return 1024 * int(told["MemAvailable"].split()[0])
+        free = 1024 * int(told["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
-        return memory() or 2**62
+        free = memory() or 2**62
+    return min(free, _left_by_the_container())
+
+
+def _left_by_the_container() -> int:
+    """Return the bytes that the limit of this control group leaves (its second version); many where there is none."""
+    try:
+        limit, used = (int((_CONTROL_GROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # "max" is no number
+        return 2**62
+    return max(limit - used, 0)
 
 
 def check_memory(needed: int, what: str, fix: str = "take fewer") -> None:

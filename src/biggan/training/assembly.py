@@ -16,6 +16,7 @@ from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
 from biggan.foundation.compiling import Compiler
+from biggan.foundation.devices import Backends
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
@@ -152,8 +153,9 @@ def check_device(config: TrainingConfig, device: torch.device) -> None:
         raise UserError("--cuda-graphs: records what was compiled; leave out --compile off")
     if config.cuda_graphs and device.type != "cuda":
         raise UserError(f"--cuda-graphs: of a GPU with CUDA only, and this run is on {device.type}; leave it out")
-    if config.recompute and config.compile == "on":
-        raise UserError("--recompute: of networks that run as they are written; leave out --compile on")
+    if (config.recompute or config.statistics == "exact") and config.compile == "on":
+        option = "--recompute" if config.recompute else "--statistics exact, which recomputes G"
+        raise UserError(f"{option}: of networks that run as they are written; leave out --compile on")
     narrow = config.precision == "bfloat16" and device.type == "cuda"
     if narrow and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError(
@@ -162,11 +164,16 @@ def check_device(config: TrainingConfig, device: torch.device) -> None:
         )
 
 
+def make_backends(config: TrainingConfig) -> Backends:
+    """Return how CUDA computes in training: batches have one or two shapes, which is worth a search for algorithms."""
+    return Backends(tf32=config.precision == "tf32", fastest=True)
+
+
 def make_compiler(config: TrainingConfig, device: torch.device, tell: Callable[[str], None]) -> Compiler | None:
     """Return what compiles the networks, if they are to be."""
     if config.compile == "off" or (config.compile == "auto" and (device.type != "cuda" or config.recompute)):
         return None
-    return Compiler(cuda_graphs=config.cuda_graphs, tell=tell)
+    return Compiler(cuda_graphs=config.cuda_graphs, tell=lambda line: tell(line) if distributed.is_primary() else None)
 
 
 def make_engine(

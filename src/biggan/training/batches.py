@@ -92,6 +92,12 @@ def norm_group(config: TrainingConfig, ranks: int) -> int:
     return config.norm_group
 
 
+def images_for_moments(config: TrainingConfig, ranks: int) -> int:
+    """Return the images over which G's batch norm takes its moments."""
+    part = plan(config, ranks)["generator"]
+    return part.batch if config.statistics == "exact" else part.micro_batch * norm_group(config, ranks)
+
+
 Doublings = Mapping[Network, DoublingRecord]
 """How far batches have come that follow the noise scale of their network."""
 

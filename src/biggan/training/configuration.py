@@ -223,7 +223,7 @@ class TrainingConfig:
     log: LogConfig = field(default_factory=LogConfig)
     evaluation: TrainingEvaluation = field(default_factory=TrainingEvaluation)
     precision: Literal["float32", "float32-strict", "tf32", "bfloat16", "float16"] = "float32"
-    """float32 is exact, as the references were recorded; tf32 lets CUDA round the factors of products to 10 bits;
+    """float32 is exact, as the references were recorded; tf32 lets CUDA round the factors of convolutions to 10 bits;
     bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32; float16, with a
     scale of the loss, is for cards without bfloat16. float32-strict is another name for float32."""
     spectral_norm: Literal["phase", "forward"] = "forward"

@@ -10,7 +10,7 @@ from biggan.foundation.batch_schedule import BatchSchedule
 from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line
-from biggan.training.batches import SCHEDULES, doubling_batches, given_schedules, schedules
+from biggan.training.batches import SCHEDULES, doubling_batches, given_schedules, images_for_moments, schedules
 from biggan.training.checkpoint import Checkpoint
 from biggan.training.configuration import TrainingConfig
 from biggan.training.doubling import Records, at_the_start, carried_over
@@ -99,6 +99,21 @@ def compare(stored: StoredRun | None, config: TrainingConfig, source: ImageSourc
     if stored.used.ranks != ranks:
         remarks.append(f"changed on resume: ranks {stored.used.ranks} -> {ranks}")
     return remarks
+
+
+def moments_changed(stored: StoredRun | None, config: TrainingConfig, ranks: int) -> list[str]:
+    """Return a sentence if batch norm takes its moments over another number of images than when last started.
+
+    Args:
+        stored: the run in the directory.
+        config: how it goes on, with its micro-batch.
+        ranks: on how many.
+    """
+    before = None if stored is None else stored.used.images_for_moments
+    now = images_for_moments(config, ranks)
+    if before in (None, now):
+        return []
+    return [f"changed on resume: batch norm takes its moments over {before} -> {now} images"]
 
 
 def refuse_another_past(stored: StoredRun | None, config: TrainingConfig, newest: Checkpoint | None) -> Records:

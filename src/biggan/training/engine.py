@@ -19,6 +19,7 @@ from biggan.foundation.compiling import Compiler
 from biggan.layers.gathered_statistics import gathered_statistics
 from biggan.layers.held_weights import held_weights
 from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
+from biggan.layers.shared_norm import SharedBatchNorm
 from biggan.training.freezing import Frozen, freeze
 from biggan.training.generated import WholeShareOnly
 from biggan.training.gradients import FlatGradients
@@ -119,13 +120,18 @@ class Engine:
                 update = Update(
                     parts=parts,
                     device=self.device,
-                    length_so_far=None if self.statistics == "exact" else length_so_far,
+                    length_so_far=length_so_far if self._has_groups(state.networks[name]) else None,
                     scale=None if scale is None else scale[0].clone(),
                     into_generator=name == "generator",
                 )
                 yield update
                 update.finish()
             self._finish(state, name, update, gradients, moments)
+
+    def _has_groups(self, network: nn.Module) -> bool:
+        """Tell whether a micro-batch has a gradient of its own: not where images of others are in its moments."""
+        shared = any(isinstance(norm, SharedBatchNorm) for norm in batch_norms(network).values())
+        return self.statistics != "exact" and not shared
 
     def _parts(self, name: str, clock: int) -> int:
         of = self.accumulation(clock) if callable(self.accumulation) else self.accumulation

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from biggan.data.contract import ImageSource
 from biggan.data.inspection import card
 from biggan.foundation.files import write_picture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.sampling.sheets import most_classes
+from biggan.training.assembly import make_backends
 from biggan.training.batches import BatchPlan, Doublings
 from biggan.training.configuration import TrainingConfig
 from biggan.training.resolving import batches, rates
@@ -20,6 +23,7 @@ def introduce(
     plans: dict[str, BatchPlan],
     sharing: int,
     doublings: Doublings,
+    device: torch.device,
     *,
     new: bool,
 ) -> None:
@@ -32,6 +36,7 @@ def introduce(
         plans: how batches are divided now.
         sharing: ranks that share the moments of batch norm.
         doublings: how far batches have come that follow the noise scale.
+        device: where it computes.
         new: nothing has been saved yet.
     """
     described = card.describe(source, config.data)
@@ -51,6 +56,8 @@ def introduce(
         *batches(config, doublings),
         *rates(config),
     )
+    if device.type == "cuda":
+        directory.tell(f"{torch.cuda.get_device_name(device)}: {make_backends(config)}")
     if config.statistics == "exact":
         directory.tell(f"batch norm takes its moments over the whole batch, {plans['generator'].batch} images")
     elif sharing > 1:

@@ -10,12 +10,14 @@ import torch
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import write_json
+from biggan.foundation.launch import local_world_size
 from biggan.foundation.memory import free_memory
 from biggan.foundation.records import read_plain
 from biggan.foundation.terminal import one_line
+from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import make_engine, make_state
-from biggan.training.batches import doubling_batches, largest_plan, plan, schedules
+from biggan.training.batches import doubling_batches, largest_plan, norm_group, plan, schedules
 from biggan.training.configuration import TrainingConfig
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan_memory, with_surplus
@@ -79,8 +81,9 @@ def fitting(config: TrainingConfig, own: OwnStep, ranks: int, device: torch.devi
             break
         middle = (low + high) // 2
         fits = fits_on_gpu if device.type == "cuda" else fits_by_arithmetic
-        # What fits here must fit everywhere: ranks may have devices of different sizes.
-        if distributed.largest(0 if fits(config, sizes[middle], own, device) else 1) == 0:
+        here = distributed.together(lambda: fits(config, sizes[middle], own, device), "trying a micro-batch")  # noqa: B023
+        # What fits here must fit everywhere: something else may lie on a device.
+        if distributed.largest(0 if here else 1) == 0:
             low = middle
         else:
             high = middle
@@ -92,23 +95,43 @@ def fitting(config: TrainingConfig, own: OwnStep, ranks: int, device: torch.devi
     return sizes[low]
 
 
-def noted(stored: StoredRun | None) -> int | None:
-    """Return the micro-batch that a run in the directory has."""
-    size = None if stored is None else stored.config.micro_batch
-    return size if isinstance(size, int) else None
+def noted(stored: StoredRun | None, config: TrainingConfig, ranks: int) -> int | None:
+    """Return the micro-batch that was found for a run in the directory, if it was for such networks and batches."""
+    if stored is None or stored.config.micro_batch != "auto":
+        return None
+    same = ("model", "precision", "recompute", "statistics")
+    if any(getattr(stored.config, name) != getattr(config, name) for name in same):
+        return None
+    found = stored.used.found_micro_batch
+    return found if found in micro_batches(config, ranks) else None
 
 
-def take_half(directory: RunDirectory, ranks: int, reason: str) -> None:
+class RanOutError(Exception):
+    """Memory ran out with a micro-batch that had been found by trying."""
+
+    def __init__(self, micro_batch: int, reason: str) -> None:
+        super().__init__(reason)
+        self.micro_batch = micro_batch
+
+
+def take_half(directory: RunDirectory, ran_out: RanOutError, ranks: int) -> None:
     """Note a smaller micro-batch in ``config.json``: half of what ran out, or less where that divides no batch.
 
+    Of ranks that run out together one does; the others find that it was done.
+
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it would not help.
     """
     stored = directory.started()
-    current = noted(stored)
     assert stored is not None
-    assert current is not None
-    config = stored.config
+    config, current, reason = stored.config, ran_out.micro_batch, str(ran_out)
+    if stored.used.found_micro_batch != current:
+        return
+    if config.statistics == "exact":
+        raise UserError(
+            f"out of memory ({one_line(reason, 200)}): with --statistics exact G sees a rank's whole share of the "
+            "batch, which no micro-batch makes smaller; choose more ranks, a smaller batch or --statistics phase"
+        )
     size = max((size for size in micro_batches(config, ranks) if 2 * size <= current), default=None)
     if size is None:
         raise UserError(
@@ -117,7 +140,7 @@ def take_half(directory: RunDirectory, ranks: int, reason: str) -> None:
         )
     path = directory.path / CONFIG
     whole = read_plain(path)
-    whole["config"]["micro_batch"] = size
+    whole["used"]["found_micro_batch"] = size
     write_json(path, whole)
     directory.tell(
         f"out of memory: batch statistics over {current} -> {size} images; the global batch stays, and training goes "
@@ -129,7 +152,7 @@ def take_half(directory: RunDirectory, ranks: int, reason: str) -> None:
 def fits_by_arithmetic(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:  # noqa: ARG001
     """Tell whether what the planner reckons, and a quarter, is there."""
     trial = _of_size(config, size)
-    return with_surplus(plan_memory(trial, plan(trial, 1))) <= (1 - SPARE) * free_memory()
+    return with_surplus(plan_memory(trial, plan(trial, 1))) <= (1 - SPARE) * free_memory() / local_world_size()
 
 
 def fits_on_gpu(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:
@@ -142,6 +165,10 @@ def fits_on_gpu(config: TrainingConfig, size: int, own: OwnStep, device: torch.d
         return bool(torch.cuda.max_memory_reserved(device) <= (1 - SPARE) * there)
     except torch.OutOfMemoryError:
         return False
+    except RuntimeError as error:  # libraries of CUDA have no type for it
+        if "ALLOC_FAILED" not in str(error):
+            raise
+        return False
     finally:
         _clear()
 
@@ -150,6 +177,10 @@ def try_out(config: TrainingConfig, own: OwnStep, device: torch.device) -> None:
     """Train new networks for two iterations on random images."""
     state = make_state(config, device, own)
     state.train()
+    sharing = config.norm_group or 1
+    if sharing > 1:  # the same memory as with others, who are asked for nothing
+        for network in state.networks.values():
+            share_batch_norms(network, lambda vector: vector.expand(sharing, -1), sharing)
     model, batch = config.model, config.batch
     images = torch.randint(256, (batch, model.channels, *model.resolution), dtype=torch.uint8)
     labels = torch.randint(max(model.classes, 1), (batch,), device=device)
@@ -179,6 +210,7 @@ def _of_size(config: TrainingConfig, size: int) -> TrainingConfig:
     whole = max(part.share for part in largest_plan(config, distributed.world_size()).values())
     return dataclasses.replace(
         config,
+        norm_group=norm_group(dataclasses.replace(config, micro_batch=size), distributed.world_size()),
         batch=whole if config.statistics == "exact" else 2 * size,
         generator_batch=None,
         batch_schedule=None,

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError
+from biggan.foundation.launch import local_world_size
 from biggan.foundation.memory import free_memory
 from biggan.layers.attention import LARGE, fused_widths
 from biggan.layers.recomputing import Recomputation, Recomputing
@@ -87,7 +88,7 @@ def check_exact(config: TrainingConfig, ranks: int, device: torch.device) -> Non
         return
     plans = largest_plan(config, ranks)
     needed = with_surplus(plan_memory(config, plans))
-    there = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    there = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory() // local_world_size()
     if needed > there:
         share = max(part.share for part in plans.values())
         raise UserError(

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 
 from biggan.data.contract import ImageSource
-from biggan.training.batches import BatchPlan
+from biggan.training.batches import BatchPlan, images_for_moments
 from biggan.training.configuration import TrainingConfig
 from biggan.version import __version__
 
 
 def facts(
-    config: TrainingConfig, source: ImageSource, key: str, plans: dict[str, BatchPlan], ranks: int
+    config: TrainingConfig, source: ImageSource, key: str, plans: dict[str, BatchPlan], ranks: int, *, tried: bool
 ) -> dict[str, Any]:
-    """Return what was derived, for the record."""
-    return derived(config, plans, ranks) | {
+    """Return what was derived, for the record; the micro-batch was ``tried`` or given."""
+    return derived(config, plans, ranks, tried=tried) | {
         "data": {
             "source": source.notes().kind,
             "images": len(source),
@@ -30,14 +30,16 @@ def facts(
     }
 
 
-def derived(config: TrainingConfig, plans: dict[str, BatchPlan], ranks: int) -> dict[str, Any]:
-    """Return what was derived from the configuration alone."""
+def derived(config: TrainingConfig, plans: dict[str, BatchPlan], ranks: int, *, tried: bool = False) -> dict[str, Any]:
+    """Return what was derived from the configuration alone; its micro-batch was ``tried`` or given."""
     return {
         "used": {
             "ranks": ranks,
             "precision": config.precision,
             "tf32": config.precision == "tf32",
             **{name: dataclasses.asdict(part) for name, part in plans.items()},
+            "found_micro_batch": config.micro_batch if tried else None,
+            "images_for_moments": images_for_moments(config, ranks),
             "images_per_iteration": plans["discriminator"].batch * config.discriminator_steps,
         },
         "versions": _versions(),

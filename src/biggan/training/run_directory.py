@@ -66,6 +66,10 @@ class StoredUse:
     discriminator: StoredBatch
     generator: StoredBatch
     images_per_iteration: Count
+    found_micro_batch: Count | None = None
+    """Images that a rank handles at once, where that was found by trying."""
+    images_for_moments: Count | None = None
+    """Images whose moments G's batch norm takes together; None in runs that were started before it was recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """From a configuration to a run, in the order of what it costs to find that something is wrong.
 
 The parts: ``resolving`` writes out what data and ranks decide, ``owning`` takes the directory, ``continuing`` says
-whether the run in it may go on, ``introduction`` tells what was understood, ``assembly`` builds what trains.
+whether the run in it may go on, ``beforehand`` looks at options and data, ``introduction`` tells what was understood,
+``assembly`` builds what trains.
 """
 
 from __future__ import annotations
@@ -11,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from biggan.data.contract import ImageSource
-from biggan.data.opening import open_source
 from biggan.data.order.epochs import make_order
-from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed, launch
 from biggan.foundation.config import to_json
-from biggan.foundation.devices import choose_device, set_tf32
+from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import LostRankError, UserError
 from biggan.foundation.files import write_json
 from biggan.foundation.locks import Lock
@@ -27,14 +25,21 @@ from biggan.foundation.records import read_record
 from biggan.foundation.terminal import complain
 from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.training.assembly import check_device, make_agenda, make_draws, make_engine, make_state
+from biggan.training.assembly import check_device, make_agenda, make_backends, make_draws, make_engine, make_state
 from biggan.training.batches import norm_group, plan
+from biggan.training.beforehand import agreed_key, check_before_reading, open_checked
 from biggan.training.checkpoint import Checkpoint, CheckpointStore, restore
 from biggan.training.configuration import TrainingConfig
-from biggan.training.continuing import compare, refuse_another_past, refuse_another_preset, refuse_forgotten_step
+from biggan.training.continuing import (
+    compare,
+    moments_changed,
+    refuse_another_past,
+    refuse_another_preset,
+    refuse_forgotten_step,
+)
 from biggan.training.introduction import introduce
 from biggan.training.loop import train_loop
-from biggan.training.memory_trials import fitting, noted, take_half
+from biggan.training.memory_trials import RanOutError, fitting, noted, take_half
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
 from biggan.training.planning import check_exact
@@ -91,7 +96,7 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
         try:
             with request.at_once():  # nothing is lost by stopping, until there is a state
                 device = distributed.start(lambda: _device(config), config.rank_timeout)
-                set_tf32(config.precision == "tf32")
+                make_backends(config).set()
                 check_names(config, None)
                 own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
                 with owned(directory) as lock:
@@ -131,11 +136,9 @@ def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place
     while True:
         try:
             return _train(config, preset, own, place)
-        except torch.OutOfMemoryError as error:
-            if config.micro_batch != "auto":
-                raise
-            reason = str(error).partition("\n")[0]
-        take_half(place.directory, distributed.world_size(), reason)
+        except RanOutError as error:
+            ran_out = error.with_traceback(None)  # which holds what fills the memory
+        take_half(place.directory, ran_out, distributed.world_size())
         if distributed.world_size() > 1:  # the others wait in the middle of an update
             raise LostRankError("out of memory: the job has to be started again, with the micro-batch that is noted")
 
@@ -148,36 +151,38 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     stored = None if newest is None else started
     refuse_forgotten_step(stored, config)
     config, beginning = distributed.together(lambda: begin(config, stored), "reading what the run begins from")
+    ranks = distributed.world_size()
+    distributed.together(lambda: check_before_reading(config, stored, newest, place.device), "looking at the options")
     try:
-        source = _open(config, check=config.data.check and not _is_finished(newest, config))
+        source = open_checked(config, check=config.data.check and not _is_finished(newest, config))
     except UserError as error:
         if newest is None or newest.images_seen < config.duration:
             raise
         return _finished(place, config, newest, f"its data cannot be opened ({error})")
     check_names(config, source)
-    ranks = distributed.world_size()
-    config = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
+    config = kept = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
     if config.micro_batch == "auto":
-        found = noted(started) or fitting(config, own, ranks, place.device)
+        found = noted(started, config, ranks) or fitting(config, own, ranks, place.device)
         config = resolve(dataclasses.replace(config, micro_batch=found), source, ranks)
-    key = _agreed_key(source)
+        check_exact(config, ranks, place.device)
+    key = agreed_key(source)
     begun = _begun(beginning, config, source, directory)
-    remarks = compare(stored, config, source, key, ranks)
+    remarks = compare(stored, kept, source, key, ranks)
     doubling = refuse_another_past(stored, config, newest)
     clock = 0 if newest is None else newest.images_seen
     plans, sharing = plan(config, ranks, clock, doubling), norm_group(config, ranks)
-    distributed.together(lambda: check_exact(config, ranks, place.device), "reckoning memory")
+    remarks += moments_changed(stored, config, ranks)
     make_order(source, config.data, config.seed)  # what cannot be ordered is an error before anything is written
     if newest is not None and _is_finished(newest, config):
         return _finished(place, config, newest, "a larger --duration continues it")
 
     def write() -> None:
-        directory.write_config(preset, config, facts(config, source, key, plans, ranks))
+        directory.write_config(preset, kept, facts(config, source, key, plans, ranks, tried=config is not kept))
         store.sweep()
         pending = newest.record.pending if newest else ()
         directory.rewind(clock, again="evaluation" in pending)
         directory.tell(*remarks)
-        introduce(directory, config, source, plans, sharing, doubling, new=newest is None)
+        introduce(directory, config, source, plans, sharing, doubling, place.device, new=newest is None)
         if beginning is not None and begun is not None:
             write_json(directory.path / INIT, to_json(begun))
             directory.tell(*describe(begun, beginning, config, source))
@@ -219,7 +224,12 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         request=place.request,
         lock=place.lock,
     )
-    return _carry_out(run, newest)
+    try:
+        return _carry_out(run, newest)
+    except torch.OutOfMemoryError as error:
+        if kept.micro_batch != "auto":
+            raise
+        raise RanOutError(plans["discriminator"].micro_batch, str(error).partition("\n")[0]) from None
 
 
 def _carry_out(run: Run, newest: Checkpoint | None) -> Outcome:
@@ -239,34 +249,6 @@ def _carry_out(run: Run, newest: Checkpoint | None) -> Outcome:
         signal = stop.number
         run.tell(f"{stop}: saved at {run.state.images_seen:,} images and stopped; the same command continues from here")
     return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, signal=signal)
-
-
-def _open(config: TrainingConfig, *, check: bool) -> ImageSource:
-    """Open the images, and look at every one if that was asked for, on all processes."""
-    size = config.resolution or config.model.resolution
-    source = distributed.together(lambda: open_source(config.data, size), "opening the data")
-    if not check:
-        return source
-
-    def look() -> ImageSource:
-        return check_all(
-            source, config.data, lambda results: tqdm(results, total=len(source), unit="img", desc="checking")
-        )
-
-    return distributed.together(look, "checking the data")
-
-
-def _agreed_key(source: ImageSource) -> str:
-    """Return the hash of images and labels, which must be the same for all processes.
-
-    Raises:
-        UserError: some process sees other data.
-    """
-    key = distributed.together(source.key, "hashing the data")
-    for rank, other in enumerate(distributed.gather_objects(key)):
-        if other != distributed.broadcast_object(key):
-            raise UserError(f"--data: rank {rank} sees other images or labels than rank 0; give all the same files")
-    return key
 
 
 def _begun(

@@ -209,17 +209,18 @@ def test_memory(tmp_path: Path) -> None:
     for colour, side in ((0, 4000), (2, 2830)):
         (tmp_path / f"{colour}.png").write_bytes(png_of(side, side, 16, colour, side))
     program = (
-        "import json, resource, sys, time\n"
+        "import json, sys\n"
         "from pathlib import Path\n"
         "import torchvision.io\n"
         "from biggan.foundation.errors import UserError\n"
+        "from tests.memory import watched\n"
         "from tests.rooms.data.helpers import loaded, opened\n"
         "opened('digits'); found = []\n"
         "def attempt(act):\n"
-        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "    try: act(); said = 'opened'\n"
-        "    except UserError: said = 'refused'\n"
-        "    found.append((said, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))\n"
+        "    with watched() as growth:\n"
+        "        try: act(); said = 'opened'\n"
+        "        except UserError: said = 'refused'\n"
+        "    found.append((said, growth.bytes))\n"
         "*bombs, gray, colour = sys.argv[1:]\n"
         "for path in bombs: attempt(lambda: opened(path))\n"
         "for path in (gray, colour): attempt(lambda: loaded(Path(path)))\n"

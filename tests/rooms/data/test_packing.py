@@ -158,6 +158,7 @@ def test_images_that_are_much_enlarged_are_told(
     assert "3 of 3 images are enlarged more than 2 times" in capsys.readouterr().out
 
 
+@pytest.mark.nightly
 def test_training_on_a_packed_file_that_two_runs_share(make_folder: MakeFolder, tmp_path: Path) -> None:
     folder = make_folder({"a": 20, "b": 20})
     assert prepare(folder, tmp_path / "x.hdf5") == 0

@@ -35,6 +35,7 @@ METRICS_BY_ROWS = {
 METRICS_BY_ROWS |= {f"prdc_k5_{name}" for name in ("precision", "recall", "density", "coverage")}
 
 
+@pytest.mark.nightly  # by day the next test asks for all but one
 def test_every_metric_on_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the run alone: its data, offline features, all metrics but the slowest, a record for each number."""
     before = (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.backends.common import aot_autograd
 
 from biggan.cli.main import main
 from biggan.foundation.compiling import Compiler
@@ -89,3 +90,23 @@ def test_what_cannot_be_compiled_runs_plainly_and_says_so_once() -> None:
 def test_options_that_cannot_be(words: list[str], message: str, tmp_path: Any, capsys: Any) -> None:
     assert main(["train", "digits", "--run-dir", str(tmp_path / "run"), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_backward_pass_that_cannot_be_compiled_is_heard_before_it_is_needed() -> None:
+    def fails(*_: Any) -> Any:
+        raise NotImplementedError("no such kernel")
+
+    said: list[str] = []
+    backend = aot_autograd(fw_compiler=lambda graph, _: graph.forward, bw_compiler=fails)
+    a, states = tiny("sngan"), []
+    for compiler in (None, Compiler(backend, tell=said.append)):
+        state = make_state(a, F64)
+        engine = Engine(device=CPU, compiler=compiler)
+        for seed in range(2):
+            train_step(state, make_inputs(a, dtype=F64, seed=seed), Objective(loss=Hinge()), engine)
+        states.append(state.tensors())
+    (line,) = said
+    assert "not compiled" in line
+    assert "no such kernel" in line
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name

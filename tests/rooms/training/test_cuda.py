@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +13,14 @@ import pytest
 import torch
 
 import biggan
+from biggan.data.opening import open_source
+from biggan.foundation import distributed
 from biggan.foundation.compiling import Compiler
+from biggan.layers.normalization import BatchNorm
+from biggan.layers.shared_norm import SharedBatchNorm
 from biggan.losses.adversarial import Hinge
+from biggan.training.assembly import make_draws, make_engine
+from biggan.training.assembly import make_state as make_state_of_run
 from biggan.training.configuration import CheckpointConfig, TrainingConfig
 from biggan.training.engine import Engine
 from biggan.training.guard import NonFiniteError
@@ -22,6 +30,8 @@ from biggan.training.resolving import resolve
 from biggan.training.setup import train
 from biggan.training.step import Objective, StepInputs, train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
+from tests.rooms.foundation.test_agreement import distributed_port
+from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_run import final_state
 from tests.rooms.training.test_step import make_inputs, make_state
 
@@ -119,7 +129,7 @@ def inputs_on(inputs: StepInputs, device: torch.device) -> StepInputs:
 def test_float16_and_a_micro_batch_that_is_found(tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "run", device="cuda", batch=8, micro_batch="auto", precision="float16", duration=32)
     train(config, "digits")
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["micro_batch"] == 8
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["used"]["found_micro_batch"] == 8
     assert final_state(tmp_path / "run")["scale/generator"][0] >= 1
 
 
@@ -128,3 +138,61 @@ def test_a_micro_batch_that_is_too_large_does_not_fit() -> None:
     device = torch.device("cuda")
     assert fits_on_gpu(config, 1, OwnStep(train_step, None), device)
     assert not fits_on_gpu(config, 2**12, OwnStep(train_step, None), device)
+
+
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+
+
+def test_a_whole_iteration_waits_for_nothing(tmp_path: Path) -> None:
+    """With what it reads: no wait, and no copy from memory that is not page-locked, which waits without a word."""
+    config = resolve(tiny_config(tmp_path / "run", device="cuda", batch=8, micro_batch=4), None, 1)
+    device, source = torch.device("cuda"), open_source(config.data, config.model.resolution)
+    state = make_state_of_run(config, device, OwnStep(train_step, None))
+    state.train()
+    engine, draws = make_engine(config, 1, state, device), make_draws(config, source, state, device)
+
+    def iterate() -> None:
+        inputs, _ = draws.next(state.images_seen)
+        train_step(state, inputs, Objective(loss=Hinge()), engine)
+        state.images_seen = inputs.images_seen
+
+    for _ in range(3):
+        iterate()
+    torch.cuda.synchronize()
+    with torch.profiler.profile(activities=list(torch.profiler.supported_activities())) as profile:
+        for _ in range(3):
+            iterate()
+    names = Counter(event.name for event in profile.events())
+    assert any("launch" in name.lower() for name in names), "kernels were seen"
+    assert not [name for name in names if "Pageable -> Device" in name], names
+    waits = sum(names[name] for name in WAITS)
+    assert waits <= 1, f"the end of the profile alone: {names}"
+
+
+def _rank(rank: int, folder: str, port: int) -> None:
+    environment = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    device = torch.device("cuda", rank)
+    torch.cuda.set_device(device)
+    distributed.start(device)
+    draw = torch.Generator().manual_seed(rank)
+    x, weights = (torch.randn(5, 8, 6, 6, generator=draw).to(device) for _ in range(2))
+    found = []
+    plain = BatchNorm(8, 1e-5, 0.1).to(device).train()
+    theirs = torch.nn.SyncBatchNorm(8, eps=1e-5, momentum=0.1, affine=False).to(device).train()
+    for norm in (SharedBatchNorm(plain, distributed.gather_within(2), 2), theirs):
+        leaf = x.clone().requires_grad_()
+        y = norm(leaf)
+        (y * weights).sum().backward()
+        found.append((y.detach(), leaf.grad, norm.running_mean, norm.running_var))
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+    (Path(folder) / str(rank)).touch()
+    distributed.stop()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL wants a GPU a rank")
+def test_shared_moments_are_those_of_pytorch(tmp_path: Path) -> None:
+    spawn(_rank, (str(tmp_path), distributed_port()), 2)
+    assert (tmp_path / "0").exists()
+    assert (tmp_path / "1").exists()

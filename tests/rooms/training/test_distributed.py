@@ -36,6 +36,7 @@ def torchrun(ranks: int, words: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
 
 
+@pytest.mark.nightly  # by day ranks are forked, and torchrun's agent starts them in test_restarts
 def test_two_ranks_train_resume_and_agree(tmp_path: Path) -> None:
     """A batch of 7 does not divide by two; state is compared bitwise over ranks at each checkpoint."""
     run = tmp_path / "run"

@@ -30,6 +30,7 @@ from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_phases import share_of
 from tests.rooms.training.test_run import final_state
+from tests.rooms.training.test_shared_norm import assert_equal_to_float_noise
 from tests.rooms.training.test_step import CPU, make_state
 
 F64 = torch.float64
@@ -54,12 +55,6 @@ def trained(family: str, parts: int, rank: int, ranks: int) -> dict[str, Tensor]
         train_step(state, share_of(a, seed, Share(BATCH, rank, ranks, parts), BATCH), Objective(loss=Hinge()), engine)
     assert not engine.noise_scales, "it is unknown"
     return {name: tensor.clone().contiguous() for name, tensor in state.tensors().items()}
-
-
-def assert_equal_to_float_noise(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name, tensor in one.items():
-        assert (tensor - other[name]).abs().max() <= 1e-9 * max(float(tensor.abs().max()), 1e-3), name
 
 
 @pytest.mark.machine
@@ -117,6 +112,11 @@ def test_a_step_of_ones_own_that_calls_g_itself_is_told(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"--statistics exact: .* 4 rows.*update\.generated"):
         train(exact(run_dir=str(tmp_path / "run"), batch=8, micro_batch=4, step=f"{own}:step"))
+
+
+def test_compiled_it_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--statistics exact, which recomputes G: .* leave out --compile on"):
+        train(exact(run_dir=str(tmp_path / "run"), batch=8, compile="on"))
 
 
 def test_what_does_not_fit_is_refused_with_the_number(tmp_path: Path) -> None:

@@ -18,10 +18,19 @@ from biggan.foundation.errors import UserError
 from biggan.training import memory_trials
 from biggan.training.batches import plan
 from biggan.training.configuration import CheckpointConfig, TrainingConfig
-from biggan.training.memory_trials import MOST_TRIALS, fitting, micro_batches, try_out
+from biggan.training.memory_trials import (
+    MOST_TRIALS,
+    RanOutError,
+    fitting,
+    micro_batches,
+    noted,
+    take_half,
+    try_out,
+)
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan_memory
 from biggan.training.resolving import resolve
+from biggan.training.run_directory import RunDirectory
 from biggan.training.setup import train
 from biggan.training.step import train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
@@ -109,15 +118,56 @@ def test_what_runs_out_later_goes_on_with_half(tmp_path: Path, capsys: pytest.Ca
     run = tiny_config(tmp_path / "run", duration=48, micro_batch="auto", **values)
     assert train(run, "digits").images_seen == 48
     assert "out of memory: batch statistics over 8 -> 4 images" in capsys.readouterr().out
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["micro_batch"] == 4
+    assert written(tmp_path / "run") == ("auto", 4)
     train(tiny_config(tmp_path / "other", duration=16, micro_batch=8, **values), "digits")
     train(tiny_config(tmp_path / "other", duration=48, micro_batch=4, **values), "digits")
     assert_same_tensors(final_state(tmp_path / "run"), final_state(tmp_path / "other"))
     train(dataclasses.replace(run, duration=56), "digits")  # which was found once, and is kept
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["micro_batch"] == 4
+    assert written(tmp_path / "run") == ("auto", 4)
+    train(dataclasses.replace(run, duration=64, micro_batch=2), "digits")
+    assert written(tmp_path / "run") == (2, None)
     shutil.rmtree(tmp_path / "run")
     with pytest.raises(torch.OutOfMemoryError):  # who gives a number gets that or an error
         train(dataclasses.replace(run, micro_batch=8), "digits")
+
+
+def written(run: Path) -> tuple[int | str, int | None]:
+    """Return the micro-batch that was asked for, and the one that was found."""
+    stored = json.loads((run / "config.json").read_text())
+    return stored["config"]["micro_batch"], stored["used"]["found_micro_batch"]
+
+
+def test_what_was_found_is_kept_for_such_networks_alone(tmp_path: Path) -> None:
+    run = tiny_config(tmp_path / "run", duration=16, micro_batch="auto", batch=8)
+    train(run, "digits")
+    stored = RunDirectory(tmp_path / "run").started()
+    assert stored is not None
+    assert noted(stored, stored.config, 1) == 8
+    assert noted(stored, stored.config, 2) is None, "two ranks have four each"
+    assert noted(stored, dataclasses.replace(stored.config, batch=12), 1) is None
+    assert noted(stored, dataclasses.replace(stored.config, precision="bfloat16"), 1) is None
+    assert noted(stored, dataclasses.replace(stored.config, model=tiny("sagan")), 1) is None
+    train(tiny_config(tmp_path / "given", duration=16, micro_batch=4, batch=8), "digits")
+    given = RunDirectory(tmp_path / "given").started()
+    assert given is not None
+    assert noted(given, dataclasses.replace(given.config, micro_batch="auto"), 1) is None, "a number that was given"
+
+
+def test_of_ranks_that_run_out_together_one_halves(tmp_path: Path) -> None:
+    train(tiny_config(tmp_path / "run", duration=16, micro_batch="auto", batch=8), "digits")
+    directory = RunDirectory(tmp_path / "run")
+    for _ in range(3):
+        take_half(directory, RanOutError(8, "out of memory"), 1)
+    assert written(tmp_path / "run") == ("auto", 4)
+    take_half(directory, RanOutError(4, "out of memory"), 1)
+    assert written(tmp_path / "run") == ("auto", 2)
+
+
+def test_halving_helps_nothing_where_g_sees_all(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"statistics": "exact", "spectral_norm": "phase"}
+    train(tiny_config(tmp_path / "run", duration=16, micro_batch="auto", batch=8, **values), "digits")
+    with pytest.raises(UserError, match="which no micro-batch makes smaller; choose more ranks"):
+        take_half(RunDirectory(tmp_path / "run"), RanOutError(8, "out of memory"), 1)
 
 
 def test_where_nothing_smaller_divides_it_is_an_error(tmp_path: Path) -> None:

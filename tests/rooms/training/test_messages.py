@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch.distributed
 
 from biggan.foundation.config import from_json
 from biggan.training.configuration import TrainingConfig
+from biggan.training.gradients import FlatGradients
 from tests.rooms.training.commands import SMALL, run, run_ranks
 
 WORDS = [
@@ -31,16 +33,24 @@ WORDS = [
 
 
 def note_messages(folder: str) -> None:
-    """Write down the bytes of every sum of floats over all ranks, in order."""
-    send = torch.distributed.all_reduce
+    """Write down the bytes of every sum of floats over all ranks, in order, and what was sent as a copy."""
+    send, whole, sent = torch.distributed.all_reduce, FlatGradients.sum_over_ranks, []
 
     def noted(tensor: torch.Tensor, *words: Any, **options: Any) -> Any:
         if tensor.is_floating_point():
+            sent.append(tensor.data_ptr())
             with (Path(folder) / str(torch.distributed.get_rank())).open("a") as file:
                 file.write(f"{tensor.numel() * tensor.element_size()}\n")
         return send(tensor, *words, **options)
 
+    def watched(self: FlatGradients, riders: Sequence[torch.Tensor]) -> None:
+        sent.clear()
+        whole(self, riders)
+        if sent != [flat.data_ptr() for flat in self._flats.values()]:
+            (Path(folder) / "copied").touch()
+
     torch.distributed.all_reduce = noted
+    FlatGradients.sum_over_ranks = watched  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("ranks", [1, 2, pytest.param(4, marks=pytest.mark.nightly)])
@@ -66,3 +76,4 @@ def test_an_update_sends_one_message_of_known_size(ranks: int, tmp_path: Path, m
     for rank in range(ranks):
         sent = [int(line) for line in (tmp_path / str(rank)).read_text().split()]
         assert sent == expected * iterations
+    assert not (tmp_path / "copied").exists(), "the buffer itself is the message"

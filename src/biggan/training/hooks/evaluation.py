@@ -11,7 +11,7 @@ from biggan.evaluation.records import MetricRecord, best_value, summary
 from biggan.evaluation.sides import generated
 from biggan.foundation import distributed
 from biggan.foundation.config import to_json
-from biggan.foundation.devices import tf32
+from biggan.foundation.devices import Backends
 from biggan.sampling.sampler import Sampler
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.hooks.judging import report
@@ -44,6 +44,6 @@ class Evaluation(AtIntervals):
     def _measure(self, run: Run) -> list[MetricRecord]:
         if self._source is None:
             self._source = distributed.together(self._open, "opening the data of the evaluation")
-        with tf32(False), evaluating(run.sampled) as generator:
+        with Backends().for_a_while(), evaluating(run.sampled) as generator:
             side = generated(Sampler(generator, run.info()), self.config, self._source)
             return evaluate(side, self.config, source=self._source, device=run.device, handling=self.handling)

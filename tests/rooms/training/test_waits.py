@@ -1,0 +1,82 @@
+"""Nobody waits: an iteration reads nothing off its device, with all that it is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from biggan.data.opening import open_source
+from biggan.losses.adversarial import Hinge
+from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.training.assembly import make_draws, make_engine
+from biggan.training.assembly import make_state as make_state_of_run
+from biggan.training.engine import Engine
+from biggan.training.own_step import OwnStep
+from biggan.training.resolving import resolve
+from biggan.training.step import Objective, train_step
+from tests.conftest import FAMILIES, tiny, tiny_config
+from tests.rooms.training.test_step import CPU, make_inputs, make_state
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes a host wait for its device: a number that is read off a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func)
+        if name.startswith(("aten._local_scalar_dense", "aten.item", "aten.is_nonzero", "aten.nonzero", "aten.equal")):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("rhythm", ["phase", "forward"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_iteration_reads_nothing_off_the_device(family: str, rhythm: Any) -> None:
+    a = tiny(family)
+    engine = Engine(
+        device=CPU,
+        accumulation={"discriminator": 2},
+        regularizers={"generator": [OrthogonalRegularizer(strength=1e-3)]},
+        spectral_norm=rhythm,
+        statistics=rhythm,
+    )
+    state, inputs = make_state(a), make_inputs(a, steps=2)
+    with Waits() as watched:
+        for _ in range(2):
+            train_step(state, inputs, Objective(loss=Hinge()), engine)
+        assert not watched.found
+        engine.guard.check()
+    assert watched.found, "which does read"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"statistics": "exact", "spectral_norm": "phase"}, id="exact"),
+        pytest.param({"precision": "float16", "recompute": ("generator", "discriminator")}, id="float16"),
+        pytest.param({"batch_schedule": "auto:8..32", "precision": "bfloat16"}, id="auto"),
+    ],
+)
+def test_nor_does_what_a_run_is_made_of(values: dict[str, Any], tmp_path: Path) -> None:
+    """Reading, mirroring, drawing, rates, scales, the noise scale."""
+    config = resolve(tiny_config(tmp_path / "run", device="cpu", batch=8, micro_batch=4, **values), None, 1)
+    state, source = (
+        make_state_of_run(config, CPU, OwnStep(train_step, None)),
+        open_source(config.data, config.model.resolution),
+    )
+    state.train()
+    engine, draws = make_engine(config, 1, state, CPU), make_draws(config, source, state, CPU)
+    with Waits() as watched:
+        for _ in range(3):
+            inputs, problems = draws.next(state.images_seen)
+            assert not problems
+            train_step(state, inputs, Objective(loss=Hinge()), engine)
+            state.images_seen = inputs.images_seen
+        assert not watched.found
