@@ -13,6 +13,7 @@ from biggan.foundation.errors import UserError
 from biggan.training.configuration import CheckpointConfig
 from biggan.training.setup import train
 from tests.conftest import assert_same_tensors, tiny_config
+from tests.pooled_features import register
 from tests.rooms.training.test_distributed import torchrun
 from tests.rooms.training.test_run import final_state
 
@@ -22,15 +23,18 @@ def evaluation(**values: Any) -> TrainingEvaluation:
 
 
 def test_training_is_untouched_by_evaluation(tmp_path: Path) -> None:
+    register()
     plain = tiny_config(tmp_path / "plain", duration=80)
     train(plain, "digits")
     keeping = CheckpointConfig(every=40, keep_last=1, keep_best=1)
-    watched = tiny_config(tmp_path / "watched", duration=80, evaluation=evaluation(), checkpoint=keeping)
+    watched = tiny_config(
+        tmp_path / "watched", duration=80, evaluation=evaluation(features="pooled"), checkpoint=keeping
+    )
     train(watched, "digits")
     assert_same_tensors(final_state(tmp_path / "plain"), final_state(tmp_path / "watched"))
     lines = [json.loads(line) for line in (tmp_path / "watched" / "metrics.jsonl").read_text().splitlines()]
-    assert [line["images_seen"] for line in lines if line["metric"] == "fd_random"] == [40, 80]
-    values = {line["images_seen"]: line["value"] for line in lines if line["metric"] == "fd_random"}
+    assert [line["images_seen"] for line in lines if line["metric"] == "fd_pooled"] == [40, 80]
+    values = {line["images_seen"]: line["value"] for line in lines if line["metric"] == "fd_pooled"}
     best = min(values, key=values.__getitem__)
     kept = {int(p.name) for p in (tmp_path / "watched" / "checkpoints").iterdir() if p.name.isdigit()}
     assert kept == {best, 80}

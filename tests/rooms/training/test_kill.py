@@ -93,7 +93,7 @@ def kill_test(tmp_path: Path, kills: int, inside_at_least: int, between_at_least
             wanted = "between rename and the move of LAST"
         elif short_inside > 0:
             wanted = "inside a checkpoint write"
-        where = disturb(run, wanted, draw, time.monotonic() + (600 if surely else 20))
+        where = disturb(run, wanted, draw, time.monotonic() + (600 if surely else 8))
         if where is None:  # it came through: begin another one, and hold this one to the same standard
             assert_same_tensors(final_state(run), final_state(undisturbed))
             run = tmp_path / f"disturbed-{sum(fell.values())}"
