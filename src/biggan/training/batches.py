@@ -70,6 +70,11 @@ def norm_group(config: TrainingConfig, ranks: int) -> int:
     shares = config.model.normalization == "batch" and not biased
     kind = "the biased batch norm of a reference" if biased else f"{config.model.normalization} normalisation"
     fitting = [count for count in range(1, ranks + 1) if ranks % count == 0]
+    if config.norm_group is not None and config.norm_group not in fitting:
+        raise UserError(
+            f"--norm-group {config.norm_group}: of {ranks} rank{'s' * (ranks != 1)}, groups of equal size have "
+            f"{', '.join(map(str, fitting))}"
+        )
     if config.statistics == "exact":
         if not shares and (ranks > 1 or not biased):
             raise UserError(f"--statistics exact: {kind} has no moments to merge; choose --statistics phase")
@@ -82,11 +87,6 @@ def norm_group(config: TrainingConfig, ranks: int) -> int:
         images = min(part.batch // (part.ranks * part.accumulation) for part in plan(config, ranks).values())
         enough = [count for count in fitting if count * images >= ENOUGH_FOR_MOMENTS]
         return (enough or [ranks])[0] if shares else 1
-    if config.norm_group not in fitting:
-        raise UserError(
-            f"--norm-group {config.norm_group}: of {ranks} rank{'s' * (ranks != 1)}, groups of equal size have "
-            f"{', '.join(map(str, fitting))}"
-        )
     if config.norm_group > 1 and not shares:
         raise UserError(f"--norm-group {config.norm_group}: {kind} shares no moments over ranks; leave the option out")
     return config.norm_group
