@@ -23,6 +23,7 @@ from biggan.training.batches import (
     Doublings,
     check_schedules,
     doubling_batches,
+    given_schedules,
     group,
     iterations,
     largest_plan,
@@ -117,7 +118,13 @@ def _recomputed(config: TrainingConfig) -> tuple[Literal["generator", "discrimin
 
 
 def _micro_batch(config: TrainingConfig, ranks: int) -> int:
-    """Return the images that a rank handles at once: those of the smallest batch of D, if nothing was said."""
+    """Return the images that a rank handles at once: those of the smallest batch of D, if nothing was said.
+
+    What was given is evened out over a batch, but not where batches change: there it is what all must be multiples of.
+    """
+    given = group(config)
+    if given is not None and given_schedules(config):
+        return given
     smallest = min(schedules(config)["discriminator"].batches)
     return plan_batch("--batch", smallest, group(config), ranks).micro_batch
 
