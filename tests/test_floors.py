@@ -32,6 +32,7 @@ FLOORS = {
 # Rooms of one floor that may see each other, one way: said here or not at all.
 SAME_FLOOR = {
     ("losses", "layers"),  # the orthogonal penalty pins precision as the layers do
+    ("foundation", "version"),  # ranks tell each other which they have
     ("metrics", "sampling"),  # a judge draws its samples
 }
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from biggan.foundation.errors import UserError
+from biggan.version import __version__
 
 _MEMORY_WITHIN = 1 / 8
 """Share by which the memory of two devices of one name may differ: drivers keep some of it for themselves."""
@@ -43,6 +44,7 @@ class DeviceFacts:
     memory: int = 0
     """Bytes of the GPU; 0 where it has none of its own."""
     torch: str = str(torch.__version__)
+    biggan: str = __version__
 
 
 def facts_of(device: torch.device) -> DeviceFacts:
@@ -72,6 +74,9 @@ def _difference(first: DeviceFacts, other: DeviceFacts) -> tuple[str, str, str] 
     if first.torch != other.torch:
         fix = "install one version on all machines, since two may round in two ways"
         return f"has PyTorch {first.torch}", f"has PyTorch {other.torch}", fix
+    if first.biggan != other.biggan:
+        fix = "install one version on all machines, since two may train in two ways"
+        return f"has biggan {first.biggan}", f"has biggan {other.biggan}", fix
     if first.name != other.name:
         return f"has a GPU {first.name}", f"has a GPU {other.name}", f"they would round in two ways; {_CHOOSE}"
     if abs(first.memory - other.memory) > max(first.memory, other.memory) * _MEMORY_WITHIN:
@@ -114,10 +119,16 @@ class Attempt:
         for number in sorted(range(len(ranks)), key=lambda number: number != rank):  # its own failure, if it has one
             if "error" in ranks[number]:
                 raise UserError(f"rank {number} on {ranks[number]['host']}: {ranks[number]['error']}")
-        problem = unlike([DeviceFacts(**words) for words in ranks])
+        problem = unlike([_facts_told(words) for words in ranks])
         if problem is not None:
             raise UserError(problem)
         return self._device
+
+
+def _facts_told(words: dict[str, Any]) -> DeviceFacts:
+    """Return what a process told, be it of a version that tells more or less than this one."""
+    known = {field.name for field in dataclasses.fields(DeviceFacts)}
+    return DeviceFacts(**({"biggan": "of another version"} | {name: words[name] for name in known & words.keys()}))
 
 
 def tell_all(store: Store, rank: int, ranks: int, words: str) -> list[str]:

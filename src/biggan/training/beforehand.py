@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from tqdm import tqdm
 
@@ -9,7 +11,9 @@ from biggan.data.contract import ImageSource
 from biggan.data.opening import open_source
 from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed
+from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
+from biggan.foundation.terminal import one_line
 from biggan.training.batches import norm_group
 from biggan.training.checkpoint import Checkpoint
 from biggan.training.configuration import TrainingConfig
@@ -17,6 +21,30 @@ from biggan.training.continuing import refuse_another_past
 from biggan.training.planning import check_exact
 from biggan.training.resolving import resolve
 from biggan.training.run_directory import StoredRun
+
+# Where a machine computes and reads may have another name on each.
+_OF_ONE_RANK = ("device", "run_dir", "step", "stop_timeout", "data.path", "data.workers", "init.path", "evaluation.")
+
+
+def check_options_agree(config: TrainingConfig, preset: str) -> None:
+    """Check that all processes were given the same run: gradients of two would add up to those of neither.
+
+    Raises:
+        UserError: some process was given another; names the rank and the option, on all processes alike.
+    """
+    everyone = cast("list[tuple[str, TrainingConfig]]", distributed.gather_objects((preset, config)))
+    first, of_first = everyone[0]
+    for rank, (other, of_other) in enumerate(everyone):
+        if other != first:
+            raise UserError(
+                f"rank {rank} trains the preset {one_line(other)}, rank 0 {one_line(first)}; give all the same"
+            )
+        for name, (here, there) in differences(of_first, of_other).items():
+            if not name.startswith(_OF_ONE_RANK):
+                raise UserError(
+                    f"{option_name(name)}: rank {rank} was given {one_line(str(there), 80)}, rank 0 "
+                    f"{one_line(str(here), 80)}; give all ranks the same options"
+                )
 
 
 def check_before_reading(

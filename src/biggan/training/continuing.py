@@ -127,6 +127,7 @@ def refuse_another_past(stored: StoredRun | None, config: TrainingConfig, newest
     """
     if stored is None or newest is None:
         return at_the_start(config)
+    _refuse_batch_without_effect(stored.config, config)
     clock, records = newest.images_seen, newest.record.doubling
     given, doubling = given_schedules(config), doubling_batches(config)
     before = schedules(stored.config, records)
@@ -139,6 +140,26 @@ def refuse_another_past(stored: StoredRun | None, config: TrainingConfig, newest
                 "and change what lies ahead"
             )
     return carried_over(config, before, records, clock)
+
+
+def _refuse_batch_without_effect(old: TrainingConfig, new: TrainingConfig) -> None:
+    """Check that a batch that was given now is not one in whose place a schedule stays that was given earlier.
+
+    Raises:
+        UserError: it is, and would change nothing.
+    """
+    for option, schedule, before, after, kept in (
+        ("--batch", "--batch-schedule", old.batch, new.batch, (old.batch_schedule, new.batch_schedule)),
+        (
+            *("--generator-batch", "--generator-batch-schedule", old.generator_batch, new.generator_batch),
+            (old.generator_batch_schedule, new.generator_batch_schedule),
+        ),
+    ):
+        if before != after and kept[0] == kept[1] is not None:
+            raise UserError(
+                f"{option} {after}: this run has {schedule} {kept[1]} in its place, and that stays; leave {option} "
+                f"out, or change what lies ahead by {schedule}"
+            )
 
 
 def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:

@@ -27,7 +27,7 @@ from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import check_device, make_agenda, make_backends, make_draws, make_engine, make_state
 from biggan.training.batches import norm_group, plan
-from biggan.training.beforehand import agreed_key, check_before_reading, open_checked
+from biggan.training.beforehand import agreed_key, check_before_reading, check_options_agree, open_checked
 from biggan.training.checkpoint import Checkpoint, CheckpointStore, restore
 from biggan.training.configuration import TrainingConfig
 from biggan.training.continuing import (
@@ -145,6 +145,7 @@ def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place
 
 def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> Outcome:
     directory, store = place.directory, place.store
+    check_options_agree(config, preset)
     started = distributed.on_primary(directory.started, "reading the run directory")
     newest = distributed.on_primary(store.newest, "reading the newest checkpoint")
     refuse_another_preset(started, preset, directory.path, saved=newest is not None)

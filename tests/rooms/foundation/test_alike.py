@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from biggan.foundation import distributed
 from biggan.foundation.alike import Attempt, DeviceFacts, facts_of, unlike
 from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import UserError
+from biggan.version import __version__
 from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.training import commands
 
@@ -33,8 +35,9 @@ def other(facts: DeviceFacts = H100, **values: object) -> DeviceFacts:
         (other(name="NVIDIA A100"), ("rank 2 on node2 has a GPU NVIDIA A100", "GPU NVIDIA H100 80GB", "of one kind")),
         (other(memory=40 * 10**9), ("rank 2 on node2 has 37.3 GiB of GPU", "has 79.2 GiB", "CUDA_VISIBLE_DEVICES")),
         (other(torch="2.8.0+cu128"), ("rank 2 on node2 has PyTorch 2.8.0+cu128", "PyTorch 2.9.0", "one version")),
+        (other(biggan="0.0.9"), ("rank 2 on node2 has biggan 0.0.9", f"has biggan {__version__}", "one version")),
     ],
-    ids=["kind", "model", "memory", "torch"],
+    ids=["kind", "model", "memory", "torch", "biggan"],
 )
 def test_the_sentence_names_rank_device_and_fix(found: DeviceFacts, words: tuple[str, ...]) -> None:
     sentence = unlike([H100, other(), found, other(CPU)])
@@ -67,6 +70,14 @@ def test_an_unexpected_failure_keeps_its_type() -> None:
     well = Attempt(lambda: torch.device("cpu"))
     with pytest.raises(UserError, match=r"^rank 1 on .*: RuntimeError: the driver is too old$"):
         well.device_if_alike(0, [well.words(), attempt.words()])
+
+
+@pytest.mark.parametrize("words", [{"biggan": "9.0", "of_a_later_version": 1}, {}], ids=["later", "earlier"])
+def test_a_rank_of_a_version_that_tells_other_facts(words: dict[str, object]) -> None:
+    well = Attempt(lambda: torch.device("cpu"))
+    facts = {name: value for name, value in json.loads(well.words()).items() if name != "biggan"}
+    with pytest.raises(UserError, match=r"^rank 1 on .* has biggan (9\.0|of another version), and rank 0 on "):
+        well.device_if_alike(0, [well.words(), json.dumps(facts | words)])
 
 
 def outcome(call: Callable[[], object]) -> str:

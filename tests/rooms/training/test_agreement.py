@@ -68,6 +68,29 @@ def test_data_that_one_rank_sees_otherwise(rank: int, place: Path) -> None:
         assert "rank 1 sees other images or labels than rank 0" in one.printed
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--seed 1{rank}", "--seed: rank 1 was given 11, rank 0 10"),
+        pytest.param("--batch 1{rank}", "--batch: rank 1 was given 11, rank 0 10", marks=pytest.mark.nightly),
+    ],
+)
+def test_ranks_that_were_given_other_options(option: str, words: str, place: Path) -> None:
+    for one in train(place, [*SHORT, *option.split()]):
+        assert one.status == 2, one.printed
+        assert f"error: {words}; give all ranks the same options" in one.printed
+        assert "Traceback" not in one.printed
+    assert not (place / "run" / "config.json").exists(), "nothing was begun"
+
+
+def test_where_a_rank_computes_and_reads_is_its_own(place: Path) -> None:
+    (place / "place1" / "images").rename(place / "place1" / "images1")
+    (place / "place0" / "images").rename(place / "place0" / "images0")
+    own = ["--data", "images{rank}", "--data.workers", "{rank}", "--duration", "8"]
+    done = train(place, [*SHORT, *own])
+    assert [one.status for one in done] == [0, 0], [one.printed for one in done]
+
+
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.nightly), 1])
 def test_a_batch_that_one_rank_cannot_read(rank: int, place: Path) -> None:
     """The images of one rank vanish while it trains."""

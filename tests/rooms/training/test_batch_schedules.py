@@ -130,3 +130,14 @@ def test_what_was_is_not_rewritten(tmp_path: Path) -> None:
     assert "changed on resume: --batch-schedule" in (tmp_path / "run" / "log.txt").read_text()
     with pytest.raises(UserError, match="40 images have been seen, with batches 0:8,24:16"):
         train(dataclasses.replace(ahead, batch_schedule="0:8,32:16", duration=80), "digits")
+
+
+def test_a_batch_in_whose_place_a_schedule_stays_is_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "run", batch=8, micro_batch=8, duration=16, batch_schedule="0:8,16:16")
+    train(config, "digits")
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    with pytest.raises(UserError, match=r"^--batch 24: this run has --batch-schedule 0:8,16:16 in its place"):
+        train(dataclasses.replace(config, batch=24, duration=32), "digits")
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+    other = dataclasses.replace(config, batch=24, batch_schedule="0:8,16:16,32:24", duration=32)
+    train(other, "digits")
