@@ -35,7 +35,7 @@ METRICS_BY_ROWS = {
 METRICS_BY_ROWS |= {f"prdc_k5_{name}" for name in ("precision", "recall", "density", "coverage")}
 
 
-@pytest.mark.nightly  # by day the next test asks for all but one
+@pytest.mark.nightly  # by day test_ranks asks for most of them
 def test_every_metric_on_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the run alone: its data, offline features, all metrics but the slowest, a record for each number."""
     before = (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes()
@@ -66,6 +66,7 @@ def test_every_metric_on_a_run(run: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes() == before
 
 
+@pytest.mark.nightly
 def test_the_same_call_gives_the_same_number_whatever_the_batch(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = [name for name in ALL if name != "class_fid"]  # which has too few images here
     calls = [evaluated(capsys, run, "--count", 150, "--metrics", *few, "--batch", batch) for batch in (64, 64, 7)]
