@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+from functools import partial
 
 import torch
 
@@ -81,7 +82,7 @@ def fitting(config: TrainingConfig, own: OwnStep, ranks: int, device: torch.devi
             break
         middle = (low + high) // 2
         fits = fits_on_gpu if device.type == "cuda" else fits_by_arithmetic
-        here = distributed.together(lambda: fits(config, sizes[middle], own, device), "trying a micro-batch")  # noqa: B023
+        here = distributed.together(partial(fits, config, sizes[middle], own, device), "trying a micro-batch")
         # What fits here must fit everywhere: something else may lie on a device.
         if distributed.largest(0 if here else 1) == 0:
             low = middle
