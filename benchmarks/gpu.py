@@ -3,11 +3,13 @@
 Usage:
     python benchmarks/gpu.py biggan-128 --against PATH_OF_A_CLONE --out benchmarks/results/gpu.json
     python benchmarks/gpu.py all --precision bfloat16 tf32
+    python benchmarks/gpu.py biggan-256 --micro-batches 128 --rhythms phase --no-sampling
     python benchmarks/gpu.py biggan-128 --device cpu --tiny
 
 An iteration is the training step: the preset's D steps of 256 real images each, one G step of 256, the average. It is
 measured in micro-batches of several sizes, since the best one depends on the device; one that does not fit is noted.
-The best is measured again with compiled networks (--no-compile leaves that out).
+The best is measured again with compiled networks (--no-compile leaves that out). Of the best, and of compiled ones, one
+iteration is looked at by its kernels: how long they compute, how long they move memory, and how long there is none.
 Images are random, and weights drawn from N(0, 0.02), which no speed depends on. With ``--against`` the iteration of
 BigGAN-PyTorch is measured first, in the same process, with TF32 and cudnn.benchmark, which is faster than as it comes.
 Medians, after two iterations of warming up. Results are printed and written after every part, so that nothing is lost
@@ -17,249 +19,16 @@ when time runs out. Needs torch, numpy and safetensors alone.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import gc
-import statistics
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 
-from biggan.foundation.devices import Backends
-from biggan.models.contract import build_generator, build_on_meta, count_parameters
-from biggan.presets.registry import get_preset
-from biggan.sampling.draw import draw
-from biggan.training.configuration import TrainingConfig
-from biggan.training.engine import Engine
-from biggan.training.guard import NonFiniteError
-from iterations import are_theirs, draws, floating_point_operations, make_engine, ours, theirs
-from machine import BRIEF, Patience, clocks, copy_bandwidth, describe, product_rate, timed
+from bench import MODELS, PRECISIONS, RHYTHMS, Bench, bandwidth, clear, configuration
+from iterations import are_theirs
+from machine import BRIEF, Patience, clocks, describe
 from report import Report
-
-MODELS = {
-    "biggan-128": "biggan-pytorch-bs256x8",
-    "biggan-deep-128": "biggan-deep-128",
-    "biggan-256": "biggan-256",
-    "biggan-512": "biggan-512",
-}
-"""Names, and the presets whose networks and updates they are."""
-PRECISIONS = ("bfloat16", "tf32", "float32")
-Rhythm = Literal["phase", "forward"]
-RHYTHMS: tuple[Rhythm, ...] = ("phase", "forward")
-SAMPLED = (1, 8, 64)
-"""Images drawn at a time."""
-
-
-def configuration(model: str, batch: int, *, tiny: bool) -> TrainingConfig:
-    """Return the preset at the batch that is measured."""
-    config = get_preset(MODELS[model]).build()
-    architecture = dataclasses.replace(config.model, generator_init="normal", discriminator_init="normal")
-    if tiny:
-        architecture = dataclasses.replace(
-            architecture,
-            resolution=(32, 32),
-            classes=10,
-            generator_width=4,
-            discriminator_width=4,
-            generator_attention=("16",),
-            discriminator_attention=("16",),
-        )
-    return dataclasses.replace(config, model=architecture, batch=batch, micro_batch=None)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """One model on one device."""
-
-    report: Report
-    model: str
-    config: TrainingConfig
-    device: torch.device
-    patience: Patience
-
-    def original(self, path: Path) -> None:
-        """Measure BigGAN-PyTorch."""
-        with Backends(tf32=True, fastest=True).for_a_while():
-            for size in self._sizes("theirs"):
-                config = dataclasses.replace(self.config, micro_batch=size)
-                self._try(size, lambda config=config: theirs(path, config, self.device), "theirs")
-        self._choose("theirs")
-
-    def train(self, precision: str) -> None:
-        """Measure the training of this package, and its phases at the best micro-batch."""
-        config = dataclasses.replace(self.config, precision=precision)
-        keys = ("ours", precision)
-        with Backends(tf32=precision == "tf32", fastest=True).for_a_while():
-            iteration = ours(config, self.device)
-
-            def of_size(size: int) -> Callable[[], None]:
-                iteration.engine = make_engine(dataclasses.replace(config, micro_batch=size), self.device)
-                return iteration
-
-            for size in self._sizes(*keys):
-                self._try(size, lambda size=size: of_size(size), *keys)
-                tried = self.report.get("models", self.model, *keys, "micro_batches", str(size))
-                tried["finite"] = finite(iteration.engine)
-            of_size(self._choose(*keys))
-            alone = statistics.median(timed(iteration.discriminator_phase, self.device, self.patience))
-            rate = self._rate(precision)
-        self._conclude(precision, alone, rate)
-
-    def train_compiled(self, precision: str, rhythm: Rhythm) -> None:
-        """Measure the same at the best micro-batch, compiled, in one rhythm of spectral norm and statistics."""
-        size = self.report.get("models", self.model, "ours", precision, "micro_batch")
-        if size is None:
-            raise RuntimeError("its plain run found no micro-batch")
-        config = dataclasses.replace(
-            self.config, precision=precision, compile="on", micro_batch=size, spectral_norm=rhythm, statistics=rhythm
-        )
-        with Backends(tf32=precision == "tf32", fastest=True).for_a_while():
-            self._try(size, lambda: ours(config, self.device), "compiled", rhythm, precision)
-
-    def _sizes(self, *keys: str) -> Iterator[int]:
-        """Yield micro-batches to try: the batch and its halves, until three could be measured."""
-        size = self.config.batch
-        while True:
-            yield size
-            tried = self.report.get("models", self.model, *keys, "micro_batches")
-            if size % 2 or sum("images_per_second" in entry for entry in tried.values()) == 3:
-                return
-            size //= 2
-
-    def _try(self, size: int, make: Callable[[], Callable[[], None]], *keys: str) -> None:
-        """Measure one micro-batch."""
-        clear()
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        try:
-            seconds = timed(make(), self.device, self.patience)
-        except RuntimeError as error:  # also what cuDNN says of sizes that it does not know
-            line = "out of memory" if isinstance(error, torch.OutOfMemoryError) else str(error).partition("\n")[0]
-            found: dict[str, Any] = {"error": line}
-        else:
-            speed = self.config.batch * self.config.discriminator_steps / statistics.median(seconds)
-            peak = torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
-            found = {"images_per_second": speed, "seconds": seconds, "peak_bytes": peak}
-            line = f"{speed:.1f} images/s" + (f", {peak / 2**30:.1f} GiB" if peak else "")
-        who = f"{self.model}, {' '.join(keys)}, micro-batch {size}"
-        self.report.put(f"{who}: {line}", found, "models", self.model, *keys, "micro_batches", str(size))
-
-    def _choose(self, *keys: str) -> int:
-        """Note and return the fastest micro-batch."""
-        tried = self.report.get("models", self.model, *keys, "micro_batches")
-        possible = {size: entry for size, entry in tried.items() if "images_per_second" in entry}
-        if not possible:
-            raise RuntimeError("no micro-batch was possible")
-        fastest = max(possible, key=lambda size: possible[size]["images_per_second"])
-        chosen = {name: possible[fastest][name] for name in ("images_per_second", "peak_bytes")}
-        line = (
-            f"{self.model}, {' '.join(keys)}: best at micro-batch {fastest}, {chosen['images_per_second']:.1f} images/s"
-        )
-        sizes = {"micro_batch": int(fastest), "largest_micro_batch": max(map(int, possible))}
-        self.report.put(line, sizes | chosen, "models", self.model, *keys)
-        return int(fastest)
-
-    def _rate(self, precision: str) -> float:
-        """Return the rate of products in a precision; measured once, within the rules of that precision."""
-        known = self.report.get("product_rates", precision)
-        if known is not None:
-            return float(known["largest"])
-        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        sizes = (4096, 6144, 8192) if self.device.type == "cuda" else (128,)
-        patience = dataclasses.replace(self.patience, seconds=0.5)
-        products = torch.backends.cuda.matmul
-        before, products.allow_tf32 = products.allow_tf32, precision == "tf32"  # the rate of convolutions, by products
-        found = {str(size): product_rate(self.device, dtype, size, patience) for size in sizes}
-        products.allow_tf32 = before
-        largest = max(found.values())
-        self.report.put(
-            f"products in {precision}: {largest / 1e12:.3g} TFLOP/s",
-            {"sizes": found, "largest": largest},
-            "product_rates",
-            precision,
-        )
-        return largest
-
-    def _conclude(self, precision: str, discriminator_seconds: float, rate: float) -> None:
-        """Note phases, share of the device's rate, and the ratio to BigGAN-PyTorch."""
-        entry = self.report.get("models", self.model)
-        speed = entry["ours"][precision]["images_per_second"]
-        generator_seconds = self.config.batch * self.config.discriminator_steps / speed - discriminator_seconds
-        found = {"discriminator_seconds": discriminator_seconds, "generator_seconds": generator_seconds}
-        line = f"D {discriminator_seconds:.3f} s, G and average {generator_seconds:.3f} s an iteration"
-        if "operations_per_image" in entry:
-            found["operations_per_second"] = speed * entry["operations_per_image"]
-            found["share_of_product_rate"] = found["operations_per_second"] / rate
-            line += f", {found['operations_per_second'] / 1e12:.3g} TFLOP/s"
-            line += f" = {found['share_of_product_rate']:.1%} of the rate of products"
-        if "images_per_second" in entry.get("theirs", {}):
-            found["ratio"] = speed / entry["theirs"]["images_per_second"]
-            line += f", {found['ratio']:.2f} times BigGAN-PyTorch"
-        self.report.put(f"{self.model}, {precision}: {line}", found, "models", self.model, "ours", precision)
-
-    def count(self) -> None:
-        """Count what does not depend on the device."""
-        config, model = self.config, self.config.model
-        operations = floating_point_operations(config)
-        found = {
-            "preset": MODELS[self.model],
-            "resolution": list(model.resolution),
-            "width": [model.generator_width, model.discriminator_width],
-            "batch": config.batch,
-            "discriminator_steps": config.discriminator_steps,
-            "parameters": [count_parameters(network) for network in build_on_meta(model)],
-            "operations_per_image": operations,
-        }
-        self.report.put(f"{self.model}: {operations / 1e9:.1f} GFLOP for each real image", found, "models", self.model)
-
-    def sample(self) -> None:
-        """Measure drawing, to bytes on the CPU: as the package draws, and narrow."""
-        with Backends(fastest=True).for_a_while():
-            generator = build_generator(self.config.model).to(self.device).eval()
-            for precision in ("float32", "bfloat16"):
-                for batch in SAMPLED if self.patience is not BRIEF else SAMPLED[:1]:
-                    _, y, z = draws(self.config.model, batch, self.device)
-                    with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-                        seconds = timed(
-                            lambda z=z, y=y, batch=batch: draw(generator, z, y, batch),
-                            self.device,
-                            dataclasses.replace(self.patience, seconds=2.0),
-                        )
-                    speed = batch / statistics.median(seconds)
-                    self.report.put(
-                        f"{self.model}, sampling in {precision}, {batch} at a time: {speed:.1f} images/s",
-                        {str(batch): {"images_per_second": speed, "seconds": seconds}},
-                        "models",
-                        self.model,
-                        "sampling",
-                        precision,
-                    )
-
-
-def finite(engine: Engine) -> bool:
-    """Return whether all updates were; one that is not is skipped, and takes as long."""
-    try:
-        engine.guard.check()
-    except NonFiniteError:
-        return False
-    return True
-
-
-def clear() -> None:
-    """Give back the memory of what nobody holds any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def bandwidth(report: Report, device: torch.device, patience: Patience) -> None:
-    """Measure copies within the device's memory."""
-    size = 2**30 if device.type == "cuda" else 2**20
-    found = copy_bandwidth(device, size, dataclasses.replace(patience, seconds=0.5))
-    report.put(f"copies: {found / 1e9:.1f} GB/s read and written", {"copy_bandwidth": found})
 
 
 def main() -> int:
@@ -269,6 +38,9 @@ def main() -> int:
     parser.add_argument("--batch", type=int, help="real images of a D step; 256 by default")
     parser.add_argument("--against", type=Path, help="a clone of BigGAN-PyTorch, measured in the same run")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="compiled as well")
+    parser.add_argument("--rhythms", nargs="+", choices=RHYTHMS, default=list(RHYTHMS), help="compiled by these")
+    parser.add_argument("--micro-batches", nargs="+", type=int, default=[], help="instead of those that are tried")
+    parser.add_argument("--sampling", action=argparse.BooleanOptionalAction, default=True, help="sampling as well")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="32 px, width 4, 4 images, once: to try this program out")
     parser.add_argument("--seconds", type=float, default=420, help="no part begins after so long")
@@ -284,7 +56,7 @@ def main() -> int:
     report.put(", ".join(f"{name} {value}" for name, value in machine.items()), {"machine": machine})
     for model in MODELS if options.model == "all" else [options.model]:
         config = configuration(model, options.batch or (4 if options.tiny else 256), tiny=options.tiny)
-        bench = Bench(report, model, config, device, patience)
+        bench = Bench(report, model, config, device, patience, options.micro_batches)
         parts: dict[str, Callable[[], None]] = {}
         if options.against is not None and are_theirs(config.model):
             parts["BigGAN-PyTorch"] = lambda bench=bench: bench.original(options.against)
@@ -293,11 +65,12 @@ def main() -> int:
         parts["counting"] = bench.count
         for precision in options.precision:
             parts[precision] = lambda bench=bench, precision=precision: bench.train(precision)
-            for rhythm in RHYTHMS if options.compile else ():
+            for rhythm in options.rhythms if options.compile else ():
                 parts[f"{precision}, compiled, by {rhythm}"] = lambda bench=bench, precision=precision, rhythm=rhythm: (
                     bench.train_compiled(precision, rhythm)
                 )
-        parts["sampling"] = bench.sample
+        if options.sampling:
+            parts["sampling"] = bench.sample
         for name, part in parts.items():
             with report.part(f"{model}, {name}") as there_is_time:
                 if there_is_time:

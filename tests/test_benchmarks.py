@@ -97,6 +97,10 @@ def test_the_whole_way_on_a_cpu_with_torch_numpy_and_safetensors_alone(tmp_path:
     assert trained["share_of_product_rate"] == pytest.approx(
         trained["images_per_second"] * model["operations_per_image"] / rate
     )
+    where = trained["where_time_goes"]
+    assert where["arithmetic_seconds"] > 0
+    assert where["memory_seconds"] > 0
+    assert where["launches"] >= sum(kind["launches"] for kind in where["longest"]) > 0
     assert model["sampling"]["float32"]["1"]["images_per_second"] > 0
     assert found["copy_bandwidth"] > 0
 
@@ -108,11 +112,36 @@ def test_without_a_gpu_it_says_so() -> None:
     assert done.stderr == "PyTorch sees no CUDA device, so there is nothing to measure.\n"
 
 
+def test_kernels_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from kernels import is_arithmetic
+
+    for name in (
+        "sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize256x128x64",
+        "void cutlass__5x_cudnn::Kernel<cutlass_tensorop_bf16_s16816fprop_optimized_bf16_128x128_32x5_nhwc_align8>",
+        "cudnn_generated_fort_native_sdpa_sm90_flash_bprop_wgmma_f16_knob_26_64x64x64_1x4x1_cga1x1x1_kernel0_0",
+        "aten::mm",
+        "aten::mkldnn_convolution",
+    ):
+        assert is_arithmetic(name), name
+    for name in (
+        "void at::native::(anonymous namespace)::avg_pool2d_out_cuda_frame_nhwc<c10::BFloat16, float>(int)",
+        "triton_poi_fused__to_copy_convolution_relu_3",
+        "triton_red_fused_convolution_backward_sum_7",
+        "Memcpy DtoD (Device -> Device)",
+        "void at::native::vectorized_elementwise_kernel<8, at::native::CUDAFunctor_add<c10::BFloat16>>",
+        "aten::addcmul",
+        "cudnn::ops::nhwcToNchwKernel",
+        "void at::native::batch_norm_collect_statistics_channels_last_kernel<at::native::Var>",
+    ):
+        assert not is_arithmetic(name), name
+
+
 def test_what_does_not_fit_is_noted_and_what_is_over_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import gpu
+    from bench import Bench, configuration
     from machine import BRIEF
     from report import Report
 
@@ -120,8 +149,8 @@ def test_what_does_not_fit_is_noted_and_what_is_over_is_left_out(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     report = Report(tmp_path / "found.json", seconds=60)
-    config = gpu.configuration("biggan-128", 4, tiny=True)
-    bench = gpu.Bench(report, "biggan-128", config, torch.device("cpu"), BRIEF)
+    config = configuration("biggan-128", 4, tiny=True)
+    bench = Bench(report, "biggan-128", config, torch.device("cpu"), BRIEF)
     bench._try(4, lambda: too_much, "ours", "bfloat16")
     with pytest.raises(RuntimeError, match="no micro-batch"):
         bench._choose("ours", "bfloat16")
@@ -144,9 +173,9 @@ def test_the_page_on_scaling_says_what_is_computed(monkeypatch: pytest.MonkeyPat
 
     page = (ROOT / "docs" / "scaling.md").read_text()
     config = get_preset("biggan-pytorch-bs256x8").build()
-    for rate in (700.0, 1200.0):
+    for rate in (827.0, 1058.0):
         assert scaling.scaling_table(config, rate, config.batch) in page
-    assert scaling.limits_table(config, [700.0, 1200.0]) in page
+    assert scaling.limits_table(config, [827.0, 1058.0]) in page
 
 
 @pytest.mark.nightly

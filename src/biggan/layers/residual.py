@@ -8,23 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from biggan.layers.resizing import UPSAMPLING, downsample
 from biggan.layers.spectral_norm import LayerFactory
 
 NormFactory = Callable[[int], nn.Module]
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Repeat every pixel 2x2: [N, C, H, W] -> [N, C, 2H, 2W]."""
-    return F.interpolate(x, scale_factor=2)
-
-
-def upsample_with_zeros(x: Tensor) -> Tensor:
-    """Put zeros right of and below every pixel: [N, C, H, W] -> [N, C, 2H, 2W] ("unpooling" of compare_gan)."""
-    n, c, h, w = x.shape
-    return F.pad(x.reshape(n, c, h, 1, w, 1), (0, 1, 0, 0, 0, 1)).reshape(n, c, 2 * h, 2 * w)
-
-
-UPSAMPLING: dict[str, Callable[[Tensor], Tensor]] = {"nearest": upsample, "zeros": upsample_with_zeros}
 
 
 class GeneratorBlock(nn.Module):
@@ -38,6 +25,7 @@ class GeneratorBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.upsample = UPSAMPLING[upsampling]
+        self.repeats = upsampling == "nearest"
         self.conv1 = layers.conv(inputs, outputs)
         self.conv2 = layers.conv(outputs, outputs)
         self.shortcut = layers.conv(inputs, outputs, 1)
@@ -48,11 +36,13 @@ class GeneratorBlock(nn.Module):
         """Double the size."""
         h = self.conv1(self.upsample(F.relu(self.norm1(x, condition))))
         h = self.conv2(F.relu(self.norm2(h, condition)))
+        if self.repeats:  # what each pixel is convolved with does not see the others: a quarter of them will do
+            return h + self.upsample(self.shortcut(x))
         return h + self.shortcut(self.upsample(x))
 
 
 class DiscriminatorBlock(nn.Module):
-    """relu, conv, relu, conv, pool; the shortcut is convolved, then pooled (BigGAN, figure 15 c).
+    """relu, conv, relu, conv, pool; the shortcut is pooled and convolved (BigGAN, figure 15 c).
 
     ``hidden`` is the width between the convolutions. With ``inplace`` the shortcut sees relu(x). Without an
     ``identity`` a block of unchanged width has no shortcut.
@@ -83,9 +73,10 @@ class DiscriminatorBlock(nn.Module):
         """Return [N, C', H, W], or half the size."""
         activated = F.relu(x)
         h = self.conv2(F.relu(self.conv1(activated)))
-        if self.shortcut is not None:
-            h = h + self.shortcut(activated if self.inplace else x)
-        return F.avg_pool2d(h, 2) if self.halve else h
+        shortcut = activated if self.inplace else x
+        if self.halve:  # the mean of what single pixels are convolved to is what their mean is convolved to
+            h, shortcut = downsample(h), downsample(shortcut)
+        return h if self.shortcut is None else h + self.shortcut(shortcut)
 
 
 class FirstDiscriminatorBlock(nn.Module):
@@ -102,7 +93,7 @@ class FirstDiscriminatorBlock(nn.Module):
         """Return [N, C', H, W], or half the size."""
         h = self.conv2(F.relu(self.conv1(x)))
         if self.halve:
-            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
+            h, x = downsample(h), downsample(x)
         return h + self.shortcut(x)
 
 
@@ -186,7 +177,7 @@ class BottleneckDiscriminatorBlock(nn.Module):
         if not self.learned:
             h = F.relu(h)
         if self.halve:
-            h, shortcut = F.avg_pool2d(h, 2), F.avg_pool2d(shortcut, 2)
+            h, shortcut = downsample(h), downsample(shortcut)
         if self.learned:
             h = F.relu(h)
         if self.shortcut is not None:

@@ -24,6 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+AUTOCASTING = ("cpu", "cuda", "mps")
+"""Kinds of devices that can narrow operations. PyTorch could be asked, but not all versions that are supported compile
+the question."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PowerIteration:
@@ -42,7 +46,7 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
     """Return a context in which autocast does not narrow the operations on ``tensor``'s device."""
     kind = tensor.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    if kind in AUTOCASTING and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)
     return contextlib.nullcontext()
 

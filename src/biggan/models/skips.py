@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan.layers.normalization import AffineNorm
-from biggan.layers.residual import upsample
+from biggan.layers.resizing import downsample, upsample
 
 
 class Gate(nn.Module):
@@ -43,5 +43,5 @@ class GeneratorSkip(nn.Module):
 def pooled(images: Tensor, halvings: int) -> Tensor:
     """Return the means of 2^halvings x 2^halvings pixels: [N, C, H, W] -> [N, C, H / 2^halvings, W / 2^halvings]."""
     for _ in range(halvings):
-        images = F.avg_pool2d(images, 2)
+        images = downsample(images)
     return images

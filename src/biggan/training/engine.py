@@ -158,8 +158,9 @@ class Engine:
             gradients.divide(scale[0])
         norms = gradients.norms()
         if update.first is not None and update.total is not None:
-            noise = self.noise_scales.setdefault(name, NoiseScale(self.device))
-            noise.add(first, norms.square().sum(), update.total)
+            if name not in self.noise_scales:
+                self.noise_scales[name] = NoiseScale(self.device)
+            self.noise_scales[name].add(first, norms.square().sum(), update.total)
         for regularizer in self.regularizers.get(name, ()):
             regularizer.add_gradients(network)
             norms = gradients.norms()

@@ -27,9 +27,11 @@ class NoiseScale:
             device: where the sums are.
             interval: the sums over what has passed of the interval, of a run that goes on.
         """
-        self.sums = torch.tensor([[0.0, 0.0, 0.0], list(interval)], device=device)
+        self.sums = torch.zeros(2, 3, device=device)
         """S and G2 times images, and images, [2, 3]: since they were last taken, and since the interval began. Two
         rows, because a sum depends on its order, and the intervals of the log are no part of a run."""
+        if any(interval):
+            self.sums[1] = torch.tensor(interval).to(device)
 
     @torch.no_grad()
     def add(self, first: Tensor, whole: Tensor, batch: int) -> None:
@@ -46,7 +48,7 @@ class NoiseScale:
         signal = (batch * whole - small * squared) / (batch - small)
         found = torch.stack([noise, signal, torch.ones_like(noise)]) * batch
         # An update that overflowed, and is skipped, says nothing.
-        self.sums += torch.where(torch.isfinite(found).all(), found, 0).to(self.sums.dtype)
+        self.sums += torch.where(torch.isfinite(found).all(), found, torch.zeros_like(found)).to(self.sums.dtype)
 
     def take(self) -> Tensor:
         """Return the sums since they were last taken, [3], and begin anew."""

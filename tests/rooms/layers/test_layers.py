@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from biggan.layers import resizing
 from biggan.layers.attention import SelfAttention
 from biggan.layers.heads import ProjectionHead
 from biggan.layers.initialization import INITIALIZATIONS, initialize
@@ -21,6 +23,7 @@ from biggan.layers.normalization import (
     InstanceNorm,
     NormOptions,
 )
+from biggan.layers.resizing import downsample, upsample
 from biggan.layers.spectral_norm import (
     ClassTable,
     LayerFactory,
@@ -141,6 +144,69 @@ def test_attention(size: tuple[int, int]) -> None:
     assert torch.allclose(layer(x), naive_attention(layer, x), atol=1e-12)
 
 
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+
+SIZES = [(6, 8), (5, 8), (2, 3), (2, 2)]
+DTYPES = [torch.float64, torch.float32, torch.bfloat16]
+RESIZINGS = [
+    (downsample, lambda x: F.avg_pool2d(x, 2)),
+    (upsample, lambda x: F.interpolate(x, scale_factor=2)),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), RESIZINGS, ids=["downsample", "upsample"])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_resizing_is_pytorchs_to_the_bit(
+    size: tuple[int, int], dtype: torch.dtype, layout: torch.memory_format, ours: Any, theirs: Any
+) -> None:
+    x = torch.randn(3, 8, *size, dtype=dtype).to(memory_format=layout).requires_grad_()
+    found = []
+    for resize in (ours, theirs):
+        y = resize(x)
+        (gradient,) = torch.autograd.grad(y, x, y.detach().square() + 1)
+        found.append((y.detach(), gradient))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+        if size != (2, 2):  # what a single pixel lies like is nothing to go by
+            assert one.stride() == other.stride()
+
+
+@pytest.mark.parametrize(("ours", "theirs"), RESIZINGS, ids=["downsample", "upsample"])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_resizing_by_views_as_on_a_gpu(
+    size: tuple[int, int], dtype: torch.dtype, layout: torch.memory_format, ours: Any, theirs: Any
+) -> None:
+    """To the bit, but for sums in float32 and 64, whose order may be another; with the gradients of a compiler."""
+    views = {downsample: resizing._averaged, upsample: resizing._repeated}[ours]
+    size = size if ours is upsample else tuple(2 * (side // 2) for side in size)
+    x = torch.randn(3, 8, *size, dtype=dtype).to(memory_format=layout).requires_grad_()
+    y, expected = views(x), theirs(x)
+    assert y.is_contiguous(memory_format=layout), "nothing has to be copied for the next convolution"
+    tolerance = {torch.float64: 1e-14, torch.float32: 1e-5, torch.bfloat16: 0.0}[dtype]
+    torch.testing.assert_close(y, expected, rtol=0, atol=tolerance)
+    weights = expected.detach().square() + 1
+    gradients = [torch.autograd.grad(z, x, weights)[0] for z in (y, expected)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=4 * tolerance)
+
+
+@pytest.mark.parametrize("resize", [downsample, upsample])
+def test_resizing_can_be_differentiated_twice(resize: Any) -> None:
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: resize(x).square(), x)
+    assert torch.autograd.gradgradcheck(lambda x: resize(x).square(), x)
+
+
+def test_resizing_keeps_the_precision_of_what_it_resizes() -> None:
+    x = torch.randn(2, 3, 4, 6, dtype=torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert upsample(x).dtype == downsample(x).dtype == torch.bfloat16
+
+
 # -- normalisation -----------------------------------------------------------------------------------------------------
 
 
@@ -157,7 +223,7 @@ def test_batch_norm_is_pytorchs() -> None:
 
 def test_the_biased_norm_stores_the_variance_it_divides_by() -> None:
     torch.manual_seed(0)
-    norm, x = BiasedBatchNorm(3, 0.0, 1.0), torch.randn(2, 3, 2, 2)
+    norm, x = BiasedBatchNorm(3, 1e-12, 1.0), torch.randn(2, 3, 2, 2)  # some versions of PyTorch refuse an eps of 0
     out = norm(x)
     assert torch.allclose(norm.running_var, x.var(dim=(0, 2, 3), correction=0), atol=1e-6)
     assert torch.allclose(out, norm.eval()(x), atol=1e-5)

@@ -61,6 +61,18 @@ def test_compiled_networks_train_alike_in_few_graphs(family: str, rhythm: Any, b
         assert torch.allclose(ours, states[None][name], rtol=1e-9, atol=1e-12), name
 
 
+@pytest.mark.parametrize("rhythm", ["phase", "forward"])
+def test_autocast_breaks_no_graph(rhythm: Any) -> None:
+    compiler = Compiler("aot_eager")
+    engine = Engine(device=CPU, narrow=torch.bfloat16, spectral_norm=rhythm, statistics=rhythm, compiler=compiler)
+    state, graphs = make_state(tiny("biggan", generator_attention=("8",))), []
+    for seed in range(2):
+        train_step(state, make_inputs(tiny("biggan"), seed=seed), Objective(loss=Hinge()), engine)
+        graphs.append(compiler.graphs)
+    assert graphs[0] == graphs[1] == 4, "G without and with a graph, D for itself and for G"
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
 def test_what_cannot_be_compiled_runs_plainly_and_says_so_once() -> None:
     def broken(*_: Any) -> Any:
         raise RuntimeError("no compiler here")

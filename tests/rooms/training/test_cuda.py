@@ -137,7 +137,7 @@ def test_a_micro_batch_that_is_too_large_does_not_fit() -> None:
     config = resolve(TrainingConfig(model=tiny("biggan", resolution=(256, 256)), micro_batch="auto"), None, 1)
     device = torch.device("cuda")
     assert fits_on_gpu(config, 1, OwnStep(train_step, None), device)
-    assert not fits_on_gpu(config, 2**12, OwnStep(train_step, None), device)
+    assert not fits_on_gpu(config, 2**16, OwnStep(train_step, None), device)
 
 
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")

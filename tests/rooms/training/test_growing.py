@@ -12,7 +12,7 @@ from torch import Tensor
 
 from biggan.cli.main import main
 from biggan.foundation.errors import UserError
-from biggan.layers.residual import upsample
+from biggan.layers.resizing import upsample
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.continuation import Continuation
 from biggan.models.contract import Networks, build

@@ -20,17 +20,26 @@ from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, tiny, tiny_config
 from tests.rooms.training.test_step import CPU, make_inputs, make_state
 
+READ = ("aten._local_scalar_dense", "aten.item", "aten.is_nonzero", "aten.nonzero", "aten.equal")
+WAITS = (*READ, "aten.scalar_tensor")
+FRESH = "aten.lift_fresh"
+"""Of numbers, or of an array, which is page-locked before it is moved."""
+
 
 class Waits(TorchDispatchMode):
-    """Counts what makes a host wait for its device: a number that is read off a tensor."""
+    """Counts what makes a host wait for its device: a number that is read off a tensor, or put into one.
 
-    def __init__(self) -> None:
+    What is put into one is copied from memory that is not page-locked, and no debug mode of PyTorch's tells of it.
+    """
+
+    def __init__(self, *names: str) -> None:
         super().__init__()
+        self.names = names
         self.found: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = str(func)
-        if name.startswith(("aten._local_scalar_dense", "aten.item", "aten.is_nonzero", "aten.nonzero", "aten.equal")):
+        if name.startswith(self.names):
             self.found.append(name)
         return func(*args, **(kwargs or {}))
 
@@ -47,7 +56,7 @@ def test_an_iteration_reads_nothing_off_the_device(family: str, rhythm: Any) -> 
         statistics=rhythm,
     )
     state, inputs = make_state(a), make_inputs(a, steps=2)
-    with Waits() as watched:
+    with Waits(*WAITS, FRESH) as watched:
         for _ in range(2):
             train_step(state, inputs, Objective(loss=Hinge()), engine)
         assert not watched.found
@@ -73,7 +82,7 @@ def test_nor_does_what_a_run_is_made_of(values: dict[str, Any], tmp_path: Path) 
     )
     state.train()
     engine, draws = make_engine(config, 1, state, CPU), make_draws(config, source, state, CPU)
-    with Waits() as watched:
+    with Waits(*WAITS) as watched:
         for _ in range(3):
             inputs, problems = draws.next(state.images_seen)
             assert not problems
