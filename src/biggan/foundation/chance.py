@@ -1,9 +1,9 @@
 """Random numbers by position, on the device: for what is done to images while D looks at them.
 
 A number is a function of (seed, purpose, clock, position in the global batch, column). Micro-batches and ranks get what
-belongs to their positions, a resumed run what belongs to its clock, and no generator has a state. They are computed where the tensors
-are, by arithmetic on integers, which is the same on every device: the counter (position, column) is hashed under a key
-of the rest by the finaliser of SplitMix64 (Steele, Lea and Flood 2014), which is applied twice.
+belongs to their positions, a resumed run what belongs to its clock, and no generator has a state. They are computed
+where the tensors are, by arithmetic on integers, which is the same on every device: the counter (position, column) is
+hashed under a key of the rest by the finaliser of SplitMix64 (Steele, Lea and Flood 2014), which is applied twice.
 """
 
 from __future__ import annotations
