@@ -19,8 +19,9 @@ from typing import Any
 import torch
 
 from biggan.foundation.compiling import Compiler
+from biggan.foundation.courses import constant
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.losses.orthogonal import DiscriminatorOrthogonal, Orthogonal
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build
 from biggan.training.configuration import TrainingConfig
@@ -45,15 +46,12 @@ _READERS = ("torchvision", "torchvision.transforms", "torchvision.datasets", "to
 
 def make_engine(config: TrainingConfig, device: torch.device) -> Engine:
     """Return how updates are carried out: the one place where a benchmark chooses options of the engine."""
-    strengths = {"generator": config.generator_orthogonal, "discriminator": config.discriminator_orthogonal}
-    excluded = {"generator": ("class_embedding.weight",), "discriminator": ()}
     return Engine(
         device=device,
         accumulation={"discriminator": parts_of(config)},
-        regularizers={
-            name: [OrthogonalRegularizer(strength=strength, excluded=excluded[name])]
-            for name, strength in strengths.items()
-            if strength
+        terms={
+            "orthogonal": Orthogonal(weight=constant(config.generator_orthogonal)),
+            "d-orthogonal": DiscriminatorOrthogonal(weight=constant(config.discriminator_orthogonal)),
         },
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         spectral_norm=config.spectral_norm,
@@ -287,7 +285,7 @@ def floating_point_operations(config: TrainingConfig, images: int = 16) -> float
             },
             average=MovingAverage(small.ema, networks.generator),
         )
-    engine = dataclasses.replace(make_engine(small, device), regularizers={})
+    engine = dataclasses.replace(make_engine(small, device), terms={})
     objective = Objective(loss=ADVERSARIAL_LOSSES[small.loss]())
     with FlopCounterMode(display=False) as counter:
         train_step(state, random_inputs(small, device), objective, engine)

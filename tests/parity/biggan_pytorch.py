@@ -13,7 +13,7 @@ from biggan.foundation.images import to_float
 from biggan.losses.adversarial import Hinge, Softplus
 from biggan.sampling.standing import StandingEstimate
 from biggan.training.step import (
-    score_together,
+    judge_together,
 )
 from tests.parity.case import Case
 from tests.parity.comparison import BUFFER_32, Comparison, recorded_noise, sequence_tolerance, tolerance
@@ -151,7 +151,7 @@ def run_gradients(case: Case, comparison: Comparison, dtype: torch.dtype) -> Non
     pair.D.train()
     with torch.no_grad():
         fakes = pair.G(z, y)
-    fake, real = score_together(pair.D, fakes, y, x, dy)
+    fake, real = (verdict.score for verdict in judge_together(pair.D.judge, fakes, y, x, dy))
     losses = {}
     for title, loss in (("hinge", Hinge()), ("dcgan", Softplus())):
         loss_fake, loss_real = loss.discriminator(fake, real)

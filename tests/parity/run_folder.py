@@ -26,7 +26,7 @@ from biggan.training.step import (
     GeneratorBatch,
     Objective,
     StepInputs,
-    score_together,
+    judge_together,
     train_step,
 )
 from tests.parity.case import Case
@@ -126,7 +126,7 @@ def step(case: Case, config: TrainingConfig, state: TrainState) -> Mapping[str, 
     )
     for network in state.networks.values():
         network.train()
-    return train_step(state, inputs, Objective(loss=Hinge(), score=score_together), make_engine(config, 1, state, CPU))
+    return train_step(state, inputs, Objective(loss=Hinge(), judge=judge_together), make_engine(config, 1, state, CPU))
 
 
 def compare(case: Case, comparison: Comparison, state: TrainState, losses: Mapping[str, Tensor]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from biggan.foundation.courses import constant
 from biggan.losses.adversarial import Hinge
-from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.losses.orthogonal import DiscriminatorOrthogonal, Orthogonal
 from biggan.training.configuration import AdamConfig, MovingAverageConfig
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
@@ -21,8 +22,8 @@ from biggan.training.step import (
     GeneratorBatch,
     Objective,
     StepInputs,
-    score_separately,
-    score_together,
+    judge_separately,
+    judge_together,
     train_step,
 )
 from tests.parity.case import Case
@@ -51,12 +52,9 @@ def train(case: Case, comparison: Comparison, dtype: torch.dtype) -> None:
     engine = Engine(
         device=CPU,
         accumulation=accumulation,
-        regularizers={
-            name: [OrthogonalRegularizer(strength=settings[key], half=True, excluded=excluded)] if settings[key] else []
-            for name, key, excluded in (
-                ("generator", "G_ortho", ("class_embedding.weight",)),
-                ("discriminator", "D_ortho", ()),
-            )
+        terms={
+            key: kind(weight=constant(settings[key]), half=True)
+            for key, kind in (("G_ortho", Orthogonal), ("D_ortho", DiscriminatorOrthogonal))
         },
     )
     state = TrainState(
@@ -85,9 +83,9 @@ def train(case: Case, comparison: Comparison, dtype: torch.dtype) -> None:
     )
     pair.G.train()
     pair.D.train()
-    objective = Objective(loss=Hinge(), score=score_separately if settings["split_D"] else score_together)
+    objective = Objective(loss=Hinge(), judge=judge_separately if settings["split_D"] else judge_together)
     scores: list[Tensor] = []
-    hook = pair.D.register_forward_hook(lambda _module, _inputs, output: scores.append(output.detach().clone()))
+    hook = pair.D.head.register_forward_hook(lambda _, __, verdict: scores.append(verdict.score.detach().clone()))
     draws = Draws(case, dtype)
     iterations = settings["iterations"]
     for iteration in range(iterations):
@@ -237,7 +235,7 @@ def compare_orthogonal(case: Case, comparison: Comparison) -> None:
     pair = Pair(case)
     for parameter in pair.G.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    OrthogonalRegularizer(strength=1.0, half=True).add_gradients(pair.G)
+    Orthogonal(half=True).gradients(pair.G, torch.zeros(()), 1.0)
     gradients = {key: p.grad for key, p in pair.G.named_parameters() if p.grad is not None}
 
     def compare(name: str, key: str) -> None:

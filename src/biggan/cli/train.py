@@ -28,6 +28,11 @@ def main(words: list[str]) -> int:
     preset = get_preset(words[0])
     run_dir = _given(words[1:], "--run-dir") or str(Path("runs") / preset.name)
     config = parse(preset.name, words[1:], run_dir)
+    if "help" in config.terms:
+        from biggan.losses.terms import listing
+
+        say(listing())
+        return 2
     if config.dry_run:
         return _dry_run(config)
     from biggan.training.setup import train
@@ -88,9 +93,9 @@ def _dry_run(config: TrainingConfig) -> int:
     stored = RunDirectory(Path(str(config.run_dir))).stored_run()
     refuse_forgotten_step(stored, config)
     config, beginning = begin(config, stored)
-    check_names(config, None)
     if config.step:
         load_own_step(config.step)
+    check_names(config, None)
     source = open_source(config.data, config.resolution or config.model.resolution) if config.data.path else None
     check_names(config, source)
     ranks = launch.announced_world_size()

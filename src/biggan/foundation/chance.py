@@ -31,6 +31,10 @@ class Chance:
     places: Tensor
     """int64 [N]: of the images in the global batch, on the device where numbers are needed."""
 
+    def apart(self, name: str) -> Chance:
+        """Return other numbers for the same positions."""
+        return Chance(derive_seed(self.seed, name), self.clock, self.places)
+
     def uniform(self, purpose: str, columns: int) -> Tensor:
         """Return float32 [N, columns], uniform in [0, 1), multiples of 2^-24.
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from biggan.foundation.terminal import one_line
 
 _SHOWN = 200
 Backend = Callable[[Any, Any], Callable[..., Any]]
+Result = TypeVar("Result")
 
 
 class Compiler:
@@ -43,24 +45,24 @@ class Compiler:
         """How many have been compiled. None should be after the second update."""
         self.failed = False
 
-    def __call__(self, network: nn.Module) -> Callable[..., Tensor]:
+    def __call__(self, network: Callable[..., Result]) -> Callable[..., Result]:
         """Return ``network`` as a compiled function; it compiles when it is called, and runs plainly should it fail."""
         compiled = torch.compile(network, backend=self._counted, dynamic=False)
 
-        def call(*inputs: Tensor) -> Tensor:
+        def call(*inputs: Tensor) -> Result:
             if self.failed:
                 return plain(*inputs)
             try:
-                output: Tensor = compiled(*inputs)
+                output: Result = compiled(*inputs)
             except torch._dynamo.exc.TorchDynamoException as error:
                 self.failed = True
                 reason = one_line(str(error).strip(), _SHOWN)
                 self.tell(f"not compiled, which is slower and else the same ({type(error).__name__}: {reason})")
                 return plain(*inputs)
             # The next call of a recorded graph writes its output to the same place.
-            return output.clone() if self.cuda_graphs else output
+            return _cloned(output) if self.cuda_graphs else output
 
-        plain: Callable[..., Tensor] = network
+        plain = network
         return call
 
     def _counted(self, graph: Any, inputs: Any) -> Any:
@@ -74,6 +76,12 @@ class Compiler:
 
             return compile_fx(graph, inputs, config_patches={"triton.cudagraphs": True})
         return torch._dynamo.lookup_backend(self.backend)(graph, inputs)
+
+
+def _cloned(output: Result) -> Result:
+    """Return a copy of every tensor in ``output``."""
+    copied: Result = tree_map(lambda tensor: tensor.clone(), output)
+    return copied
 
 
 def _backward_at_once() -> contextlib.AbstractContextManager[object]:

@@ -22,6 +22,9 @@ class SelfAttention(nn.Module):
     gamma starts at zero, so a new layer is the identity.
     """
 
+    plain: bool = False
+    """Compute by the formula, which can be differentiated twice, whatever kernels there are."""
+
     def __init__(self, channels: int, layers: LayerFactory) -> None:
         super().__init__()
         keys, values = max(channels // 8, 1), max(channels // 2, 1)
@@ -37,8 +40,13 @@ class SelfAttention(nn.Module):
         queries = self.theta(x).flatten(2).transpose(1, 2)
         keys = F.max_pool2d(self.phi(x), 2).flatten(2).transpose(1, 2)
         values = F.max_pool2d(self.g(x), 2).flatten(2).transpose(1, 2)
-        attended = attend(queries, keys, values)
+        attended = (spelt_out if self.plain else attend)(queries, keys, values)
         return x + self.gamma * self.o(attended.transpose(1, 2).reshape(n, -1, height, width))
+
+
+def spelt_out(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Return softmax(queries keys^T) values, as :func:`attend` does, with the matrix of all pairs."""
+    return torch.softmax(queries @ keys.transpose(1, 2), dim=2) @ values
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

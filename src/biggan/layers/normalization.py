@@ -25,6 +25,8 @@ class BatchNorm(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    still: bool = False
+    """While passes move nothing, see :mod:`biggan.layers.standing_still`."""
     gathered: Tensor | None
     """While moments are gathered over a phase, their sums, see :mod:`biggan.layers.gathered_statistics`: means and
     variances times images [C] each, images, forwards."""
@@ -46,7 +48,7 @@ class BatchNorm(nn.Module):
 
     def _moving(self) -> tuple[Tensor, Tensor, float]:
         """Return what a kernel moves, and how far: the running statistics, or empty ones that become the batch's."""
-        if self.gathered is None or not self.training:
+        if not self.training or (self.gathered is None and not self.still):
             return self.running_mean, self.running_var, self.momentum
         return torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var), 1.0
 
@@ -54,6 +56,8 @@ class BatchNorm(nn.Module):
     def _gather(self, mean: Tensor, variance: Tensor, x: Tensor) -> None:
         """Add the moments of a batch ``x``, as they move running statistics, to what is gathered."""
         assert self.gathered is not None
+        if self.still:
+            return
         images = len(x)
         one = self.gathered.new_ones(2)
         one[1] /= images
@@ -78,7 +82,7 @@ class BiasedBatchNorm(BatchNorm):
         mean, variance = self.batch_moments(x)
         if self.gathered is not None:
             self._gather(mean, variance, x)
-        else:
+        elif not self.still:
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance, self.momentum)

@@ -64,6 +64,8 @@ class SharedBatchNorm(BatchNorm):
     @torch.no_grad()
     def _move(self, mean: Tensor, variance: Tensor, images: int) -> None:
         """Move the running statistics; of what is gathered, the ranks of a group make one forward together."""
+        if self.still:
+            return
         if self.gathered is None:
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance, self.momentum)

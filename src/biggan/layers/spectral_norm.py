@@ -45,10 +45,12 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
     """Return a context in which autocast does not narrow the operations on ``tensor``'s device."""
-    kind = tensor.device.type
-    if kind in AUTOCASTING and torch.is_autocast_enabled(kind):
-        return torch.autocast(kind, enabled=False)
-    return contextlib.nullcontext()
+    return torch.autocast(tensor.device.type, enabled=False) if _narrows(tensor) else contextlib.nullcontext()
+
+
+def _narrows(tensor: Tensor) -> bool:
+    """Tell whether autocast narrows the operations on ``tensor``'s device."""
+    return tensor.device.type in AUTOCASTING and torch.is_autocast_enabled(tensor.device.type)
 
 
 def orthogonalize(vector: Tensor, others: list[Tensor]) -> Tensor:
@@ -82,6 +84,8 @@ class SpectrallyNormalized(nn.Module, ABC):
     sigma: Tensor
     v: Tensor | None
     power: PowerIteration
+    still: bool = False
+    """While passes leave u, v and sigma as they are, see :mod:`biggan.layers.standing_still`."""
     held: Tensor | None
     """The normalised weight while it is held for a whole phase, see :mod:`biggan.layers.held_weights`."""
 
@@ -138,7 +142,7 @@ class SpectrallyNormalized(nn.Module, ABC):
 
         Training iterates, and stores what it finds.
         """
-        if self.training:
+        if self.training and not self.still:
             for _ in range(self.power.iterations):
                 left, right = self._iterate(W)
                 self.u.copy_(torch.cat(left))
@@ -152,7 +156,7 @@ class SpectrallyNormalized(nn.Module, ABC):
     @torch.no_grad()
     def log(self, W: Tensor, sigma: Tensor, left: list[Tensor], right: list[Tensor]) -> None:
         """Keep the singular values as of a training forward; the first is ``sigma``."""
-        if self.training:
+        if self.training and not self.still:
             values = [torch.squeeze(v @ W.T @ u.T) for u, v in zip(left[1:], right[1:], strict=True)]
             self.sigma.copy_(torch.stack([sigma.detach(), *values]))
 
@@ -180,7 +184,10 @@ class SpectralConv2d(SpectrallyNormalized, nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve."""
-        return self._conv_forward(input, self.normalized_weight(), self.bias)
+        weight = self.normalized_weight()
+        if weight.dtype != input.dtype and not _narrows(input):  # one that is held narrow, in a pass that is not
+            weight = weight.to(input.dtype)
+        return self._conv_forward(input, weight, self.bias)
 
     def plain(self) -> nn.Module:
         """Return the convolution."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from biggan.foundation.courses import Course, constant
 from biggan.layers.spectral_norm import at_least_float32, without_autocast
+from biggan.losses.terms import Phase, Term
 
 
 def orthogonal_penalty(weight: Tensor) -> Tensor:
@@ -29,21 +31,34 @@ def orthogonal_gradient(weight: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrthogonalRegularizer:
-    """Adds ``strength`` times the penalty's gradient to the gradients of a network, without autograd.
+class Orthogonal(Term):
+    """Adds the weight times the penalty's gradient to the gradients of G, without autograd.
 
     Every weight with two or more axes is regularised: convolutions, linear layers and class tables, but not the
     parameters named in ``excluded`` (G's shared class embedding: its rows are points, not filters).
     """
 
-    strength: float
-    excluded: Collection[str] = ("class_embedding.weight",)
+    weight: Course = constant(1e-4)
+    excluded: tuple[str, ...] = ("class_embedding.weight",)
     half: bool = False
     """Apply half the gradient, as the reference does."""
 
-    def add_gradients(self, network: nn.Module) -> None:
+    phases: ClassVar[tuple[Phase, ...]] = ("generator",)
+    paper: ClassVar[str] = "Brock et al. 2019, arXiv 1809.11096"
+
+    def gradients(self, network: nn.Module, loss: Tensor, weight: float) -> bool:  # noqa: ARG002
         """Add to ``.grad`` of every regularised parameter that has one."""
-        strength = self.strength * (0.5 if self.half else 1.0)
+        strength = weight * (0.5 if self.half else 1.0)
         for name, parameter in network.named_parameters():
             if parameter.ndim >= 2 and parameter.grad is not None and name not in self.excluded:
                 parameter.grad.add_(orthogonal_gradient(parameter), alpha=strength)
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorOrthogonal(Orthogonal):
+    """The same of D, whose class embedding is one of its filters."""
+
+    excluded: tuple[str, ...] = ()
+
+    phases: ClassVar[tuple[Phase, ...]] = ("discriminator",)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan.layers.attention import SelfAttention
-from biggan.layers.heads import ProjectionHead
+from biggan.layers.heads import ProjectionHead, Verdict
 from biggan.layers.residual import BottleneckDiscriminatorBlock, BottleneckGeneratorBlock
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, seen
@@ -112,13 +112,13 @@ class BottleneckDiscriminator(Discriminator):
         if self.junction is not None:
             self.skip = layers.conv(architecture.channels, stages[self.junction].out_channels)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return scores, float [N, 1]."""
+    def judge(self, images: Tensor, labels: Tensor) -> Verdict:
+        """Return the verdict on N images."""
         x = seen(images, self.architecture)
         h = self.stem(x)
         for i, modules in enumerate(self.stages):
             for layer in modules.children():
                 h = self.through(layer, h)
             h = self.join(i, h, x)
-        scores: Tensor = self.head(h, labels)
-        return scores
+        verdict: Verdict = self.head(h, labels)
+        return verdict

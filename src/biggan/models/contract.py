@@ -17,6 +17,7 @@ from biggan.foundation.compatibility import (
 )
 from biggan.foundation.registry import Registry
 from biggan.foundation.seeding import derive_seed
+from biggan.layers.heads import Verdict
 from biggan.layers.initialization import initialize
 from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
 from biggan.layers.recomputing import Recomputing
@@ -98,8 +99,12 @@ class Discriminator(Recomputing, ABC):
         return features
 
     @abstractmethod
+    def judge(self, images: Tensor, labels: Tensor) -> Verdict:
+        """Return the verdict on images float [N, C, H, W] in [-1, 1] with labels int64 [N]."""
+
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return scores, float [N, 1], of images float [N, C, H, W] in [-1, 1] with labels int64 [N]."""
+        """Return its scores alone, float [N, 1]."""
+        return self.judge(images, labels).score
 
 
 class Networks(NamedTuple):

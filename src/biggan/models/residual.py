@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan.layers.attention import SelfAttention
-from biggan.layers.heads import ProjectionHead
+from biggan.layers.heads import ProjectionHead, Verdict
 from biggan.layers.residual import DiscriminatorBlock, FirstDiscriminatorBlock, GeneratorBlock
 from biggan.models.architecture import Architecture
 from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, seen
@@ -112,13 +112,13 @@ class ResidualDiscriminator(Discriminator):
                 architecture.channels, old.out_channels, layers, hidden=hidden, halve=old.resample
             )
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return scores, float [N, 1]."""
+    def judge(self, images: Tensor, labels: Tensor) -> Verdict:
+        """Return the verdict on N images."""
         h = x = seen(images, self.architecture)
         for i, modules in enumerate(self.stages):
             block, *attention = modules.children()
             h = self.join(i, self.through(block, h), x)
             for layer in attention:
                 h = self.through(layer, h)
-        scores: Tensor = self.head(h, labels)
-        return scores
+        verdict: Verdict = self.head(h, labels)
+        return verdict

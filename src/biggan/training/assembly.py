@@ -16,13 +16,15 @@ from biggan.data.order.transforms import Transforms
 from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
 from biggan.foundation.compiling import Compiler
+from biggan.foundation.courses import constant
 from biggan.foundation.devices import Backends
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
 from biggan.foundation.terminal import say
 from biggan.layers.recomputing import Recomputation
-from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.losses.orthogonal import DiscriminatorOrthogonal, Orthogonal
+from biggan.losses.terms import Term, parse_terms
 from biggan.models.contract import build
 from biggan.training.batches import doubling_batches, group, plan, plan_batch, schedules
 from biggan.training.checkpoint_record import WarmUpRecord
@@ -78,7 +80,10 @@ def make_state(
         scales={name: new_scale(device) for name in networks._fields} if config.precision == "float16" else {},
         warm_up=WarmUpRecord() if config.d_warmup else None,
         doubling=at_the_start(config),
+        terms=make_terms(config),
     )
+    for term in state.terms.values():
+        term.begin(device)
     for name in config.recompute:
         (generator if name == "generator" else discriminator).recompute = Recomputation()
     if own.prepare is not None:
@@ -88,17 +93,20 @@ def make_state(
     return state
 
 
-def make_regularizers(config: TrainingConfig) -> dict[str, list[OrthogonalRegularizer]]:
-    """Return what acts on the gradients of each network."""
+def make_terms(config: TrainingConfig) -> dict[str, Term]:
+    """Return what is added to the loss, by name.
+
+    Raises:
+        UserError: an unknown term or option, or a value that cannot be.
+    """
     half = HALF_ORTHOGONAL in config.compatibility
-    strengths = {"generator": config.generator_orthogonal, "discriminator": config.discriminator_orthogonal}
-    # D's class embedding is one of its filters; G's is shared by all and no filter.
-    excluded = {"generator": ("class_embedding.weight",), "discriminator": ()}
-    return {
-        name: [OrthogonalRegularizer(strength=strength, excluded=excluded[name], half=half)]
-        for name, strength in strengths.items()
-        if strength
-    }
+    found: dict[str, Term] = {}
+    if config.generator_orthogonal:
+        found["--generator-orthogonal"] = Orthogonal(weight=constant(config.generator_orthogonal), half=half)
+    if config.discriminator_orthogonal:
+        weight = constant(config.discriminator_orthogonal)
+        found["--discriminator-orthogonal"] = DiscriminatorOrthogonal(weight=weight, half=half)
+    return found | parse_terms(config.terms)
 
 
 def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, device: torch.device) -> StepDraws:
@@ -191,7 +199,8 @@ def make_engine(
     engine = Engine(
         device=device,
         accumulation=accumulation,
-        regularizers=make_regularizers(config),
+        terms=state.terms,
+        discriminator_steps=config.discriminator_steps,
         narrow=NARROW.get(config.precision),
         frozen=freeze_old(config.model, state.networks, config.freeze_old),
         spectral_norm=config.spectral_norm,

@@ -14,6 +14,7 @@ from biggan.foundation import distributed
 from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line
+from biggan.losses.terms import parse_terms
 from biggan.training.batches import norm_group
 from biggan.training.checkpoint import Checkpoint
 from biggan.training.configuration import TrainingConfig
@@ -59,6 +60,7 @@ def check_before_reading(
     resolved = resolve(config, None, ranks)
     refuse_another_past(stored, resolved, newest)
     norm_group(resolved, ranks)
+    parse_terms(resolved.terms)
     if resolved.micro_batch != "auto":
         check_exact(resolved, ranks, device)
 

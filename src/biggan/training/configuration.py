@@ -206,6 +206,8 @@ class TrainingConfig:
     """D updates for each G update."""
     loss: str = "hinge"
     """Adversarial loss: hinge or softplus."""
+    terms: tuple[str, ...] = ()
+    """What is added to it, each with its options: lecam cr,weight=10 r1,weight=0.1,every=16; help lists all."""
     split_discriminator_pass: bool = False
     """Score fakes and reals in two passes instead of one concatenated."""
     generator_adam: AdamConfig = field(default_factory=AdamConfig)

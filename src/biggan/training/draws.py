@@ -168,6 +168,10 @@ class StepDraws:
             batch=of_d.total,
             generator_batch=of_g.total,
             images_seen=clock + self.images_per_iteration(clock),
+            places={
+                "discriminator": self._move(torch.from_numpy(of_d.places)),
+                "generator": self._move(torch.from_numpy(of_g.places)),
+            },
         )
         return inputs, tuple(problems)
 

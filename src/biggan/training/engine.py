@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from biggan.foundation import distributed
 from biggan.foundation.compiling import Compiler
+from biggan.foundation.errors import UserError
 from biggan.layers.gathered_statistics import gathered_statistics
 from biggan.layers.held_weights import held_weights
 from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
 from biggan.layers.shared_norm import SharedBatchNorm
+from biggan.losses.terms import Term, acting, on_stage
 from biggan.training.freezing import Frozen, freeze
 from biggan.training.generated import WholeShareOnly
 from biggan.training.gradients import FlatGradients
@@ -29,12 +31,7 @@ from biggan.training.optimizers import scale_rates
 from biggan.training.state import TrainState
 from biggan.training.update import Update
 
-
-class Regularizer(Protocol):
-    """Something that changes the gradients of one network before its update."""
-
-    def add_gradients(self, network: nn.Module) -> None:
-        """Add to the gradients of ``network``."""
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -45,7 +42,8 @@ class Engine:
     accumulation: Mapping[str, int] | Callable[[int], Mapping[str, int]] = field(default_factory=dict)
     """Micro-batches for each update, by network; as many as the discriminator's where absent. Where batches change, a
     function of the clock at which the iteration begins."""
-    regularizers: Mapping[str, Sequence[Regularizer]] = field(default_factory=dict)
+    terms: Mapping[str, Term] = field(default_factory=dict)
+    """What is added to losses, and acts on gradients, by name."""
     narrow: torch.dtype | None = None
     """Autocast to this type."""
     frozen: Mapping[str, Sequence[Frozen]] = field(default_factory=dict)
@@ -54,6 +52,8 @@ class Engine:
     """Iterate and divide once an update, or in every forward."""
     statistics: Literal["exact", "phase", "forward"] = "forward"
     """Move running statistics once an update, or in every forward; exact: once, by moments of the whole batch."""
+    discriminator_steps: int = 1
+    """Updates of D in each iteration."""
     alone: bool = False
     """Sum nothing over ranks: for updates that this process makes for itself."""
     compiler: Compiler | None = None
@@ -66,25 +66,26 @@ class Engine:
         self.gradient_norms: dict[str, Tensor] = {}
         self.noise_scales: dict[str, NoiseScale] = {}
         self._gradients: dict[str, FlatGradients] = {}
-        self._calls: dict[nn.Module, Callable[..., Tensor]] = {}
+        self._calls: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._updates: dict[str, tuple[int, int]] = {}
         self.learning_rates: dict[str, float] = {}
         """Of the latest updates, by network, where they change."""
 
-    def call(self, network: nn.Module) -> Callable[..., Tensor]:
-        """Return ``network`` as a function that runs in the engine's precision, compiled if that is asked for.
+    def call(self, network: Callable[..., Result]) -> Callable[..., Result]:
+        """Return ``network``, or a method of one, as a function that runs in the engine's precision.
 
-        It is the same function every time. Where moments are those of the whole batch, a network that has some is
-        called through :meth:`Update.generated` alone.
+        It is compiled if that is asked for, and the same function every time. Where moments are those of the whole
+        batch, a network that has some is called through :meth:`Update.generated` alone.
         """
         if network not in self._calls:
-            function = network if self.compiler is None else self.compiler(network)
+            function: Callable[..., Any] = network if self.compiler is None else self.compiler(network)
             function = function if self.narrow is None else self._narrowed(function)
-            whole = self.statistics == "exact" and batch_norms(network)
+            whole = self.statistics == "exact" and isinstance(network, nn.Module) and batch_norms(network)
             self._calls[network] = WholeShareOnly(function) if whole else function
         return self._calls[network]
 
-    def _narrowed(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def narrowed(*inputs: Tensor) -> Tensor:
+    def _narrowed(self, function: Callable[..., Result]) -> Callable[..., Result]:
+        def narrowed(*inputs: Tensor) -> Result:
             with torch.autocast(self.device.type, dtype=self.narrow):
                 return function(*inputs)
 
@@ -117,14 +118,19 @@ class Engine:
                     return gradients.norms().square().sum()
 
                 scale = state.scales.get(name)
+                nth = self._nth(name, state.iterations)
+                steps = max(nth + 1, self.discriminator_steps if name == "discriminator" else 1)
                 update = Update(
                     parts=parts,
                     device=self.device,
                     length_so_far=length_so_far if self._has_groups(state.networks[name]) else None,
                     scale=None if scale is None else scale[0].clone(),
                     into_generator=name == "generator",
+                    acting=acting(self.terms, name, state.images_seen, state.iterations * steps + nth),
+                    clock=state.images_seen + nth,
                 )
                 yield update
+                _check_staged(name, update)
                 update.finish()
             self._finish(state, name, update, gradients, moments)
 
@@ -132,6 +138,13 @@ class Engine:
         """Tell whether a micro-batch has a gradient of its own: not where images of others are in its moments."""
         shared = any(isinstance(norm, SharedBatchNorm) for norm in batch_norms(network).values())
         return self.statistics != "exact" and not shared
+
+    def _nth(self, name: str, iteration: int) -> int:
+        """Return how many updates of a network came before this one in its iteration."""
+        before, count = self._updates.get(name, (iteration, 0))
+        nth = count if before == iteration else 0
+        self._updates[name] = iteration, nth + 1
+        return nth
 
     def _parts(self, name: str, clock: int) -> int:
         of = self.accumulation(clock) if callable(self.accumulation) else self.accumulation
@@ -152,7 +165,9 @@ class Engine:
         loss = update.loss if update.loss is not None else torch.zeros((), device=self.device)
         gradients.collect()
         first = update.first if update.first is not None else torch.zeros(3, device=self.device, dtype=loss.dtype)
-        self._synchronize(state, gradients, [loss, first], update, moments)
+        seen = torch.full((), float(update.samples), device=self.device)
+        riders = [loss, first, *update.sums.values(), *([seen] if update.sums else [])]
+        self._synchronize(state, gradients, riders, update, moments)
         scale = state.scales.get(name)
         if scale is not None:
             gradients.divide(scale[0])
@@ -161,9 +176,9 @@ class Engine:
             if name not in self.noise_scales:
                 self.noise_scales[name] = NoiseScale(self.device)
             self.noise_scales[name].add(first, norms.square().sum(), update.total)
-        for regularizer in self.regularizers.get(name, ()):
-            regularizer.add_gradients(network)
-            norms = gradients.norms()
+        for each in update.acting:
+            if each.term.gradients(network, loss, each.weight):
+                norms = gradients.norms()
         named = [key for key, p in network.named_parameters() if p.grad is not None]
         self.gradient_norms[name] = torch.linalg.vector_norm(norms)
         skip = self.guard.observe(name, named, norms, loss, state.iterations + 1, scale)
@@ -171,6 +186,8 @@ class Engine:
             self.learning_rates[name] = scale_rates(optimizer, self.rates[name](state.images_seen))
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
         optimizer.step()
+        for each in update.acting:
+            each.term.after(update.sums, seen, 1 - skip)
 
     def _synchronize(
         self,
@@ -203,3 +220,17 @@ class Engine:
             gradients.sum_over_ranks([*numbers, *statistics, weight])
             for buffer in statistics:
                 buffer.div_(weight)
+
+
+def _check_staged(name: str, update: Update) -> None:
+    """Check that terms saw the images of an update, which a step of one's own may forget.
+
+    Raises:
+        UserError: there are terms that look at images, and they saw none.
+    """
+    unseen = [] if update.staged else [name for name, term, _ in update.acting if on_stage(term)]
+    if unseen:
+        raise UserError(
+            f"--terms {' '.join(unseen)}: the step of your own updates the {name} without putting its images on stage; "
+            "use scenes of objective.stage(...), as biggan.training.step does, or leave the terms out"
+        )

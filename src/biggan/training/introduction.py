@@ -12,7 +12,7 @@ from biggan.sampling.sheets import most_classes
 from biggan.training.assembly import make_backends
 from biggan.training.batches import BatchPlan, Doublings
 from biggan.training.configuration import TrainingConfig
-from biggan.training.resolving import batches, rates
+from biggan.training.resolving import batches, rates, terms
 from biggan.training.run_directory import CARD, RunDirectory
 
 
@@ -55,6 +55,7 @@ def introduce(
         f"G batch {plans['generator']}; {config.precision}; run directory {directory.path}",
         *batches(config, doublings),
         *rates(config),
+        *terms(config),
     )
     if device.type == "cuda":
         directory.tell(f"{torch.cuda.get_device_name(device)}: {make_backends(config)}")

@@ -28,8 +28,8 @@ from biggan.training.step import (
     GeneratorBatch,
     Objective,
     StepInputs,
-    score_separately,
-    score_together,
+    judge_separately,
+    judge_together,
 )
 
 MOST_TRIALS = 12
@@ -195,7 +195,8 @@ def try_out(config: TrainingConfig, own: OwnStep, device: torch.device) -> None:
     )
     objective = Objective(
         loss=ADVERSARIAL_LOSSES[config.loss](),
-        score=score_separately if config.split_discriminator_pass else score_together,
+        judge=judge_separately if config.split_discriminator_pass else judge_together,
+        seed=config.seed,
     )
     engine = make_engine(config, 1, state, device)
     engine.alone = True  # one rank may run out of memory where another does not

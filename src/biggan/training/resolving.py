@@ -15,6 +15,7 @@ from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import batch_factor
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.losses.terms import Seen, described, parse_terms
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
@@ -45,9 +46,11 @@ def check_names(config: TrainingConfig, source: ImageSource | None) -> None:
         source: the images, if they are open.
 
     Raises:
-        UserError: an unknown loss, judge, metric, features, or number by which the best are chosen.
+        UserError: an unknown loss, term, option of a term, judge, metric, features, or number by which the best are
+            chosen.
     """
     ADVERSARIAL_LOSSES[config.loss]
+    parse_terms(config.terms)
     if config.log.judge != "none":
         JUDGES[config.log.judge]
     evaluation = config.evaluation
@@ -229,6 +232,12 @@ def _iterations(config: TrainingConfig) -> str:
     return f"{most:,}" if most == fewest else f"{fewest:,} to {most:,}"
 
 
+def terms(config: TrainingConfig) -> list[str]:
+    """Say what is added to the loss."""
+    model = config.model
+    return described(parse_terms(config.terms), Seen(model.channels, model.resolution, config.data.flip))
+
+
 def summary(config: TrainingConfig, ranks: int) -> str:
     """Return what ``--dry-run`` prints: configuration, parameters, batches, memory."""
     model, plans = config.model, plan(config, ranks)
@@ -246,6 +255,7 @@ def summary(config: TrainingConfig, ranks: int) -> str:
         *batches(config),
         f"duration: {format_images(config.duration)} images = {_iterations(config)} iterations",
         *rates(config),
+        *terms(config),
         f"memory: {plan_memory(config, largest_plan(config, ranks))}",
     ]
     return "\n".join(lines)

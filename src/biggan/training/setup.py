@@ -50,7 +50,7 @@ from biggan.training.run_directory import INIT, RunDirectory
 from biggan.training.starting.beginning import Beginning, begin, describe, plan_beginning, put_in_place
 from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
-from biggan.training.step import Objective, score_separately, score_together, train_step
+from biggan.training.step import Objective, judge_separately, judge_together, train_step
 from biggan.training.stopping import Stopped, StopRequest
 
 
@@ -97,8 +97,8 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
             with request.at_once():  # nothing is lost by stopping, until there is a state
                 device = distributed.start(lambda: _device(config), config.rank_timeout)
                 make_backends(config).set()
-                check_names(config, None)
                 own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
+                check_names(config, None)  # of terms, for example, that the user's file may have added
                 with owned(directory) as lock:
                     request.deadline.last = lock.release if lock is not None else request.deadline.last
                     store = CheckpointStore(directory.path, config.checkpoint, directory.tell)
@@ -215,7 +215,8 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         engine=make_engine(config, ranks, state, place.device, directory.tell),
         objective=Objective(
             loss=ADVERSARIAL_LOSSES[config.loss](),
-            score=score_separately if config.split_discriminator_pass else score_together,
+            judge=judge_separately if config.split_discriminator_pass else judge_together,
+            seed=config.seed,
         ),
         draws=distributed.together(lambda: make_draws(config, source, state, place.device), "preparing to read"),
         store=store,

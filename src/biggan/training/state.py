@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
+from biggan.losses.terms import Term, term_tensors
 from biggan.models.contract import Discriminator, Generator
 from biggan.training.checkpoint_record import DoublingRecord, Network, WarmUpRecord
 from biggan.training.ema import MovingAverage
@@ -15,6 +16,8 @@ from biggan.training.loss_scale import new_scale
 
 SCALE = "scale/"
 """How tensors begin that are scales of losses."""
+TERM = "term/"
+"""How tensors begin that terms of losses remember."""
 
 
 @dataclass(kw_only=True)
@@ -37,6 +40,8 @@ class TrainState:
     """Parts of networks that do not learn: they need no gradients and stay in evaluation mode."""
     scales: dict[str, torch.Tensor] = field(default_factory=dict)
     """Loss scales by network, [3] each, see :mod:`biggan.training.loss_scale`; of float16 only."""
+    terms: dict[str, Term] = field(default_factory=dict)
+    """What is added to losses, by name; their state is part of this one."""
     warm_up: WarmUpRecord | None = None
     """How far D has come that trains alone before G does; None where it does not."""
     doubling: dict[Network, DoublingRecord] = field(default_factory=dict)
@@ -82,6 +87,7 @@ class TrainState:
         if self.average.network is not None:
             found.update({f"ema/{key}": value for key, value in self.average.network.state_dict().items()})
         found.update({f"{SCALE}{name}": value for name, value in self.scales.items()})
+        found.update({f"{TERM}{name}": value for name, value in term_tensors(self.terms).items()})
         return found
 
     def _moments(self, name: str) -> dict[str, torch.Tensor]:
@@ -107,8 +113,13 @@ class TrainState:
             expected.update(_expected_moments(name, self.networks[name], self.optimizers[name], of_network))
         # Of a run in another precision there are no scales, or some that nobody needs.
         scales = {name: tensors.get(f"{SCALE}{name}", value) for name, value in self.scales.items()}
-        given = {name: value for name, value in tensors.items() if not name.startswith(SCALE)}
-        _check(expected | self.scales, given | scales)
+        # A term that was added begins anew, one that was left out is forgotten.
+        remembered = {f"{TERM}{name}": value for name, value in term_tensors(self.terms).items()}
+        found = {name: tensors.get(name, value) for name, value in remembered.items()}
+        given = {name: value for name, value in tensors.items() if not name.startswith((SCALE, TERM))}
+        _check(expected | self.scales | remembered, given | scales | found)
+        for name, value in found.items():
+            remembered[name].copy_(value)
         for name, value in scales.items():
             self.scales[name].copy_(value)
         for name, module in modules.items():

@@ -11,6 +11,7 @@ from torch import Tensor
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import split_evenly
+from biggan.losses.terms import Acting
 from biggan.training.generated import ByMicroBatch, Call, WholeShare, WholeShareOnly
 
 
@@ -41,6 +42,8 @@ class Update:
         length_so_far: Callable[[], Tensor] | None = None,
         scale: Tensor | None = None,
         into_generator: bool = False,
+        acting: Sequence[Acting] = (),
+        clock: int = 0,
     ) -> None:
         """Begin.
 
@@ -50,8 +53,15 @@ class Update:
             length_so_far: returns the squared length of the gradient that has gathered; None if nobody asks.
             scale: by which losses are multiplied before the backward pass; gradients gather with it.
             into_generator: whether gradients go through generated images into G, because this is its update.
+            acting: terms that act in this update, with their weights.
+            clock: a number that no other update of this network has.
         """
         self.parts, self.device = parts, device
+        self.acting, self.clock = acting, clock
+        self.staged = False
+        """Whether its images are put on stage, where terms see them."""
+        self.sums: dict[str, Tensor] = {}
+        """What terms sum up over its images."""
         self.loss: Tensor | None = None
         self.samples = 0
         """Rows that this rank has seen in this update."""

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
+from biggan.layers.heads import Verdict
+from biggan.losses.scene import Judge
 from biggan.training.checkpoint_record import WarmUpRecord
 from biggan.training.engine import Engine
 from biggan.training.state import TrainState
@@ -65,12 +67,13 @@ class WarmUp:
         """Update D, and note what it was right about before each update."""
         right: list[Tensor] = []
 
-        def noting(*arguments: object) -> tuple[Tensor, ...]:
-            fakes, reals = objective.score(*arguments)
-            right.append(torch.stack([(fakes < 0).sum(), (reals > 0).sum(), torch.tensor(len(reals)).to(reals.device)]))
-            return fakes, reals
+        def noting(D: Judge, *images: Tensor) -> tuple[Verdict, ...]:
+            verdicts = objective.judge(D, *images)
+            fakes, reals = (verdict.score for verdict in verdicts)
+            right.append(torch.stack([(fakes < 0).sum(), (reals > 0).sum(), (reals == reals).sum()]))
+            return verdicts
 
-        losses = train_discriminator(state, inputs, dataclasses.replace(objective, score=noting), engine)
+        losses = train_discriminator(state, inputs, dataclasses.replace(objective, judge=noting), engine)
         total = torch.stack(right).sum(dim=0).float()
         distributed.sum_in_place([total])
         self._note(state, total.tolist(), inputs.images_seen)

@@ -274,7 +274,7 @@ def test_gain_is_one_plus_linear() -> None:
 
 def test_float64_stays_float64() -> None:
     head = ProjectionHead(4, 3, SPECTRAL).double()
-    assert head(torch.randn(2, 4, 3, 3, dtype=torch.float64), torch.tensor([0, 1])).dtype == torch.float64
+    assert head(torch.randn(2, 4, 3, 3, dtype=torch.float64), torch.tensor([0, 1])).score.dtype == torch.float64
     layer = SpectralConv2d(2, 3, 3, PowerIteration()).double()
     assert layer(torch.randn(1, 2, 4, 4, dtype=torch.float64)).dtype == torch.float64
 
@@ -284,7 +284,7 @@ def test_narrow_inputs_are_raised_where_it_matters() -> None:
     head, layer = ProjectionHead(4, 3, SPECTRAL), SpectralConv2d(4, 4, 3, PowerIteration())
     x, y = torch.randn(2, 4, 3, 3), torch.tensor([0, 1])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert head(x.bfloat16(), y).dtype == torch.float32
+        assert head(x.bfloat16(), y).score.dtype == torch.float32
         assert layer(x).dtype == torch.bfloat16
         assert layer.normalized_weight().dtype == torch.float32
     assert layer.u.dtype == layer.sigma.dtype == torch.float32

@@ -46,7 +46,7 @@ class Against:
 def step(state, inputs, objective, engine):
     loss = Against(objective.loss)
     loss.calls = int(os.environ.get("RANK", "0"))
-    losses = train_step(state, inputs, Objective(loss=loss, score=objective.score), engine)
+    losses = train_step(state, inputs, Objective(loss=loss, judge=objective.judge), engine)
     if state.images_seen == CLOCK:
         if KIND == "crash":
             raise RuntimeError("cut")

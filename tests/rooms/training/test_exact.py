@@ -12,12 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from biggan.foundation import distributed
+from biggan.foundation.courses import constant
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.layers.recomputing import Recomputation
 from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import Hinge
-from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.losses.orthogonal import Orthogonal
 from biggan.training.batches import largest_plan, norm_group
 from biggan.training.configuration import TrainingConfig
 from biggan.training.engine import Engine
@@ -47,7 +48,7 @@ def trained(family: str, parts: int, rank: int, ranks: int) -> dict[str, Tensor]
     engine = Engine(
         device=CPU,
         accumulation={"discriminator": parts},
-        regularizers={"generator": [OrthogonalRegularizer(strength=1e-3)]},
+        terms={"orthogonal": Orthogonal(weight=constant(1e-3))},
         spectral_norm="phase",
         statistics="exact",
     )

@@ -12,11 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from biggan.foundation import distributed
+from biggan.foundation.courses import constant
 from biggan.foundation.groups import Share, split_evenly
 from biggan.layers.gathered_statistics import gathered_statistics
 from biggan.layers.normalization import BatchNorm, BiasedBatchNorm, RunningInstanceNorm
 from biggan.losses.adversarial import Hinge
-from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.losses.orthogonal import Orthogonal
 from biggan.training.configuration import AdamConfig, MovingAverageConfig
 from biggan.training.ema import MovingAverage
 from biggan.training.engine import Engine
@@ -117,7 +118,7 @@ def trained(family: str, rank: int, ranks: int) -> dict[str, Tensor]:
     engine = Engine(
         device=CPU,
         accumulation={"discriminator": groups},
-        regularizers={"generator": [OrthogonalRegularizer(strength=1e-3)]},
+        terms={"orthogonal": Orthogonal(weight=constant(1e-3))},
         spectral_norm="phase",
         statistics="phase",
     )

@@ -27,7 +27,7 @@ from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan_memory
 from biggan.training.setup import train
 from biggan.training.state import TrainState
-from biggan.training.step import Objective, score_separately, train_step
+from biggan.training.step import Objective, judge_separately, train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
 from tests.rooms.training.test_run import final_state
 from tests.rooms.training.test_step import CPU, make_inputs, make_state
@@ -55,7 +55,7 @@ def updated(
             network.recompute = Recomputation()
     how = Engine(device=CPU, **{"accumulation": {"discriminator": 2}, **engine})
     for seed in range(2):
-        train_step(state, make_inputs(a, dtype=dtype, seed=seed), Objective(loss=Hinge(), score=score_separately), how)
+        train_step(state, make_inputs(a, dtype=dtype, seed=seed), Objective(loss=Hinge(), judge=judge_separately), how)
         if seed == 0:
             for name, network in state.networks.items():
                 # Before and not after: a second pass ends as soon as there is all that was saved.

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import split_evenly
+from biggan.layers.heads import Verdict
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, Hinge, Softplus
-from biggan.losses.orthogonal import OrthogonalRegularizer, orthogonal_gradient, orthogonal_penalty
+from biggan.losses.orthogonal import Orthogonal, orthogonal_gradient, orthogonal_penalty
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.contract import build
 from biggan.training.configuration import AdamConfig, MovingAverageConfig
@@ -27,8 +28,8 @@ from biggan.training.step import (
     Losses,
     Objective,
     StepInputs,
-    score_separately,
-    score_together,
+    judge_separately,
+    judge_together,
     train_step,
 )
 from tests.conftest import FAMILIES, tiny
@@ -120,7 +121,7 @@ def test_what_is_regularised() -> None:
     G = build(tiny("biggan", generator_attention=("8",))).generator
     for parameter in G.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    OrthogonalRegularizer(strength=1e-4).add_gradients(G)
+    assert Orthogonal().gradients(G, torch.zeros(()), 1e-4)
     for name, parameter in G.named_parameters():
         touched = bool(parameter.grad.any())
         assert touched == (parameter.ndim >= 2 and name != "class_embedding.weight" and len(parameter) > 1), name
@@ -131,7 +132,7 @@ def test_half_the_gradient_on_request() -> None:
     gradients = []
     for half in (False, True):
         layer.weight.grad = torch.zeros_like(layer.weight)
-        OrthogonalRegularizer(strength=2.0, half=half).add_gradients(layer)
+        Orthogonal(half=half).gradients(layer, torch.zeros(()), 2.0)
         gradients.append(layer.weight.grad)
     assert torch.equal(gradients[0], 2 * gradients[1])
 
@@ -192,13 +193,13 @@ def test_g_gets_no_gradient_from_the_d_phase() -> None:
 
 
 @pytest.mark.parametrize("loss", [Hinge(), Softplus()])
-@pytest.mark.parametrize("score", [score_together, score_separately])
+@pytest.mark.parametrize("judge", [judge_together, judge_separately])
 def test_losses_are_reported_for_each_micro_batch(
-    loss: AdversarialLoss, score: Callable[..., tuple[Tensor, ...]]
+    loss: AdversarialLoss, judge: Callable[..., tuple[Verdict, ...]]
 ) -> None:
     a = tiny("biggan")
     state, engine = make_state(a), Engine(device=CPU, accumulation={"discriminator": 3, "generator": 2})
-    losses: Losses = train_step(state, make_inputs(a, steps=2), Objective(loss=loss, score=score), engine)
+    losses: Losses = train_step(state, make_inputs(a, steps=2), Objective(loss=loss, judge=judge), engine)
     assert {name: len(value) for name, value in losses.items()} == {"D_loss_fake": 6, "D_loss_real": 6, "G_loss": 2}
     assert all(torch.isfinite(value).all() for value in losses.values())
 
@@ -243,7 +244,7 @@ def test_one_pass_or_two_differ_only_in_power_iterations() -> None:
     inputs = make_inputs(a, dtype=torch.float64)
     one, two = make_state(a, torch.float64), make_state(a, torch.float64)
     train_step(one, inputs, Objective(loss=Hinge()), Engine(device=CPU))
-    train_step(two, inputs, Objective(loss=Hinge(), score=score_separately), Engine(device=CPU))
+    train_step(two, inputs, Objective(loss=Hinge(), judge=judge_separately), Engine(device=CPU))
     assert all(torch.allclose(v, two.tensors()[k], rtol=1e-6, atol=1e-9) for k, v in one.tensors().items())
 
 

@@ -9,8 +9,9 @@ import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from biggan.data.opening import open_source
+from biggan.foundation.courses import constant
 from biggan.losses.adversarial import Hinge
-from biggan.losses.orthogonal import OrthogonalRegularizer
+from biggan.losses.orthogonal import Orthogonal
 from biggan.training.assembly import make_draws, make_engine
 from biggan.training.assembly import make_state as make_state_of_run
 from biggan.training.engine import Engine
@@ -51,7 +52,7 @@ def test_an_iteration_reads_nothing_off_the_device(family: str, rhythm: Any) -> 
     engine = Engine(
         device=CPU,
         accumulation={"discriminator": 2},
-        regularizers={"generator": [OrthogonalRegularizer(strength=1e-3)]},
+        terms={"orthogonal": Orthogonal(weight=constant(1e-3))},
         spectral_norm=rhythm,
         statistics=rhythm,
     )

@@ -1,0 +1,98 @@
+"""Consistency regularisation: D must say the same of an image that is mirrored and shifted a little.
+
+Zhang et al. 2020 (CR, of reals), Zhao et al. 2021 (bCR, of fakes as well).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from biggan.foundation.chance import Chance
+from biggan.foundation.courses import Course, constant
+from biggan.foundation.errors import UserError
+from biggan.losses.terms import Seen, Term
+
+if TYPE_CHECKING:
+    from biggan.losses.scene import Scene
+
+
+def moved(images: Tensor, chance: Chance, *, shift: float, mirror: bool) -> Tensor:
+    """Return images [N, C, H, W] mirrored by chance and shifted by whole pixels, edges repeated as in a mirror.
+
+    Args:
+        images: what is moved.
+        chance: by what chance.
+        shift: the most, as a share of each side.
+        mirror: whether half of them are mirrored.
+    """
+    n, _, height, width = images.shape
+    draws = chance.uniform("consistency", 3)
+    rows = _places(height, shift, draws[:, 0])
+    columns = _places(width, shift, draws[:, 1])
+    if mirror:
+        columns = torch.where(draws[:, 2:] < 0.5, columns.flip(1), columns)
+    every = torch.arange(n, device=images.device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[every, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _places(side: int, shift: float, chance: Tensor) -> Tensor:
+    """Return from where each pixel along a side comes, int64 [N, side]."""
+    most = int(side * shift)
+    by = (chance * (2 * most + 1)).long() - most
+    places = torch.arange(side, device=chance.device) + by[:, None]
+    places = places.abs()
+    return torch.where(places >= side, 2 * (side - 1) - places, places)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency(Term):
+    """mean (D(x) - D(T(x)))^2 over reals, T mirroring and shifting."""
+
+    weight: Course = constant(10.0)
+    shift: float = 0.125
+    """The most that an image is shifted, as a share of its sides."""
+    mirror: bool = True
+    """Whether half of the images are mirrored; no where the data must not be (digits, letters)."""
+
+    paper: ClassVar[str] = "Zhang et al. 2020, arXiv 1910.12027"
+
+    def loss(self, scene: Scene) -> Tensor | None:
+        """Return the mean squared difference of the scores."""
+        if scene.reals is None or scene.labels is None or scene.on_reals is None:
+            return None
+        return self.difference(scene, scene.reals, scene.labels, scene.on_reals.score, "reals")
+
+    def difference(self, scene: Scene, images: Tensor, labels: Tensor, scores: Tensor, which: str) -> Tensor:
+        """Return the mean squared difference of the scores of ``images`` and of them moved."""
+        chance = scene.chance.apart(f"consistency of {which}")
+        other = moved(images, chance, shift=self.shift, mirror=self.mirror)
+        return (scores - scene.again(scene.view(other, which), labels).score).square().mean()
+
+    def remarks(self, data: Seen) -> list[str]:
+        """Say so if it mirrors what is not mirrored otherwise."""
+        if not self.mirror or data.flipped:
+            return []
+        return ["it mirrors images, and --data.flip is off: write mirror=no if a mirrored image is another one"]
+
+    def check(self, name: str) -> None:
+        """Check the options."""
+        super().check(name)
+        if not 0 <= self.shift < 0.5:
+            raise UserError(f"--terms {name},shift={self.shift:g}: a share of the sides, from 0 to below 0.5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalancedConsistency(Consistency):
+    """The same over reals and over fakes."""
+
+    paper: ClassVar[str] = "Zhao et al. 2021, arXiv 2002.04724"
+
+    def loss(self, scene: Scene) -> Tensor | None:
+        """Return the sum of both."""
+        on_reals = super().loss(scene)
+        fakes = self.difference(scene, scene.fakes.detach(), scene.fake_labels, scene.on_fakes.score, "fakes")
+        return fakes if on_reals is None else on_reals + fakes

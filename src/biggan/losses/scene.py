@@ -1,0 +1,145 @@
+"""One micro-batch on stage: everything that a term of the loss may look at."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from biggan.foundation.chance import Chance
+from biggan.foundation.images import to_float
+from biggan.layers.heads import Verdict
+from biggan.layers.spectral_norm import without_autocast
+from biggan.layers.standing_still import plain_attention, still
+
+if TYPE_CHECKING:
+    from biggan.losses.terms import Acting, Phase
+
+Judge = Callable[[Tensor, Tensor], Verdict]
+"""Images float [N, C, H, W] in [-1, 1] and labels int64 [N] to a verdict."""
+JudgeBoth = Callable[[Judge, Tensor, Tensor, Tensor, Tensor], tuple[Verdict, ...]]
+"""D, fakes, their labels, reals, theirs, to both verdicts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where the scenes of one update are set."""
+
+    phase: Phase
+    """Who learns."""
+    G: Callable[..., Tensor]
+    """As the engine calls it."""
+    D: Judge
+    """As the engine calls it."""
+    both: JudgeBoth
+    acting: Sequence[Acting]
+    """The terms that act in this update, with their weights."""
+    sums: dict[str, Tensor]
+    """What terms sum up over its images, over ranks too."""
+    seed: int
+    clock: int
+    discriminator: nn.Module
+    """D itself."""
+    plainly: Judge
+    """D as it is written: in full precision and not compiled."""
+    needs_reals: bool = False
+    """Whether G's phase has reals: those of the last batch of D."""
+
+    def scene(
+        self,
+        fakes: Tensor,
+        latents: Tensor,
+        fake_labels: Tensor,
+        places: Tensor,
+        images: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Scene:
+        """Return a micro-batch of N images, which D has judged.
+
+        Args:
+            fakes: float [N, C, H, W] in [-1, 1].
+            latents: float [N, z_size].
+            fake_labels: int64 [N].
+            places: of the images in the global batch, int64 [N].
+            images: reals, uint8 [N, C, H, W], if there are any.
+            labels: theirs, int64 [N].
+        """
+        scene = Scene(
+            stage=self,
+            latents=latents,
+            fakes=fakes,
+            fake_labels=fake_labels,
+            reals=None if images is None else to_float(images, latents.dtype),
+            labels=labels,
+            chance=Chance(self.seed, self.clock, places),
+        )
+        scene.judge()
+        return scene
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """What is on stage. N images are one micro-batch of one rank."""
+
+    stage: Stage
+    latents: Tensor
+    """float [N, z_size]."""
+    fakes: Tensor
+    """float [N, C, H, W] in [-1, 1]: with a graph into G in G's phase."""
+    fake_labels: Tensor
+    """int64 [N]."""
+    reals: Tensor | None
+    """float [N, C, H, W] in [-1, 1]; in G's phase only if somebody asked for them."""
+    labels: Tensor | None
+    """int64 [N], of the reals."""
+    chance: Chance
+    on_fakes: Verdict = field(init=False)
+    on_reals: Verdict | None = None
+
+    def judge(self) -> None:
+        """Let D judge what there is, as it sees it."""
+        fakes, D = self.view(self.fakes, "fakes"), self.stage.D
+        if self.reals is None or self.labels is None:
+            self.on_fakes = D(fakes, self.fake_labels)
+            return
+        reals = self.view(self.reals, "reals")
+        self.on_fakes, self.on_reals = self.stage.both(D, fakes, self.fake_labels, reals, self.labels)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """On fakes, and on reals if there are any."""
+        return (self.on_fakes,) if self.on_reals is None else (self.on_fakes, self.on_reals)
+
+    def view(self, images: Tensor, which: str) -> Tensor:
+        """Return images as D sees them."""
+        for _, term, weight in self.stage.acting:
+            images = term.view(images, self.chance.apart(which), weight)
+        return images
+
+    def total(self, loss: Tensor) -> Tensor:
+        """Return the loss with what terms add to it."""
+        for _, term, weight in self.stage.acting:
+            more = term.loss(self)
+            if more is not None:
+                loss = loss + weight * more
+        return loss
+
+    def add(self, name: str, values: Tensor) -> None:
+        """Add the sum of ``values``, one an image, to what is summed over the update."""
+        found, sums = values.detach().sum(), self.stage.sums
+        sums[name] = sums[name] + found if name in sums else found
+
+    def again(self, images: Tensor, labels: Tensor) -> Verdict:
+        """Return D's verdict on other images; the pass moves nothing."""
+        with still(self.stage.discriminator):
+            return self.stage.D(images, labels)
+
+    @contextlib.contextmanager
+    def twice_differentiable(self) -> Iterator[Judge]:
+        """Yield D as a function whose gradient has a gradient: not compiled, in float32, attention by its formula."""
+        D = self.stage.discriminator
+        with still(D), plain_attention(D), without_autocast(self.fakes):
+            yield self.stage.plainly

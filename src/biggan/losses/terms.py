@@ -1,0 +1,237 @@
+"""What can be added to a loss: one object a method, one file, one line of the registry.
+
+A term's options are the fields of its frozen dataclass, its state is tensors. It acts at any of these places:
+
+- ``view``: on what D sees of an image, fakes and reals alike;
+- ``loss``: a number that is added to that of a micro-batch, a mean over its images;
+- ``gradients``: on the gradients of a network, once an update;
+- ``after``: on its own state, once an update, from what was summed over the images of all ranks.
+
+The update of a batch is the same however the batch was divided, to rounding, unless ``batch_relative`` says that images
+of a micro-batch are compared with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from biggan.foundation.chance import Chance
+from biggan.foundation.courses import Course, constant, parse_course
+from biggan.foundation.errors import UserError, unknown
+from biggan.foundation.registry import Registry
+
+if TYPE_CHECKING:
+    from biggan.losses.scene import Scene
+
+Phase = Literal["discriminator", "generator"]
+
+
+class Seen(NamedTuple):
+    """What a term may have to say something of."""
+
+    channels: int
+    resolution: tuple[int, int]
+    flipped: bool
+    """Whether images are mirrored as they are read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """A term; this one does nothing."""
+
+    weight: Course = constant(1.0)
+    """By which its loss is multiplied, or how strong it is; 0 is as if it were not there."""
+    every: int = 1
+    """It acts in one of so many updates of a network, then so many times as strongly."""
+    state: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What it remembers; changed in place."""
+
+    phases: ClassVar[tuple[Phase, ...]] = ("discriminator",)
+    """In whose updates it acts."""
+    batch_relative: ClassVar[bool] = False
+    """Whether images of a micro-batch are compared with each other."""
+    needs_reals: ClassVar[bool] = False
+    """Whether G's phase must have reals on stage."""
+    paper: ClassVar[str] = ""
+    """Where it is from."""
+
+    def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002 - as terms are called
+        """Return what D sees of ``images``, float [N, C, H, W]."""
+        return images
+
+    def loss(self, scene: Scene) -> Tensor | None:  # noqa: ARG002
+        """Return what is added, before it is weighted: a mean over the images of ``scene``; None for nothing."""
+        return None
+
+    def gradients(self, network: nn.Module, loss: Tensor, weight: float) -> bool:  # noqa: ARG002
+        """Change the gradients of ``network``; return whether they were.
+
+        Args:
+            network: what learns in this update.
+            loss: its loss, of the whole update over all ranks.
+            weight: of this term in this update.
+        """
+        return False
+
+    def after(self, sums: Mapping[str, Tensor], images: Tensor, taken: Tensor) -> None:
+        """Change the state, once the update is done.
+
+        Args:
+            sums: what was summed over it, over all ranks.
+            images: how many it had, a number on the device.
+            taken: 1 if the update was, 0 if the guard skipped it: then the state must stay as it is.
+        """
+
+    def fresh(self) -> dict[str, Tensor]:
+        """Return the state that a run begins with, on the CPU; the same names and shapes always."""
+        return {}
+
+    def begin(self, device: torch.device) -> None:
+        """Begin anew, on ``device``."""
+        self.state.clear()
+        self.state.update({name: value.to(device) for name, value in self.fresh().items()})
+
+    def remarks(self, data: Seen) -> list[str]:  # noqa: ARG002
+        """Return what is to be said of it with such data."""
+        return []
+
+    def check(self, name: str) -> None:
+        """Check the options of the term that is called ``name``.
+
+        Raises:
+            UserError: a value that cannot be.
+        """
+        if self.weight.least < 0:
+            raise UserError(f"--terms {name},weight={self.weight}: must not be negative")
+        if self.every < 1:
+            raise UserError(f"--terms {name},every={self.every}: one of how many updates, 1 or more")
+
+
+class Acting(NamedTuple):
+    """A term in one update."""
+
+    name: str
+    term: Term
+    weight: float
+
+
+TERMS: Registry[type[Term]] = Registry(
+    "term",
+    {
+        "orthogonal": "biggan.losses.orthogonal:Orthogonal",
+        "d-orthogonal": "biggan.losses.orthogonal:DiscriminatorOrthogonal",
+        "lecam": "biggan.losses.lecam:LeCam",
+        "r1": "biggan.losses.gradient_penalties:R1",
+        "r2": "biggan.losses.gradient_penalties:R2",
+        "cr": "biggan.losses.consistency:Consistency",
+        "bcr": "biggan.losses.consistency:BalancedConsistency",
+    },
+)
+
+
+def acting(terms: Mapping[str, Term], phase: str, clock: int, number: int) -> list[Acting]:
+    """Return the terms that act in an update.
+
+    Args:
+        terms: all, by name.
+        phase: the network that learns.
+        clock: images seen at its beginning.
+        number: which update of that network it is.
+    """
+    found = []
+    for name, term in terms.items():
+        weight = term.weight.at(clock)
+        if phase in term.phases and number % term.every == 0 and weight:
+            found.append(Acting(name, term, weight * term.every))
+    return found
+
+
+def parse_terms(words: Sequence[str]) -> dict[str, Term]:
+    """Return terms by name from words like ``cr,weight=10``.
+
+    Raises:
+        UserError: an unknown term or option, a value that cannot be, a term twice.
+    """
+    found: dict[str, Term] = {}
+    for word in words:
+        name, *options = word.split(",")
+        if name in found:
+            raise UserError(f"--terms {name}: is there twice; give it once, with all its options")
+        kind = TERMS[name]
+        known = {each.name: each for each in fields(kind) if each.init}
+        values: dict[str, object] = {}
+        for option in options:
+            key, equals, value = option.partition("=")
+            if not equals or not value:
+                raise UserError(f"--terms {word}: write {name},OPTION=VALUE; '{option}' has no value")
+            if key not in known:
+                raise unknown(f"option of the term {name}", key, known)
+            values[key] = _value(str(known[key].type), value, f"--terms {name},{key}")
+        term = kind(**values)  # type: ignore[arg-type]
+        term.check(name)
+        found[name] = term
+    return found
+
+
+def _value(kind: str, word: str, option: str) -> object:
+    """Return an option's value from its word, by the type of its field."""
+    if kind == "Course":
+        return parse_course(word, option)
+    if kind == "bool":
+        if word not in ("yes", "no"):
+            raise UserError(f"{option}={word}: yes or no")
+        return word == "yes"
+    if kind.startswith("tuple"):
+        return tuple(word.split("+"))
+    try:
+        return {"int": int, "float": float, "str": str}[kind](word)
+    except ValueError:
+        raise UserError(f"{option}={word}: must be {'a whole number' if kind == 'int' else 'a number'}") from None
+
+
+def described(terms: Mapping[str, Term], data: Seen) -> list[str]:
+    """Say of each term how it acts, and what is to be said of it with such data."""
+    lines = []
+    for name, term in terms.items():
+        how = f"weight {term.weight}" + (f", every {term.every} updates" if term.every > 1 else "")
+        relative = "; compares the images of a micro-batch, so that those are part of the result"
+        lines.append(f"term {name}: {how} ({term.paper}){relative if term.batch_relative else ''}")
+        lines += [f"  {remark}" for remark in term.remarks(data)]
+    return lines
+
+
+def listing() -> str:
+    """Return a line for each term: name, what it does, options with their values, where it is from."""
+    lines = []
+    for name in TERMS:
+        kind = TERMS[name]
+        first = (kind.__doc__ or "").partition("\n")[0]
+        options = " ".join(f"{each.name}={_shown(getattr(kind(), each.name))}" for each in fields(kind) if each.init)
+        lines.append(f"  {name:14} {first}\n{'':17}{options}\n{'':17}{kind.paper}")
+    return "\n".join(["terms: --terms NAME NAME,OPTION=VALUE,OPTION=VALUE ...", "", *lines])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def on_stage(term: Term) -> bool:
+    """Tell whether a term looks at images, and not at gradients alone."""
+    return type(term).loss is not Term.loss or type(term).view is not Term.view
+
+
+def term_tensors(terms: Mapping[str, Term]) -> dict[str, Tensor]:
+    """Return the state of all terms by name."""
+    return {f"{name}/{key}": value for name, term in terms.items() for key, value in term.state.items()}
+
+
+def asks_for_reals(terms: Mapping[str, Term]) -> bool:
+    """Tell whether G's phase needs reals."""
+    return any("generator" in term.phases and term.needs_reals and not term.weight.nothing for term in terms.values())

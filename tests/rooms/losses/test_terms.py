@@ -1,0 +1,388 @@
+"""What every term must keep, whatever it does; and that each does what its paper says."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import biggan.losses
+from biggan.foundation import distributed
+from biggan.foundation.courses import constant, parse_course
+from biggan.foundation.errors import UserError
+from biggan.foundation.groups import Share
+from biggan.layers.attention import spelt_out
+from biggan.losses.adversarial import Hinge
+from biggan.losses.lecam import LeCam
+from biggan.losses.terms import TERMS, Acting, Term, acting, listing, parse_terms
+from biggan.models.architecture import SpectralNorm
+from biggan.training.engine import Engine
+from biggan.training.state import TrainState
+from biggan.training.step import Objective, StepInputs, train_discriminator, train_step
+from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
+from tests.rooms.foundation.test_agreement import distributed_port
+from tests.rooms.training.commands import spawn
+from tests.rooms.training.test_phases import share_of
+from tests.rooms.training.test_step import CPU, FREE, make_inputs, make_state
+
+F64 = torch.float64
+WORDS = {"lecam": "lecam,start=1"}
+"""With options by which a term acts at once."""
+NAMES = list(TERMS)
+
+
+def term_of(name: str, **values: Any) -> Term:
+    (term,) = parse_terms([WORDS.get(name, name)]).values()
+    term = dataclasses.replace(term, **values)
+    term.begin(CPU)
+    return term
+
+
+def run(
+    name: str | None, batches: list[StepInputs], parts: int = 1, a: Any = None, **values: Any
+) -> tuple[TrainState, Term | None]:
+    """Train for as many updates; return everything."""
+    state = make_state(a if a is not None else tiny("biggan", **FREE), F64)
+    term = None if name is None else term_of(name, **values)
+    state.terms = {} if name is None or term is None else {name: term}
+    engine = Engine(device=CPU, accumulation={"discriminator": parts}, terms=state.terms)
+    for inputs in batches:
+        train_step(state, inputs, Objective(loss=Hinge(), seed=1), engine)
+        state.images_seen = inputs.images_seen
+        state.iterations += 1
+    return state, term
+
+
+def several(batch: int = 6, count: int = 3, **options: Any) -> list[StepInputs]:
+    a = tiny("biggan", **FREE)
+    found = [make_inputs(a, batch=batch, dtype=F64, seed=seed, **options) for seed in range(count)]
+    return [dataclasses.replace(each, images_seen=(i + 1) * each.images_seen) for i, each in enumerate(found)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weight_zero_is_absence_to_the_bit_and_another_is_not(name: str) -> None:
+    plain, some = run(None, several())[0], run(name, several())[0]
+    nothing = run(name, several(), weight=constant(0.0))[0]
+    kept = {key: value for key, value in nothing.tensors().items() if not key.startswith("term/")}
+    assert_same_tensors(kept, plain.tensors())
+    assert any(not torch.equal(some.tensors()[key], value) for key, value in plain.tensors().items())
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_gives_the_same_update_however_it_is_divided(name: str, parts: int) -> None:
+    if TERMS[name].batch_relative:
+        pytest.skip("compares the images of a micro-batch")
+    whole, divided = run(name, several())[0], run(name, several(), parts)[0]
+    # What terms remember is float32, and so is what follows from it.
+    tolerance = 1e-6 if TERMS[name]().fresh() else 1e-10
+    for key, value in whole.tensors().items():
+        assert torch.allclose(divided.tensors()[key], value, rtol=tolerance, atol=tolerance), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_places_decide_what_is_drawn(name: str) -> None:
+    """The rows of a batch in another order, with their places, are the same batch."""
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    turned = []
+    for inputs in several():
+        d, g = inputs.discriminator[0], inputs.generator
+        images = d.images.to(CPU, non_blocking=False)[order]
+        turned.append(
+            dataclasses.replace(
+                inputs,
+                discriminator=(type(d)(images, *(rows[order] for rows in d[1:])),),
+                generator=type(g)(*(rows[order] for rows in g)),
+                places={"discriminator": order, "generator": order},
+            )
+        )
+    one, other = run(name, several())[0], run(name, turned)[0]
+    tolerance = 1e-6 if TERMS[name]().fresh() else 1e-10
+    for key, value in one.tensors().items():
+        assert torch.allclose(other.tensors()[key], value, rtol=tolerance, atol=tolerance), key
+
+
+@pytest.mark.parametrize("rhythm", ["phase", "forward"])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
+def test_its_passes_move_nothing(name: str, family: str, rhythm: Any) -> None:
+    """After an update from the same weights, vectors and statistics are to the bit those of a run without the term."""
+    a = tiny(family, generator_attention=("8",), discriminator_attention=("8",))
+    found = []
+    for which in (None, name):
+        state = make_state(a, F64)
+        terms = {} if which is None else {which: term_of(which)}
+        engine = Engine(device=CPU, terms=terms, spectral_norm=rhythm, statistics=rhythm)
+        train_discriminator(state, make_inputs(a, dtype=F64), Objective(loss=Hinge()), engine)
+        found.append({key: value for net in state.networks.values() for key, value in net.named_buffers()})
+    assert_same_tensors(*found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_skipped_update_leaves_its_state_alone(name: str) -> None:
+    state, term = run(name, several(count=1))
+    assert term is not None
+    before = {key: value.clone() for key, value in term.state.items()}
+    engine = Engine(device=CPU, terms=state.terms)
+    parameter = next(state.discriminator.parameters())
+    parameter.requires_grad_().register_hook(lambda gradient: gradient * float("inf"))
+    train_step(state, several(count=1)[0], Objective(loss=Hinge()), engine)
+    assert float(engine.guard.bad) == 1
+    assert_same_tensors(term.state, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_has_the_gradient_that_finite_differences_find(name: str) -> None:
+    if TERMS[name].loss is Term.loss:
+        pytest.skip("adds nothing to the loss")
+    a, term = tiny("biggan", **FREE, generator_attention=("8",), discriminator_attention=("8",)), term_of(name)
+    state, inputs = make_state(a, F64), make_inputs(a, dtype=F64)
+    for value in term.state.values():
+        value.fill_(1.5)
+    for layer in state.discriminator.modules():
+        if hasattr(layer, "gamma"):
+            torch.nn.init.constant_(layer.gamma, 0.5)  # so that attention takes part
+    from biggan.training.update import Update
+
+    def loss() -> Tensor:
+        update = Update(1, CPU, acting=[Acting(name, term, 1.0)])
+        stage = Objective(loss=Hinge(), seed=1).stage(
+            "discriminator", state, state.generator, state.discriminator.judge, update
+        )
+        (d,) = inputs.discriminator
+        with torch.no_grad():
+            fakes = state.generator(d.latents, d.fake_labels)
+        places = torch.arange(len(fakes))
+        scene = stage.scene(fakes, d.latents, d.fake_labels, places, d.images.to(CPU, non_blocking=False), d.labels)
+        found = term.loss(scene)
+        assert found is not None
+        return found
+
+    parameters = dict(state.discriminator.named_parameters())
+    gradients = torch.autograd.grad(loss(), list(parameters.values()), allow_unused=True)
+    checked = 0
+    for (key, parameter), gradient in zip(parameters.items(), gradients, strict=True):
+        place = parameter.numel() // 2
+        values = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                parameter.view(-1)[place] += step
+            values.append(float(loss()))
+            with torch.no_grad():
+                parameter.view(-1)[place] -= step
+        expected = (values[0] - values[1]) / 2e-5
+        found = 0.0 if gradient is None else float(gradient.reshape(-1)[place])
+        assert abs(found - expected) < 1e-6 + 1e-4 * abs(expected), key
+        checked += abs(expected) > 1e-9
+    assert checked > 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_remembers_is_part_of_the_state(name: str) -> None:
+    whole = run(name, several())[0]
+    half, _ = run(name, several()[:1])
+    stored = {key: value.clone() for key, value in half.tensors().items()}
+    fresh = make_state(tiny("biggan", **FREE), F64)
+    fresh.terms = {name: term_of(name)}
+    fresh.load_tensors(stored)
+    fresh.images_seen, fresh.iterations = half.images_seen, half.iterations
+    engine = Engine(device=CPU, terms=fresh.terms)
+    for inputs in several()[1:]:
+        train_step(fresh, inputs, Objective(loss=Hinge(), seed=1), engine)
+        fresh.images_seen = inputs.images_seen
+        fresh.iterations += 1
+    assert_same_tensors(fresh.tensors(), whole.tensors())
+
+
+def test_a_term_that_was_added_begins_anew_and_one_that_was_left_out_is_forgotten() -> None:
+    state, _ = run("lecam", several())
+    stored = {key: value.clone() for key, value in state.tensors().items()}
+    without = make_state(tiny("biggan", **FREE), F64)
+    without.load_tensors(stored)
+    assert not any(key.startswith("term/") for key in without.tensors())
+    added = copy.copy(without)
+    added.terms = {"lecam": term_of("lecam")}
+    added.load_tensors(without.tensors())
+    assert float(added.terms["lecam"].state["updates"]) == 0
+
+
+def test_every_counts_updates_of_the_network_and_multiplies() -> None:
+    terms: dict[str, Term] = {"r1": term_of("r1", every=4)}
+    acted = [acting(terms, "discriminator", 0, number) for number in range(9)]
+    assert [bool(each) for each in acted] == [number % 4 == 0 for number in range(9)]
+    assert acted[4][0].weight == pytest.approx(0.4)
+    assert not acting(terms, "generator", 0, 0)
+    term, calls = terms["r1"], []
+    state = make_state(tiny("biggan"), F64)
+    engine = Engine(device=CPU, terms=terms, discriminator_steps=2)
+    for i in range(4):
+        state.iterations = i
+        for _ in range(2):
+            with engine.update(state, "discriminator") as update:
+                update.staged = True
+                calls.append([each.term is term for each in update.acting])
+    assert calls == [[True], [], [], [], [True], [], [], []]
+
+
+def test_a_weight_that_changes_is_that_of_the_clock() -> None:
+    terms: dict[str, Term] = {"r1": term_of("r1", weight=parse_course("0..10:0..100", "weight"))}
+    assert not acting(terms, "discriminator", 0, 0)
+    assert acting(terms, "discriminator", 50, 0)[0].weight == 5
+    assert acting(terms, "discriminator", 500, 0)[0].weight == 10
+
+
+# -- by value ----------------------------------------------------------------------------------------------------------
+
+
+def test_lecam_by_value() -> None:
+    """Averages by hand: set by the first update, moved by a hundredth of the way after that."""
+    term = LeCam(start=1)
+    term.begin(CPU)
+    one, images = torch.ones(()), torch.tensor(4.0)
+    term.after({"lecam/real": torch.tensor(8.0), "lecam/fake": torch.tensor(-4.0)}, images, one)
+    assert (float(term.state["real"]), float(term.state["fake"])) == (2.0, -1.0)
+    term.after({"lecam/real": torch.tensor(4.0), "lecam/fake": torch.tensor(0.0)}, images, one)
+    assert float(term.state["real"]) == pytest.approx(2 + 0.01 * (1 - 2))
+    assert float(term.state["fake"]) == pytest.approx(-1 + 0.01 * (0 + 1))
+    assert float(term.state["updates"]) == 2
+
+
+def test_attention_spelt_out_is_attention() -> None:
+    from biggan.layers.attention import attend
+
+    q, k, v = torch.randn(2, 9, 3, dtype=F64), torch.randn(2, 4, 3, dtype=F64), torch.randn(2, 4, 5, dtype=F64)
+    assert torch.allclose(spelt_out(q, k, v), attend(q, k, v), atol=1e-12)
+
+
+# -- ranks -------------------------------------------------------------------------------------------------------------
+
+
+BATCH = 8
+
+
+def trained(rank: int, ranks: int) -> dict[str, Tensor]:
+    """Train with all terms at once, on this rank's share of the same batches."""
+    a = tiny("biggan", **FREE)
+    state = make_state(a, F64)
+    state.terms = {name: term_of(name) for name in NAMES}
+    groups = 4 // ranks
+    engine = Engine(device=CPU, accumulation={"discriminator": groups}, terms=state.terms)
+    for seed in range(3):
+        share = Share(BATCH, rank, ranks, groups)
+        places = {name: torch.from_numpy(share.places) for name in ("discriminator", "generator")}
+        inputs = dataclasses.replace(share_of(a, seed, share, batch=BATCH), places=places)
+        train_step(state, inputs, Objective(loss=Hinge(), seed=1), engine)
+        state.images_seen = inputs.images_seen
+        state.iterations += 1
+    return {name: tensor.clone().contiguous() for name, tensor in state.tensors().items()}
+
+
+def _rank(rank: int, ranks: int, folder: str, port: int) -> None:
+    environment = {"RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    torch.set_num_threads(1)
+    distributed.start(CPU)
+    save_file(trained(rank, ranks), Path(folder) / str(rank))
+    distributed.stop()
+
+
+def test_two_ranks_with_all_terms_are_one(tmp_path: Path) -> None:
+    spawn(_rank, (2, str(tmp_path), distributed_port()), 2)
+    one, other = (load_file(tmp_path / str(rank)) for rank in range(2))
+    assert_same_tensors(one, other)
+    alone = trained(0, 1)
+    assert alone.keys() == one.keys()
+    for key, value in alone.items():
+        assert torch.allclose(one[key], value, rtol=1e-6, atol=1e-6), key
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lecan"], "unknown term 'lecan'"),
+        (["r1,gama=3"], "unknown option of the term r1 'gama'"),
+        (["r1,weight"], "--terms r1,weight: write r1,OPTION=VALUE; 'weight' has no value"),
+        (["r1", "r1,weight=2"], "--terms r1: is there twice"),
+        (["r1,weight=-1"], "--terms r1,weight=-1: must not be negative"),
+        (["r1,every=0"], "--terms r1,every=0: one of how many updates, 1 or more"),
+        (["r1,every=2.5"], "--terms r1,every=2.5: must be a whole number"),
+        (["r1,weight=many"], "--terms r1,weight=many: write a number, or FROM..TO:BEGIN..END"),
+        (["r1,weight=0..1:2M..1M"], "it ends at 1,000,000 images, and begins at 2,000,000"),
+        (["r1,weight=0..1:1M..2M:curved"], "the way is linear or cosine, not curved"),
+        (["r1,weight=nan"], "write a number"),
+        (["lecam,decay=1"], "--terms lecam,decay=1: from 0 to below 1"),
+        (["cr,mirror=maybe"], "--terms cr,mirror=maybe: yes or no"),
+        (["cr,shift=0.5"], "--terms cr,shift=0.5: a share of the sides"),
+    ],
+)
+def test_words_that_mean_nothing(words: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_terms(words)
+    assert message in str(caught.value)
+
+
+def test_words_mean_options() -> None:
+    terms = parse_terms(["lecam,decay=0.9", "cr,weight=0..10:0..1M:cosine,mirror=no", "r1,every=16"])
+    assert list(terms) == ["lecam", "cr", "r1"]
+    assert terms["r1"].every == 16
+    assert terms["cr"].weight.at(500_000) == pytest.approx(5.0)
+    assert terms["cr"].mirror is False  # type: ignore[attr-defined]
+    assert str(terms["cr"].weight) == "0..10:0..1M:cosine"
+
+
+def test_all_are_listed_with_their_papers() -> None:
+    text = listing()
+    for name in TERMS:
+        assert f"  {name} " in text
+        assert TERMS[name].paper
+        assert TERMS[name].paper in text
+
+
+# -- the house ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_here_draws_from_torchs_generators() -> None:
+    for package in (biggan.losses,):
+        for path in Path(str(package.__file__)).parent.glob("*.py"):
+            for word in ("torch.rand", "randperm", "bernoulli", "manual_seed", "normal_(", "uniform_("):
+                assert word not in path.read_text(), f"{path}: {word}"
+
+
+def test_training_with_terms_leaves_torchs_generators_alone() -> None:
+    before = torch.get_rng_state()
+    a = tiny("biggan", generator_spectral_norm=SpectralNorm(), **{})
+    state, inputs = make_state(a, F64), make_inputs(a, dtype=F64)
+    state.terms = {name: term_of(name) for name in NAMES}
+    torch.set_rng_state(before)
+    train_step(state, inputs, Objective(loss=Hinge()), Engine(device=CPU, terms=state.terms))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_term_of_ones_own_in_the_docs_trains(tmp_path: Path) -> None:
+    import re
+
+    from biggan.training.setup import train
+
+    page = (Path(__file__).parents[3] / "docs" / "terms.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "my_terms.py"
+    file.write_text(code)
+    config = tiny_config(tmp_path / "run", duration=32, step=f"{file}:step", terms=("small-scores,weight=0.001",))
+    train(config, "digits")
+    assert "term small-scores: weight 0.001" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_every_term_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "terms.md").read_text()
+    for name in NAMES:
+        assert f"| `{name}` |" in page
