@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "biggan"
 FLOORS = {
     "foundation": 0,
     "version": 0,
+    "augmentation": 1,
     "layers": 1,
     "losses": 1,
     "models": 2,
