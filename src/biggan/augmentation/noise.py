@@ -30,7 +30,7 @@ class InstanceNoise:
         """Return ``x`` float [N, C, H, W] with noise, in its own precision; the sum is taken in float32 or finer."""
         if self.sigma == 0:
             return x
-        noise = chance.normal("instance noise", x[0].numel()).view(x.shape)
+        noise = chance.normal("instance noise", x.shape[1:].numel()).view(x.shape)
         return (x.to(working_precision(x)) + self.sigma * noise).to(x.dtype)
 
     def off(self, channels: int, size: tuple[int, int]) -> dict[str, str]:  # noqa: ARG002 - it suits every image
