@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from biggan.augmentation.moving import product, sampled, working_precision
+from biggan.augmentation.moving import finest_precision, lying_like, product, sampled, working_precision
 from biggan.foundation.chance import Chance
 from biggan.foundation.errors import UserError, unknown
 
@@ -61,11 +61,12 @@ class AdaPipeline:
         """Return ``x`` float [N, C, H, W] as D sees it, in its own precision; bitwise itself where nothing happens."""
         off = self.off(x.shape[1], (x.shape[2], x.shape[3])).keys() | set(self.without)
         happening = _Happening(chance, self.p, frozenset(PARTS) - off)
+        y = x
         if happening.parts & set(GEOMETRY):
-            x = _moved(x, _inverse_map(happening, x.shape[2], x.shape[3]))
+            y = _moved(y, _inverse_map(happening, x.shape[2], x.shape[3]))
         if happening.parts & set(COLOUR):
-            x = _coloured(x, happening)
-        return x
+            y = _coloured(y, happening)
+        return lying_like(y, x)
 
     def off(self, channels: int, size: tuple[int, int]) -> dict[str, str]:
         """Return what cannot be done to images of ``size`` (height, width), and why."""
@@ -85,6 +86,16 @@ class _Happening:
     p: float | Tensor
     parts: frozenset[str]
 
+    @property
+    def precision(self) -> torch.dtype:
+        """That of maps, which are small: float64 where the device has it."""
+        return finest_precision(self.chance.places.device)
+
+    def identity(self) -> Tensor:
+        """Return [N, 3, 3] that changes nothing."""
+        places = self.chance.places
+        return torch.eye(3, dtype=self.precision, device=places.device).expand(len(places), 3, 3)
+
     def to(self, part: str, name: str = "", p: float | Tensor | None = None) -> Tensor | None:
         """Return whether a part happens, bool [N], or None if it never does.
 
@@ -98,26 +109,25 @@ class _Happening:
         return self.chance.uniform(f"ada {name or part} happens", 1)[:, 0] < (self.p if p is None else p)
 
     def uniform(self, name: str, columns: int = 1) -> Tensor:
-        """Return float64 [columns, N], uniform in [-1, 1)."""
-        return self.chance.uniform(f"ada {name}", columns).double().T * 2 - 1
+        """Return [columns, N], uniform in [-1, 1)."""
+        return self.chance.uniform(f"ada {name}", columns).to(self.precision).T * 2 - 1
 
     def normal(self, name: str, columns: int = 1) -> Tensor:
-        """Return standard normal float64 [columns, N]."""
-        return self.chance.normal(f"ada {name}", columns).double().T
+        """Return standard normal [columns, N]."""
+        return self.chance.normal(f"ada {name}", columns).to(self.precision).T
 
     def below(self, name: str, below: int) -> Tensor:
-        """Return float64 [N], whole numbers from 0 to ``below`` - 1."""
-        return self.chance.integers(f"ada {name}", 1, below)[:, 0].double()
+        """Return [N], whole numbers from 0 to ``below`` - 1."""
+        return self.chance.integers(f"ada {name}", 1, below)[:, 0].to(self.precision)
 
 
 def _inverse_map(happening: _Happening, height: int, width: int) -> Tensor:
-    """Return what takes a pixel of the outcome to where it comes from, float64 [N, 3, 3] (see :func:`sampled`).
+    """Return what takes a pixel of the outcome to where it comes from, [N, 3, 3] (see :func:`sampled`).
 
     An image goes through the parts one after another, so the way back goes through their inverses from the last to
     the first: each is multiplied on the right.
     """
-    back = torch.eye(3, dtype=torch.float64, device=happening.chance.places.device)
-    back = back.expand(len(happening.chance.places), 3, 3)
+    back = happening.identity()
     if (yes := happening.to("xflip")) is not None:
         sign = 1 - 2 * torch.where(yes, happening.below("xflip", 2), 0)
         back = product(back, _scaling(sign, torch.ones_like(sign)))
@@ -194,16 +204,14 @@ def _coloured(x: Tensor, happening: _Happening) -> Tensor:
 
 
 def _colours(happening: _Happening) -> tuple[Tensor, Tensor]:
-    """Return what is added to all channels, float64 [N], and the matrix that follows, float64 [N, 3, 3].
+    """Return what is added to all channels, [N], and the matrix that follows, [N, 3, 3].
 
     The last three mirror, turn and stretch colours about v = (1, 1, 1) / sqrt(3), the axis of grays.
     """
-    places = happening.chance.places
-    added = torch.zeros(len(places), dtype=torch.float64, device=places.device)
-    one = torch.eye(3, dtype=torch.float64, device=places.device)
+    matrix = one = happening.identity()
+    added = torch.zeros_like(one[:, 0, 0])
     along = torch.ones_like(one) / 3  # v v^T
-    around = (one.roll(1, 0) - one.roll(-1, 0)) / math.sqrt(3)  # takes c to v x c
-    matrix = one.expand(len(places), 3, 3)
+    around = (one.roll(1, 1) - one.roll(-1, 1)) / math.sqrt(3)  # takes c to v x c
 
     def spread(numbers: Tensor) -> Tensor:
         return numbers[:, None, None]

@@ -20,10 +20,11 @@ class Augmentation(Protocol):
 
         Args:
             x: float [N, C, H, W] in [-1, 1], of any precision.
-            chance: of these N images. Fakes and reals need purposes, seeds or positions of their own.
+            chance: of these N images. Fakes and reals, and each step, need a seed, a clock or positions of their own.
 
         Returns:
-            The same shape and precision, differentiable twice with respect to ``x``. Values may leave [-1, 1].
+            The same shape, precision and layout in memory, differentiable twice with respect to ``x``. Values may leave
+            [-1, 1].
         """
 
     def off(self, channels: int, size: tuple[int, int]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biggan.augmentation.moving import mean_of_images, working_precision
+from biggan.augmentation.moving import lying_like, mean_of_images, working_precision
 from biggan.foundation.chance import Chance
 from biggan.foundation.errors import UserError, unknown
 
@@ -38,14 +38,15 @@ class DiffAugment:
 
     def view(self, x: Tensor, chance: Chance) -> Tensor:
         """Return ``x`` float [N, C, H, W] as D sees it, in its own precision."""
+        y = x
         for word in self.policy:
             if word == "color":
-                x = _coloured(x, chance)
+                y = _coloured(y, chance)
             elif word == "translation":
-                x = _translated(x, chance)
+                y = _translated(y, chance)
             else:
-                x = _cut_out(x, chance)
-        return x
+                y = _cut_out(y, chance)
+        return lying_like(y, x)
 
     def off(self, channels: int, size: tuple[int, int]) -> dict[str, str]:
         """Return what cannot be done to images of ``size`` (height, width), and why."""

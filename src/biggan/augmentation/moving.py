@@ -11,12 +11,23 @@ def working_precision(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
+def finest_precision(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 where a device has no better."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def lying_like(y: Tensor, x: Tensor) -> Tensor:
+    """Return ``y`` with its channels last in memory if those of ``x`` are, as networks want them."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return y.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
 def mean_of_images(x: Tensor) -> Tensor:
     """Return the mean of each image, [N, 1, 1, 1] for [N, C, H, W].
 
     It is added up in float64, so that rounded to float32 it does not show in which order, which depends on N.
     """
-    return x.mean(dim=(1, 2, 3), keepdim=True, dtype=torch.float64).to(x.dtype)
+    return x.mean(dim=(1, 2, 3), keepdim=True, dtype=finest_precision(x.device)).to(x.dtype)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -80,4 +91,4 @@ def _reflected(position: Tensor, length: int) -> Tensor:
     """Return where in 0 ... ``length`` - 1 an int64 position lies if the row goes on mirrored at its last pixels."""
     period = max(2 * (length - 1), 1)
     position = position.remainder(period)
-    return torch.minimum(position, period - position) if length > 1 else position
+    return torch.minimum(position, period - position)

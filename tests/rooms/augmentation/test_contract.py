@@ -65,8 +65,12 @@ def test_precisions(augmentation: Augmentation) -> None:
     double = augmentation.view(x.double(), chance(16))
     assert double.dtype == torch.float64
     assert torch.allclose(double.float(), high, atol=1e-4)
-    strided = x.float().contiguous(memory_format=torch.channels_last)
-    assert torch.allclose(augmentation.view(strided, chance(16)), high, atol=1e-6)
+    last = augmentation.view(x.float().contiguous(memory_format=torch.channels_last), chance(16))
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert high.is_contiguous()
+    assert torch.allclose(last, high, atol=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(augmentation.view(x.float(), chance(16)), high)
 
 
 @pytest.mark.parametrize("name", ["diffaugment", "ada, always", "noise"])
