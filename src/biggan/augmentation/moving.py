@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -23,11 +25,47 @@ def lying_like(y: Tensor, x: Tensor) -> Tensor:
 
 
 def mean_of_images(x: Tensor) -> Tensor:
-    """Return the mean of each image, [N, 1, 1, 1] for [N, C, H, W].
+    """Return the mean of each image, as [N, C, H, W] that holds it everywhere.
 
-    It is added up in float64, so that rounded to float32 it does not show in which order, which depends on N.
+    It is added up in float64, and its gradient too, so that rounded to float32 they do not show in which order, which
+    depends on N.
     """
-    return x.mean(dim=(1, 2, 3), keepdim=True, dtype=finest_precision(x.device)).to(x.dtype)
+    mean: Tensor = _Spreading.apply(_Averaging.apply(x), x.shape)
+    return mean
+
+
+class _Averaging(torch.autograd.Function):
+    """The mean of each image, [N, C, H, W] -> [N, 1, 1, 1]."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.mean(dim=(1, 2, 3), keepdim=True, dtype=finest_precision(x.device)).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Remember the shape."""
+        ctx.shape = inputs[0].shape
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Spreading.apply(gradient / ctx.shape[1:].numel(), ctx.shape)
+
+
+class _Spreading(torch.autograd.Function):
+    """One number for every value of an image, [N, 1, 1, 1] -> [N, C, H, W]."""
+
+    @staticmethod
+    def forward(x: Tensor, shape: torch.Size) -> Tensor:
+        return x.expand(shape)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Remember how many values."""
+        ctx.count = inputs[1][1:].numel()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Averaging.apply(gradient) * ctx.count, None
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

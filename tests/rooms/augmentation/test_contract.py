@@ -106,16 +106,30 @@ def test_without_strength_images_are_themselves(nothing: Augmentation, dtype: to
     assert torch.equal(nothing.view(x, chance(32)).view(as_bits), x.view(as_bits))
 
 
-def test_a_mean_does_not_show_how_many_were_added_up_beside() -> None:
-    x = images(8, 3, 120, 121)
+@pytest.mark.parametrize("name", ["diffaugment", "ada, always"])
+def test_gradients_do_not_show_the_division(name: str) -> None:
+    """Large images and two threads: sums over an image alone are then cut in two, those of a batch are not."""
+    augmentation = ALL[name]
+    x, weights = images(4, 3, 104, 107).split(2)
+
+    def gradient(first: int, n: int) -> Tensor:
+        part = x[first : first + n].clone().requires_grad_()
+        (augmentation.view(part, chance(n, first)) * weights[first : first + n]).sum().backward()
+        assert part.grad is not None
+        return part.grad
+
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        together, alone = mean_of_images(x), torch.cat([mean_of_images(image[None]) for image in x])
+        together, alone = gradient(0, 2), torch.cat([gradient(k, 1) for k in range(2)])
+        again = gradient(0, 2)
+        means, mean = mean_of_images(x), torch.cat([mean_of_images(image[None]) for image in x])
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(together, alone)
-    assert torch.allclose(together.flatten(), x.flatten(1).mean(dim=1), atol=1e-7)
+    assert torch.equal(together, again)
+    assert torch.equal(means, mean)
+    assert torch.allclose(means[:, 0, 0, 0], x.flatten(1).mean(dim=1), atol=1e-7)
 
 
 @every
