@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "biggan"
 FLOORS = {
     "foundation": 0,
     "version": 0,
+    "augmentation": 1,
     "layers": 1,
     "losses": 1,
     "models": 2,
@@ -31,6 +32,7 @@ FLOORS = {
 }
 # Rooms of one floor that may see each other, one way: said here or not at all.
 SAME_FLOOR = {
+    ("losses", "augmentation"),  # terms put it before D
     ("losses", "layers"),  # the orthogonal penalty pins precision as the layers do
     ("foundation", "version"),  # ranks tell each other which they have
     ("metrics", "sampling"),  # a judge draws its samples

@@ -49,9 +49,10 @@ class Chance:
         return (self._words(purpose, columns) * below) >> _BITS
 
     def normal(self, purpose: str, columns: int) -> Tensor:
-        """Return standard normal float32 [N, columns] (Box and Muller 1958), computed in float64."""
+        """Return standard normal float32 [N, columns] (Box and Muller 1958), in float64 where it can be."""
         pairs = -(-columns // 2)
-        u = self._words(purpose, 2 * pairs).double() * 2.0**-_BITS
+        wide = torch.float32 if self.places.device.type == "mps" else torch.float64
+        u = self._words(purpose, 2 * pairs).to(wide) * 2.0**-_BITS
         radius = torch.sqrt(-2.0 * torch.log1p(-u[:, 0::2]))
         angle = 2.0 * math.pi * u[:, 1::2]
         both = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=2).flatten(1)

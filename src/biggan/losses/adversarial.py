@@ -25,8 +25,8 @@ class AdversarialLoss(Protocol):
     def discriminator(self, fake: Judged, real: Judged) -> tuple[Tensor, Tensor]:
         """Return D's loss on fakes and on reals, each a mean over the batch."""
 
-    def generator(self, fake: Judged) -> Tensor:
-        """Return G's loss, a mean over the batch. One that is given reals as well says so: ``needs_reals = True``."""
+    def generator(self, fake: Judged, /) -> Tensor:
+        """Return G's loss, a mean over the batch. One that takes reals as well says so: ``needs_reals = True``."""
 
 
 class Hinge:
@@ -53,10 +53,63 @@ class Softplus:
         return F.softplus(-score(fake)).mean()
 
 
+class LeastSquares:
+    """1/2 D(fake)^2 + 1/2 (1 - D(real))^2; G minimises 1/2 (1 - D(fake))^2 (Mao et al. 2017, targets 0 and 1)."""
+
+    def discriminator(self, fake: Judged, real: Judged) -> tuple[Tensor, Tensor]:
+        """Return D's loss on fakes and on reals."""
+        return 0.5 * score(fake).square().mean(), 0.5 * (1 - score(real)).square().mean()
+
+    def generator(self, fake: Judged) -> Tensor:
+        """Return G's loss."""
+        return 0.5 * (1 - score(fake)).square().mean()
+
+
+class Wasserstein:
+    """D(fake) - D(real); G minimises -D(fake) (Arjovsky et al. 2017).
+
+    D has to be Lipschitz, by spectral norm or by a penalty on its gradient (``--terms gp``).
+    """
+
+    def discriminator(self, fake: Judged, real: Judged) -> tuple[Tensor, Tensor]:
+        """Return D's loss on fakes and on reals."""
+        return score(fake).mean(), -score(real).mean()
+
+    def generator(self, fake: Judged) -> Tensor:
+        """Return G's loss."""
+        return -score(fake).mean()
+
+
+class Relativistic:
+    """softplus(-(D(real) - D(fake))), reversed for G (Jolicoeur-Martineau 2018, RpGAN; Huang et al. 2024, equation 2).
+
+    A fake and a real of one place in the batch, and of one class, are a pair.
+    """
+
+    needs_reals = True
+
+    def discriminator(self, fake: Judged, real: Judged) -> tuple[Tensor, Tensor]:
+        """Return D's loss, half of it as that on fakes, half as that on reals."""
+        half = 0.5 * F.softplus(score(fake) - score(real)).mean()
+        return half, half
+
+    def generator(self, fake: Judged, real: Judged) -> Tensor:
+        """Return G's loss."""
+        return F.softplus(score(real) - score(fake)).mean()
+
+
 ADVERSARIAL_LOSSES: Registry[type[AdversarialLoss]] = Registry(
     "loss",
     {
         "hinge": "biggan.losses.adversarial:Hinge",
         "softplus": "biggan.losses.adversarial:Softplus",
+        "least-squares": "biggan.losses.adversarial:LeastSquares",
+        "wasserstein": "biggan.losses.adversarial:Wasserstein",
+        "relativistic": "biggan.losses.adversarial:Relativistic",
     },
 )
+
+
+def pairs(loss: str) -> bool:
+    """Tell whether a loss compares fakes with reals, so that they come in pairs of one class."""
+    return bool(getattr(ADVERSARIAL_LOSSES[loss], "needs_reals", False))

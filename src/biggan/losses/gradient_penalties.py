@@ -1,4 +1,4 @@
-"""R1 and R2: D must not change fast where images are (Mescheder, Geiger and Nowozin 2018)."""
+"""R1 and R2: D must not change fast where images are. And the penalty by which it changes evenly between them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from biggan.losses.terms import Term
 
 if TYPE_CHECKING:
     from biggan.losses.scene import Scene
+
+
+EPS = 1e-12
+"""Under a root, whose gradient at 0 is infinite."""
 
 
 def squared_gradients(scene: Scene, images: Tensor, labels: Tensor, which: str) -> Tensor:
@@ -55,3 +59,24 @@ class R2(Term):
     def loss(self, scene: Scene) -> Tensor | None:
         """Return the penalty."""
         return 0.5 * squared_gradients(scene, scene.fakes, scene.fake_labels, "fakes").mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientPenalty(Term):
+    """E (|dD(x)/dx| - 1)^2 at x between a real and a fake of one place, of the real's class; one number an image mixes.
+
+    For the Wasserstein loss: D is to be Lipschitz.
+    """
+
+    weight: Course = constant(10.0)
+
+    paper: ClassVar[str] = "Gulrajani et al. 2017, arXiv 1704.00028"
+
+    def loss(self, scene: Scene) -> Tensor | None:
+        """Return the penalty."""
+        if scene.reals is None or scene.labels is None:
+            return None
+        share = scene.chance.uniform("gradient penalty", 1)[:, :, None, None].to(scene.reals.dtype)
+        between = share * scene.reals + (1 - share) * scene.fakes.detach()
+        squared = squared_gradients(scene, between, scene.labels, "reals")
+        return ((squared + EPS).sqrt() - 1).square().mean()

@@ -23,6 +23,7 @@ from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
 from biggan.foundation.terminal import say
 from biggan.layers.recomputing import Recomputation
+from biggan.losses.adversarial import pairs
 from biggan.losses.orthogonal import DiscriminatorOrthogonal, Orthogonal
 from biggan.losses.terms import Term, parse_terms
 from biggan.models.contract import build
@@ -148,6 +149,7 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
         discriminator_steps=config.discriminator_steps,
         device=device,
         transforms=Transforms(config.data, config.model.resolution, config.seed),
+        paired=pairs(config.loss),
     )
 
 

@@ -130,6 +130,7 @@ class StepDraws:
         discriminator_steps: int,
         device: torch.device,
         transforms: Callable[[Tensor, npt.NDArray[np.int64]], Tensor],
+        paired: bool = False,
     ) -> None:
         """Prepare.
 
@@ -141,10 +142,11 @@ class StepDraws:
             discriminator_steps: D batches of an iteration.
             device: where tensors go; images go a micro-batch at a time.
             transforms: of images, at the positions of the data order.
+            paired: fakes are of the classes of the reals at their places.
         """
         self.loader, self.fakes, self.device, self.transforms = loader, fakes, device, transforms
         self.discriminator, self.generator = discriminator, generator
-        self.steps = discriminator_steps
+        self.steps, self.paired = discriminator_steps, paired
 
     def images_per_iteration(self, clock: int) -> int:
         """Return the real images that the iteration at ``clock`` consumes, over all D steps and ranks."""
@@ -159,9 +161,11 @@ class StepDraws:
             real = next(self.loader)
             problems += real.problems
             z, labels = self.fakes.draw("discriminator", clock + step * of_d.total, of_d)
+            labels = real.labels if self.paired else labels
             images = HostImages(real.images, real.positions, self.transforms)
             batches.append(DiscriminatorBatch(images, *map(self._move, (real.labels, z, labels))))
         z, labels = self.fakes.draw("generator", clock, of_g)
+        labels = real.labels if self.paired else labels
         inputs = StepInputs(
             discriminator=tuple(batches),
             generator=GeneratorBatch(self._move(z), self._move(labels)),

@@ -14,7 +14,7 @@ from biggan.foundation.config import to_json
 from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import batch_factor
-from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.losses.adversarial import ADVERSARIAL_LOSSES, pairs
 from biggan.losses.terms import Seen, described, parse_terms
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
@@ -81,6 +81,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
             "parts; leave it out"
         )
     check_sheets(log, model.resolution)
+    _check_pairs(config)
     rises, waits = config.generator_adam.schedule.warmup, least_images(config.d_warmup or 0)
     if 0 < rises <= waits:
         raise UserError(
@@ -102,6 +103,25 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         resolved = dataclasses.replace(resolved, micro_batch=_micro_batch(resolved, ranks))
         check_schedules(resolved, ranks)
     return _with_half_life(resolved)
+
+
+def _check_pairs(config: TrainingConfig) -> None:
+    """Check that there is a real for each fake, where they come in pairs.
+
+    Raises:
+        UserError: batches of D and G differ.
+    """
+    if not pairs(config.loss):
+        return
+    for option, value, other in (
+        ("--generator-batch", config.generator_batch, config.batch),
+        ("--generator-batch-schedule", config.generator_batch_schedule, config.batch_schedule),
+    ):
+        if value is not None and value != other:
+            raise UserError(
+                f"{option} {value}: --loss {config.loss} pairs each fake with a real, so that batches of D and G must "
+                "be alike; leave it out"
+            )
 
 
 def _recomputed(config: TrainingConfig) -> tuple[Literal["generator", "discriminator"], ...]:

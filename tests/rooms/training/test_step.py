@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -13,7 +14,16 @@ from torch import Tensor, nn
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import split_evenly
 from biggan.layers.heads import Verdict
-from biggan.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss, Hinge, Softplus
+from biggan.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Relativistic,
+    Softplus,
+    Wasserstein,
+    pairs,
+)
 from biggan.losses.orthogonal import Orthogonal, orthogonal_gradient, orthogonal_penalty
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.contract import build
@@ -86,15 +96,22 @@ def test_every_loss(name: str) -> None:
     worse = torch.tensor([[0.5]])
     on_fake, on_real = loss.discriminator(worse, -worse)
     assert on_fake.shape == on_real.shape == ()
-    assert float(loss.discriminator(worse - 1, -worse + 1)[0]) < float(on_fake)
-    assert float(loss.discriminator(worse, -worse + 1)[1]) < float(on_real)
-    assert float(loss.generator(worse + 1)) < float(loss.generator(worse))
+    assert float(loss.discriminator(worse - 0.25, -worse + 0.25)[0]) < float(on_fake)
+    assert float(loss.discriminator(worse, -worse + 0.25)[1]) < float(on_real)
+    reals = [worse] if pairs(name) else []
+    assert float(loss.generator(worse + 0.25, *reals)) < float(loss.generator(worse, *reals))
 
 
 def test_losses_by_value() -> None:
     fake, real = torch.tensor([[-3.0], [0.5]]), torch.tensor([[2.0], [0.0]])
     assert [float(x) for x in Hinge().discriminator(fake, real)] == [0.75, 0.5]
     assert float(Hinge().generator(fake)) == 1.25
+    assert [float(x) for x in LeastSquares().discriminator(fake, real)] == [2.3125, 0.5]
+    assert float(LeastSquares().generator(fake)) == 4.0625
+    assert [float(x) for x in Wasserstein().discriminator(fake, real)] == [-1.25, -1.0]
+    gaps = torch.tensor([5.0, -0.5])  # of pairs, D(real) - D(fake)
+    assert float(sum(Relativistic().discriminator(fake, real))) == pytest.approx(float(F.softplus(-gaps).mean()))
+    assert float(Relativistic().generator(fake, real)) == pytest.approx(float(F.softplus(gaps).mean()))
     log = torch.log1p(torch.exp(fake)).mean()
     assert torch.allclose(Softplus().discriminator(fake, real)[0], log)
 
@@ -192,7 +209,7 @@ def test_g_gets_no_gradient_from_the_d_phase() -> None:
     assert seen == [False, False]
 
 
-@pytest.mark.parametrize("loss", [Hinge(), Softplus()])
+@pytest.mark.parametrize("loss", [ADVERSARIAL_LOSSES[name]() for name in ADVERSARIAL_LOSSES])
 @pytest.mark.parametrize("judge", [judge_together, judge_separately])
 def test_losses_are_reported_for_each_micro_batch(
     loss: AdversarialLoss, judge: Callable[..., tuple[Verdict, ...]]
