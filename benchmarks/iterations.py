@@ -22,6 +22,7 @@ from biggan.foundation.compiling import Compiler
 from biggan.foundation.courses import constant
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.orthogonal import DiscriminatorOrthogonal, Orthogonal
+from biggan.losses.terms import parse_terms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build
 from biggan.training.configuration import TrainingConfig
@@ -46,13 +47,17 @@ _READERS = ("torchvision", "torchvision.transforms", "torchvision.datasets", "to
 
 def make_engine(config: TrainingConfig, device: torch.device) -> Engine:
     """Return how updates are carried out: the one place where a benchmark chooses options of the engine."""
+    terms = {
+        "orthogonal": Orthogonal(weight=constant(config.generator_orthogonal)),
+        "d-orthogonal": DiscriminatorOrthogonal(weight=constant(config.discriminator_orthogonal)),
+        **parse_terms(config.terms),
+    }
+    for term in terms.values():
+        term.begin(device)
     return Engine(
         device=device,
         accumulation={"discriminator": parts_of(config)},
-        terms={
-            "orthogonal": Orthogonal(weight=constant(config.generator_orthogonal)),
-            "d-orthogonal": DiscriminatorOrthogonal(weight=constant(config.discriminator_orthogonal)),
-        },
+        terms=terms,
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         spectral_norm=config.spectral_norm,
         statistics=config.statistics,
@@ -77,6 +82,7 @@ class Ours:
     def __call__(self) -> None:
         """Train for one iteration."""
         train_step(self.state, self.inputs, self.objective, self.engine)
+        self.state.iterations += 1  # terms may act in some only
 
     def discriminator_phase(self) -> None:
         """Train D alone for one iteration."""

@@ -1,6 +1,7 @@
 """Consistency regularisation: D must say the same of an image that is mirrored and shifted a little.
 
-Zhang et al. 2020 (CR, of reals), Zhao et al. 2021 (bCR, of fakes as well).
+Zhang et al. 2020 (CR, of reals), Zhao et al. 2021 (bCR, of fakes as well; zCR: D must say the same of fakes from
+latents side by side, and G must paint different ones).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 from biggan.foundation.chance import Chance
 from biggan.foundation.courses import Course, constant
 from biggan.foundation.errors import UserError
-from biggan.losses.terms import Seen, Term
+from biggan.losses.terms import Phase, Seen, Term
 
 if TYPE_CHECKING:
     from biggan.losses.scene import Scene
@@ -96,3 +97,40 @@ class BalancedConsistency(Consistency):
         on_reals = super().loss(scene)
         fakes = self.difference(scene, scene.fakes.detach(), scene.fake_labels, scene.on_fakes.score, "fakes")
         return fakes if on_reals is None else on_reals + fakes
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentConsistency(Term):
+    """20 mean (D(G(z)) - D(G(z')))^2 for D, -1/2 mean (G(z) - G(z'))^2 over pixels for G; z' is z with a little noise.
+
+    G is called once more for each micro-batch. With ``bcr`` it is what the paper calls ICR.
+    """
+
+    sigma: float = 0.05
+    """Deviation of the noise."""
+    d: float = 20.0
+    """Strength in D's updates, under the weight."""
+    g: float = 0.5
+    """Strength in G's updates, under the weight."""
+
+    phases: ClassVar[tuple[Phase, ...]] = ("discriminator", "generator")
+    calls_generator: ClassVar[bool] = True
+    paper: ClassVar[str] = "Zhao et al. 2021, arXiv 2002.04724"
+
+    def loss(self, scene: Scene) -> Tensor | None:
+        """Return the squared difference of scores, or minus that of images."""
+        noise = scene.chance.apart("latent consistency").normal("noise", scene.latents.shape[1])
+        latents = scene.latents + self.sigma * noise.to(scene.latents.dtype)
+        if scene.stage.phase == "generator":
+            return -self.g * (scene.fakes - scene.generated(latents, scene.fake_labels)).square().mean()
+        with torch.no_grad():
+            fakes = scene.generated(latents, scene.fake_labels)
+        other = scene.again(scene.view(fakes, "fakes"), scene.fake_labels).score
+        return self.d * (scene.on_fakes.score - other).square().mean()
+
+    def check(self, name: str) -> None:
+        """Check the options."""
+        super().check(name)
+        for key in ("sigma", "d", "g"):
+            if not 0 <= getattr(self, key) < float("inf"):
+                raise UserError(f"--terms {name},{key}={getattr(self, key):g}: must be 0 or a positive number")

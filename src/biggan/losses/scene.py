@@ -41,12 +41,19 @@ class Stage:
     """What terms sum up over its images, over ranks too."""
     seed: int
     clock: int
+    generator: nn.Module
+    """G itself."""
     discriminator: nn.Module
     """D itself."""
     plainly: Judge
     """D as it is written: in full precision and not compiled."""
-    needs_reals: bool = False
-    """Whether G's phase has reals: those of the last batch of D."""
+    compares: bool = False
+    """Whether the loss of G compares with reals."""
+
+    @property
+    def needs_reals(self) -> bool:
+        """Whether G's phase has reals, those of the last batch of D: because somebody asked for them."""
+        return self.compares or any(term.needs_reals for _, term, _ in self.acting)
 
     def scene(
         self,
@@ -110,8 +117,10 @@ class Scene:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """On fakes, and on reals if there are any."""
-        return (self.on_fakes,) if self.on_reals is None else (self.on_fakes, self.on_reals)
+        """What the loss is given: on fakes, and on reals, but for G only if its loss compares with them."""
+        if self.on_reals is None or (self.stage.phase == "generator" and not self.stage.compares):
+            return (self.on_fakes,)
+        return self.on_fakes, self.on_reals
 
     def view(self, images: Tensor, which: str) -> Tensor:
         """Return images as D sees them."""
@@ -136,6 +145,11 @@ class Scene:
         """Return D's verdict on other images; the pass moves nothing."""
         with still(self.stage.discriminator):
             return self.stage.D(images, labels)
+
+    def generated(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Return what G makes of other latents; the pass moves nothing."""
+        with still(self.stage.generator):
+            return self.stage.G(latents, labels)
 
     @contextlib.contextmanager
     def twice_differentiable(self) -> Iterator[Judge]:

@@ -56,7 +56,9 @@ class Term:
     batch_relative: ClassVar[bool] = False
     """Whether images of a micro-batch are compared with each other."""
     needs_reals: ClassVar[bool] = False
-    """Whether G's phase must have reals on stage."""
+    """Whether G's phase must have reals on stage, as many as fakes."""
+    calls_generator: ClassVar[bool] = False
+    """Whether it makes further fakes of a micro-batch, which G cannot do where moments are those of the whole batch."""
     paper: ClassVar[str] = ""
     """Where it is from."""
 
@@ -136,6 +138,8 @@ TERMS: Registry[type[Term]] = Registry(
         "g-flood": "biggan.losses.flood:GeneratorFlood",
         "cr": "biggan.losses.consistency:Consistency",
         "bcr": "biggan.losses.consistency:BalancedConsistency",
+        "zcr": "biggan.losses.consistency:LatentConsistency",
+        "feature-matching": "biggan.losses.feature_matching:FeatureMatching",
     },
 )
 
@@ -236,8 +240,3 @@ def on_stage(term: Term) -> bool:
 def term_tensors(terms: Mapping[str, Term]) -> dict[str, Tensor]:
     """Return the state of all terms by name."""
     return {f"{name}/{key}": value for name, term in terms.items() for key, value in term.state.items()}
-
-
-def asks_for_reals(terms: Mapping[str, Term]) -> bool:
-    """Tell whether G's phase needs reals."""
-    return any("generator" in term.phases and term.needs_reals and not term.weight.nothing for term in terms.values())

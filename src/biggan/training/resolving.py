@@ -81,7 +81,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
             "parts; leave it out"
         )
     check_sheets(log, model.resolution)
-    _check_pairs(config)
+    _check_terms(config)
     rises, waits = config.generator_adam.schedule.warmup, least_images(config.d_warmup or 0)
     if 0 < rises <= waits:
         raise UserError(
@@ -105,13 +105,23 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
     return _with_half_life(resolved)
 
 
-def _check_pairs(config: TrainingConfig) -> None:
-    """Check that there is a real for each fake, where they come in pairs.
+def _check_terms(config: TrainingConfig) -> None:
+    """Check that terms and the loss get what they need: a real for each fake, fakes of a micro-batch.
 
     Raises:
-        UserError: batches of D and G differ.
+        UserError: batches of D and G differ, or G sees whole batches only.
     """
-    if not pairs(config.loss):
+    terms = parse_terms(config.terms)
+    calling = [name for name, term in terms.items() if term.calls_generator]
+    if calling and config.statistics == "exact":
+        raise UserError(
+            f"--terms {' '.join(calling)}: makes fakes of a micro-batch, and with --statistics exact G sees the whole "
+            "batch at once; choose --statistics phase, or leave it out"
+        )
+    needing = [f"--terms {name}" for name, term in terms.items() if term.needs_reals]
+    if pairs(config.loss):
+        needing.append(f"--loss {config.loss}")
+    if not needing:
         return
     for option, value, other in (
         ("--generator-batch", config.generator_batch, config.batch),
@@ -119,8 +129,8 @@ def _check_pairs(config: TrainingConfig) -> None:
     ):
         if value is not None and value != other:
             raise UserError(
-                f"{option} {value}: --loss {config.loss} pairs each fake with a real, so that batches of D and G must "
-                "be alike; leave it out"
+                f"{option} {value}: {needing[0]} compares fakes of G's batch with reals of D's, so that both must have "
+                "as many images; leave it out"
             )
 
 

@@ -96,10 +96,10 @@ class Objective:
             sums=update.sums,
             seed=derive_seed(self.seed, phase),
             clock=update.clock,
+            generator=state.generator,
             discriminator=state.discriminator,
             plainly=state.discriminator.judge,
-            needs_reals=getattr(self.loss, "needs_reals", False)
-            or any(each.term.needs_reals for each in update.acting),
+            compares=getattr(self.loss, "needs_reals", False),
         )
 
 

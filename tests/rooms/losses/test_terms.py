@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import biggan.losses
+from biggan.data.opening import open_source
 from biggan.foundation import distributed
 from biggan.foundation.courses import constant, parse_course
 from biggan.foundation.errors import UserError
@@ -24,9 +25,12 @@ from biggan.losses.augmented import Ada
 from biggan.losses.lecam import LeCam
 from biggan.losses.terms import TERMS, Acting, Term, acting, listing, parse_terms
 from biggan.models.architecture import SpectralNorm
+from biggan.training.assembly import make_draws
 from biggan.training.engine import Engine
+from biggan.training.resolving import resolve
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, StepInputs, train_discriminator, train_step
+from biggan.training.update import Update
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
 from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.training.commands import spawn
@@ -154,38 +158,35 @@ def test_the_loss_has_the_gradient_that_finite_differences_find(name: str) -> No
     if TERMS[name].loss is Term.loss or name == "ada":
         pytest.skip("adds nothing to the loss")
     a, term = tiny("biggan", **FREE, generator_attention=("8",), discriminator_attention=("8",)), term_of(name)
-    state, inputs = make_state(a, F64), make_inputs(a, dtype=F64)
+    state, (d,) = make_state(a, F64), make_inputs(a, dtype=F64).discriminator
     for value in term.state.values():
         value.fill_(1.5)
-    for layer in state.discriminator.modules():
+    for layer in (*state.generator.modules(), *state.discriminator.modules()):
         if hasattr(layer, "gamma"):
             torch.nn.init.constant_(layer.gamma, 0.5)  # so that attention takes part
-    from biggan.training.update import Update
+    images, objective = d.images.to(CPU, non_blocking=False), Objective(loss=Hinge(), seed=1)
+    for phase in term.phases:
 
-    def loss() -> Tensor:
-        update = Update(1, CPU, acting=[Acting(name, term, 1.0)])
-        stage = Objective(loss=Hinge(), seed=1).stage(
-            "discriminator", state, state.generator, state.discriminator.judge, update
-        )
-        (d,) = inputs.discriminator
-        with torch.no_grad():
-            fakes = state.generator(d.latents, d.fake_labels)
-        places = torch.arange(len(fakes))
-        scene = stage.scene(fakes, d.latents, d.fake_labels, places, d.images.to(CPU, non_blocking=False), d.labels)
-        found = term.loss(scene)
-        assert found is not None
-        return found
+        def loss(phase: Any = phase) -> Tensor:
+            update = Update(1, CPU, acting=[Acting(name, term, 1.0)])
+            stage = objective.stage(phase, state, state.generator, state.discriminator.judge, update)
+            with torch.set_grad_enabled(phase == "generator"):
+                fakes = state.generator(d.latents, d.fake_labels)
+            scene = stage.scene(fakes, d.latents, d.fake_labels, torch.arange(len(fakes)), images, d.labels)
+            found = term.loss(scene)
+            assert found is not None
+            return found
 
-    parameters = dict(state.discriminator.named_parameters())
-    gradients = torch.autograd.grad(loss(), list(parameters.values()), allow_unused=True)
-    checked = 0
-    for (key, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-        place = parameter.numel() // 2
-        found = 0.0 if gradient is None else float(gradient.reshape(-1)[place])
-        expected = [slope(loss, parameter, place, step) for step in (1e-5, 1e-6, 1e-7)]  # a step may cross a kink
-        assert any(abs(found - each) < 1e-6 + 1e-4 * abs(each) for each in expected), (key, found, expected)
-        checked += abs(expected[0]) > 1e-9
-    assert checked > 3
+        parameters = dict(state.networks[phase].named_parameters())
+        gradients = torch.autograd.grad(loss(), list(parameters.values()), allow_unused=True)
+        checked = 0
+        for (key, parameter), gradient in zip(parameters.items(), gradients, strict=True):
+            place = parameter.numel() // 2
+            found = 0.0 if gradient is None else float(gradient.reshape(-1)[place])
+            expected = [slope(loss, parameter, place, step) for step in (1e-5, 1e-6, 1e-7)]  # a step may cross a kink
+            assert any(abs(found - each) < 1e-6 + 1e-4 * abs(each) for each in expected), (phase, key, found, expected)
+            checked += abs(expected[0]) > 1e-9
+        assert checked > 3, phase
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -346,6 +347,7 @@ def test_two_ranks_with_all_terms_are_one(tmp_path: Path) -> None:
         (["ada,p=much"], "--terms ada,p=much: adaptive, or a probability"),
         (["ada,target=1"], "--terms ada,target=1: a mean sign"),
         (["ada,images=0"], "--terms ada,images=0: 1 or more"),
+        (["zcr,sigma=-1"], "--terms zcr,sigma=-1: must be 0 or a positive number"),
         (["cr,mirror=maybe"], "--terms cr,mirror=maybe: yes or no"),
         (["cr,shift=0.5"], "--terms cr,shift=0.5: a share of the sides"),
     ],
@@ -411,3 +413,33 @@ def test_every_term_is_in_the_docs() -> None:
     page = (Path(__file__).parents[3] / "docs" / "terms.md").read_text()
     for name in NAMES:
         assert f"`{name}`" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"terms": ("zcr",), "statistics": "exact", "spectral_norm": "phase"},
+            "--terms zcr: makes fakes of a micro-batch",
+        ),
+        (
+            {"terms": ("feature-matching",), "generator_batch": 4},
+            "--generator-batch 4: --terms feature-matching compares",
+        ),
+        ({"loss": "relativistic", "generator_batch": 4}, "--generator-batch 4: --loss relativistic compares fakes"),
+    ],
+)
+def test_what_terms_need_is_said_before_training(options: Any, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(tiny_config(None, **options), None, 1)
+    assert message in str(caught.value)
+
+
+def test_pairs_are_of_one_class(tmp_path: Path) -> None:
+    config = resolve(tiny_config(tmp_path / "run", loss="relativistic", batch=8, micro_batch=4), None, 1)
+    source = open_source(config.data, config.model.resolution)
+    state = make_state(config.model)
+    inputs, _ = make_draws(config, source, state, CPU).next(0)
+    (d,), g = inputs.discriminator, inputs.generator
+    assert torch.equal(d.fake_labels, d.labels)
+    assert torch.equal(g.labels, d.labels)
