@@ -80,6 +80,10 @@ class DataConfig(ReadingConfig):
     label_sampling: LabelSampling = "data"
     """How often real images of a class are shown: as often as the data has them, all classes alike, or by the square
     root of their number."""
+    fraction: float = 1.0
+    """Train on this part of each class, as if there were no more: to see what a small data set would give."""
+    fraction_draw: int = 0
+    """Which part: another number draws other images."""
     flip: bool = False
     """Mirror half of the images, chosen anew at each access."""
     random_crop: bool = False
@@ -89,5 +93,7 @@ class DataConfig(ReadingConfig):
 
     def __post_init__(self) -> None:
         ReadingConfig.__post_init__(self)
+        if not 0.0 < self.fraction <= 1.0:
+            raise UserError(f"--data.fraction {self.fraction}: must be above 0 and at most 1")
         if not 0.0 < self.crop_margin <= 1.0:
             raise UserError(f"--data.crop-margin {self.crop_margin}: must be above 0 and at most 1")

@@ -7,6 +7,7 @@ import dataclasses
 from biggan.data.bounds import MOST_DECODED
 from biggan.data.choosing.curation import curate
 from biggan.data.choosing.mixture import Mixture
+from biggan.data.choosing.selection import part_of_each_class
 from biggan.data.configuration import DataConfig, ReadingConfig
 from biggan.data.contract import ImageSource, open_one
 from biggan.data.order.transforms import prepared_size
@@ -22,7 +23,8 @@ def open_source(config: DataConfig, resolution: tuple[int, int]) -> ImageSource:
     Raises:
         UserError: no path, or something about the data that cannot be used.
     """
-    return open_images(config, prepared_size(config, resolution))
+    source = open_images(config, prepared_size(config, resolution))
+    return source if config.fraction == 1 else part_of_each_class(source, config.fraction, config.fraction_draw)
 
 
 def open_images(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:

@@ -294,3 +294,20 @@ def test_random_crops_and_flips_are_new_at_each_access(tmp_path: Path) -> None:
     change = transforms(random_crop=True, flip=True)
     seen = {change(images, np.array([position])).numpy().tobytes() for position in range(0, 200)}
     assert len(seen) == 18
+
+
+def test_a_part_of_each_class() -> None:
+    whole = open_source(DataConfig(path="digits"), (8, 8))
+    parts = [open_source(DataConfig(path="digits", fraction=0.1, fraction_draw=draw), (8, 8)) for draw in (0, 0, 1)]
+    assert [len(part) for part in parts] == [179, 179, 179], "a tenth of 174 images is 17"
+    assert list(parts[0].class_counts()) == [round(0.1 * count) for count in whole.class_counts()]
+    assert parts[0].key() == parts[1].key() != parts[2].key()
+    assert parts[0].class_names == whole.class_names
+    images = {whole.read(index).tobytes(): int(whole.labels[index]) for index in range(len(whole))}
+    assert all(images[parts[0].read(index).tobytes()] == parts[0].labels[index] for index in range(179))
+    assert "trains on 179 of 1,797 images, 0.1 of each class" in parts[0].remarks[-1]
+    few = open_source(DataConfig(path="digits", fraction=1e-9), (8, 8))
+    assert list(few.class_counts()) == [1] * 10, "no class is empty"
+    for wrong in (0.0, 1.5, float("nan")):
+        with pytest.raises(UserError, match=r"--data.fraction"):
+            DataConfig(path="digits", fraction=wrong)

@@ -11,6 +11,7 @@ from torch._dynamo.backends.common import aot_autograd
 from biggan.cli.main import main
 from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import Hinge
+from biggan.losses.terms import parse_terms
 from biggan.training.engine import Engine
 from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, tiny
@@ -122,3 +123,21 @@ def test_a_backward_pass_that_cannot_be_compiled_is_heard_before_it_is_needed() 
     assert "no such kernel" in line
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name
+
+
+def test_terms_act_beside_compiled_networks() -> None:
+    """Passes of their own are compiled apart or not at all; none is compiled after the second update."""
+    a, states, graphs = tiny("biggan"), [], []
+    for compiler in (None, Compiler("aot_eager")):
+        state = make_state(a, F64)
+        state.terms = parse_terms(["cr", "r1", "zcr", "lecam,start=1"])
+        for term in state.terms.values():
+            term.begin(CPU)
+        engine = Engine(device=CPU, terms=state.terms, compiler=compiler)
+        for seed in range(3):
+            train_step(state, make_inputs(a, dtype=F64, seed=seed), Objective(loss=Hinge()), engine)
+            graphs.append(0 if compiler is None else compiler.graphs)
+        states.append(state.tensors())
+    assert 0 < graphs[-2] == graphs[-1] <= 2 * MOST_GRAPHS
+    for name, value in states[0].items():
+        assert torch.allclose(states[1][name], value, rtol=1e-7, atol=1e-9), name

