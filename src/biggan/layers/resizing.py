@@ -2,7 +2,7 @@
 
 Each is the gradient of the other, but for a factor of 4, and that is how their gradients are computed here: to the bit
 what PyTorch's are. PyTorch's own kernels know nothing of this. Of an iteration of BigGAN at 128 px on a GPU they took a
-third: they look for the windows that hold a pixel, divide indices of 64 bits, and, compiled, add up in memory.
+quarter: they look for the windows that hold a pixel, divide indices of 64 bits, and, compiled, add up in memory.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from biggan.foundation.courses import Course, constant
+from biggan.foundation.errors import UserError
 from biggan.losses.terms import Phase, Term
 
 
@@ -30,6 +31,12 @@ class DiscriminatorFlood(Term):
         found = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         torch._foreach_mul_(found, sign)
         return False
+
+    def check(self, name: str) -> None:
+        """Check the options."""
+        super().check(name)
+        if self.every != 1:
+            raise UserError(f"--terms {name},every={self.every}: a level holds in every update; leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)

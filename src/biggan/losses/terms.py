@@ -181,7 +181,8 @@ def parse_terms(words: Sequence[str]) -> dict[str, Term]:
                 raise UserError(f"--terms {word}: write {name},OPTION=VALUE; '{option}' has no value")
             if key not in known:
                 raise unknown(f"option of the term {name}", key, known)
-            values[key] = _value(str(known[key].type), value, f"--terms {name},{key}")
+            kind_of = known[key].type  # its name, or the type itself where annotations are evaluated
+            values[key] = _value(getattr(kind_of, "__name__", str(kind_of)), value, f"--terms {name},{key}")
         term = kind(**values)  # type: ignore[arg-type]
         term.check(name)
         found[name] = term

@@ -342,6 +342,7 @@ def test_two_ranks_with_all_terms_are_one(tmp_path: Path) -> None:
         (["lecam,decay=1"], "--terms lecam,decay=1: from 0 to below 1"),
         (["diffaugment,policy=colour"], "'colour'"),
         (["diffaugment,every=2"], "--terms diffaugment,every=2: D must see images alike in all updates"),
+        (["d-flood,every=2"], "--terms d-flood,every=2: a level holds in every update"),
         (["ada,without=flip"], "unknown part of ADA 'flip'"),
         (["ada,p=2"], "--terms ada,p=2: adaptive, or a probability from 0 to 1"),
         (["ada,p=much"], "--terms ada,p=much: adaptive, or a probability"),
@@ -356,6 +357,33 @@ def test_words_that_mean_nothing(words: list[str], message: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_terms(words)
     assert message in str(caught.value)
+
+
+def test_options_of_a_term_whose_annotations_are_types() -> None:
+    kind = dataclasses.make_dataclass("Own", [("much", float, 1.0), ("sure", bool, True)], bases=(Term,), frozen=True)
+    TERMS.add("own-for-a-test", kind)
+    try:
+        (term,) = parse_terms(["own-for-a-test,much=2.5,sure=no"]).values()
+    finally:
+        del TERMS._loaded["own-for-a-test"]
+    assert (term.much, term.sure) == (2.5, False)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("rhythm", ["phase", "forward"])
+@pytest.mark.parametrize("name", ["r1", "r2", "gp"])
+def test_what_is_differentiated_twice_is_wide(name: str, rhythm: Any) -> None:
+    """Under autocast, also where filters are held narrow."""
+    a = tiny("biggan", generator_attention=("8",), discriminator_attention=("8",))
+    state = make_state(a)
+    seen: list[torch.dtype] = []
+    layer = state.discriminator.get_submodule("head")
+    layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].dtype))
+    engine = Engine(
+        device=CPU, terms={name: term_of(name)}, narrow=torch.bfloat16, spectral_norm=rhythm, statistics=rhythm
+    )
+    train_discriminator(state, make_inputs(a), Objective(loss=Hinge()), engine)
+    assert seen == [torch.bfloat16, torch.float32]
+    assert not float(engine.guard.bad)
 
 
 def test_words_mean_options() -> None:
