@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from biggan.layers.spectral_norm import LayerFactory, at_least_float32, without_autocast
+from biggan.layers.precision import at_least_float32, without_autocast
+from biggan.layers.spectral_norm import LayerFactory
 
 
 class Verdict(NamedTuple):

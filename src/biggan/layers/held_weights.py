@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from biggan.layers.precision import at_least_float32, without_autocast
 from biggan.layers.spectral_norm import (
     Division,
     SpectralConv2d,
     SpectrallyNormalized,
-    at_least_float32,
     spectrally_normalized,
-    without_autocast,
 )
 
 

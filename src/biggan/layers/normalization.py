@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from biggan.layers.spectral_norm import at_least_float32
+from biggan.layers.precision import at_least_float32
 
 RUNNING_STATISTICS = ("running_mean", "running_var")
 

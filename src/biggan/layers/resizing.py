@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from biggan.layers.spectral_norm import without_autocast
+from biggan.layers.precision import without_autocast
 
 
 def upsample(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from biggan.layers.normalization import BatchNorm, batch_norms
-from biggan.layers.spectral_norm import at_least_float32
+from biggan.layers.precision import at_least_float32
 
 Gather = Callable[[Tensor], Tensor]
 """Takes a vector [n] of this rank, returns those of all ranks of its group [ranks, n], differentiably."""

@@ -12,7 +12,6 @@ other images otherwise, so a layer can be told to do the same (:func:`keep_right
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -24,9 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-AUTOCASTING = ("cpu", "cuda", "mps")
-"""Kinds of devices that can narrow operations. PyTorch could be asked, but not all versions that are supported compile
-the question."""
+from biggan.layers.precision import at_least_float32, narrows, without_autocast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +33,6 @@ class PowerIteration:
     singular_values: int = 1
     iterations: int = 1
     eps: float = 1e-6
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Return ``tensor`` in float32 if it is narrower, else unchanged."""
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-
-
-def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
-    """Return a context in which autocast does not narrow the operations on ``tensor``'s device."""
-    return torch.autocast(tensor.device.type, enabled=False) if _narrows(tensor) else contextlib.nullcontext()
-
-
-def _narrows(tensor: Tensor) -> bool:
-    """Tell whether autocast narrows the operations on ``tensor``'s device."""
-    return tensor.device.type in AUTOCASTING and torch.is_autocast_enabled(tensor.device.type)
 
 
 def orthogonalize(vector: Tensor, others: list[Tensor]) -> Tensor:
@@ -185,7 +167,7 @@ class SpectralConv2d(SpectrallyNormalized, nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Convolve."""
         weight = self.normalized_weight()
-        if weight.dtype != input.dtype and not _narrows(input):  # one that is held narrow, in a pass that is not
+        if weight.dtype != input.dtype and not narrows(input):  # one that is held narrow, in a pass that is not
             weight = weight.to(input.dtype)
         return self._conv_forward(input, weight, self.bias)
 

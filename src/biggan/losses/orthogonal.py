@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from biggan.foundation.courses import Course, constant
-from biggan.layers.spectral_norm import at_least_float32, without_autocast
+from biggan.layers.precision import at_least_float32, without_autocast
 from biggan.losses.terms import Phase, Term
 
 

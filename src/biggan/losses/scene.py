@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from biggan.foundation.chance import Chance
 from biggan.foundation.images import to_float
 from biggan.layers.heads import Verdict
-from biggan.layers.spectral_norm import without_autocast
+from biggan.layers.precision import without_autocast
 from biggan.layers.standing_still import plain_attention, still
 
 if TYPE_CHECKING:

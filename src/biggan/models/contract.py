@@ -21,7 +21,12 @@ from biggan.layers.heads import Verdict
 from biggan.layers.initialization import initialize
 from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
 from biggan.layers.recomputing import Recomputing
-from biggan.layers.spectral_norm import ClassTable, LayerFactory, PowerIteration, keep_right_vectors
+from biggan.layers.spectral_norm import (
+    ClassTable,
+    LayerFactory,
+    PowerIteration,
+    keep_right_vectors,
+)
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.family import FAMILIES
 from biggan.models.grown import gates, junction
