@@ -5,21 +5,27 @@ Karras et al. 2020, "Training generative adversarial networks with limited data"
 Each part happens to an image with probability p, by chance of its own. Values are those of the paper's figure; its
 filtering and corruptions, which the paper leaves out of its default too, are not here.
 
-Where it differs: the paper resamples at twice the size between the low-pass filters of a wavelet (sym6), against
-aliasing. Here pixels are bilinear, which blurs what is turned or enlarged a little and lets what is made small alias:
-fakes and reals alike, so that D is shown no difference, but what it sees of the finest detail is less. The paper pads
-by a margin and has zeros beyond; here the image is reflected without end.
+Where it differs: the paper pads an image by its reflection and has zeros beyond; here it is reflected without end. What
+moves by whole pixels alone is not filtered, and comes out to the bit.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from biggan.augmentation.moving import finest_precision, lying_like, product, sampled, working_precision
+from biggan.augmentation.moving import (
+    finest_precision,
+    lying_like,
+    product,
+    sampled,
+    sampled_finely,
+    working_precision,
+)
 from biggan.foundation.chance import Chance
 from biggan.foundation.errors import UserError, unknown
 
@@ -34,6 +40,7 @@ GEOMETRY = (
 )
 COLOUR = ("brightness", "contrast", "luma_flip", "hue", "saturation")
 PARTS = GEOMETRY + COLOUR
+RESAMPLING = ("wavelet", "bilinear")
 _OF_THREE_CHANNELS = ("luma_flip", "hue", "saturation")
 
 
@@ -46,11 +53,16 @@ class AdaPipeline:
     read by the CPU."""
     without: tuple[str, ...] = ()
     """Names of :data:`PARTS` that never happen."""
+    resampling: Literal["wavelet", "bilinear"] = "wavelet"
+    """Between pixels: bilinear at twice the size between low-pass filters (sym6), as the paper does; or at the size
+    that images have, which is quicker, and blurs and aliases a little."""
 
     def __post_init__(self) -> None:
         for word in self.without:
             if word not in PARTS:
                 raise unknown("part of ADA", word, PARTS)
+        if self.resampling not in RESAMPLING:
+            raise unknown("resampling of ADA", self.resampling, RESAMPLING)
         if isinstance(self.p, Tensor):
             if self.p.dim():
                 raise UserError(f"ADA's p is a tensor of shape {list(self.p.shape)}; give one without dimensions")
@@ -63,7 +75,7 @@ class AdaPipeline:
         happening = _Happening(chance, self.p, frozenset(PARTS) - off)
         y = x
         if happening.parts & set(GEOMETRY):
-            y = _moved(y, _inverse_map(happening, x.shape[2], x.shape[3]))
+            y = _moved(y, _inverse_map(happening, x.shape[2], x.shape[3]), finely=self.resampling == "wavelet")
         if happening.parts & set(COLOUR):
             y = _coloured(y, happening)
         return lying_like(y, x)
@@ -184,9 +196,9 @@ def _affine(*entries: Tensor) -> Tensor:
     return torch.stack([*entries, zero, zero, one], dim=1).view(-1, 3, 3)
 
 
-def _moved(x: Tensor, inverse: Tensor) -> Tensor:
+def _moved(x: Tensor, inverse: Tensor, *, finely: bool) -> Tensor:
     precision = working_precision(x)
-    moved = sampled(x.to(precision), inverse.to(precision)).to(x.dtype)
+    moved = (sampled_finely if finely else sampled)(x.to(precision), inverse.to(precision)).to(x.dtype)
     return torch.where(_changes(inverse), moved, x)
 
 

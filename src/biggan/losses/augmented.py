@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -98,6 +98,8 @@ class Ada(_Augmented):
     """adaptive, or a probability that stays."""
     without: tuple[str, ...] = ()
     """Parts that never happen, for example xflip+rotate90 where the data forbid it."""
+    resampling: str = "wavelet"
+    """wavelet: between low-pass filters, as the paper does; bilinear is quicker, and blurs and aliases a little."""
 
     paper: ClassVar[str] = "Karras et al. 2020, arXiv 2006.06676"
 
@@ -115,7 +117,8 @@ class Ada(_Augmented):
 
     def augmentation(self) -> Augmentation:
         """Return the pipeline at the p that there is."""
-        return AdaPipeline(self.state.get("p", 0.0) if self._fixed is None else self._fixed, self.without)
+        p = self.state.get("p", 0.0) if self._fixed is None else self._fixed
+        return AdaPipeline(p, self.without, cast(Literal["wavelet", "bilinear"], self.resampling))
 
     def loss(self, scene: Scene) -> Tensor | None:
         """Note how D judges the reals; nothing is added."""

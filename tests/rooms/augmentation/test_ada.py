@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 
 def only(*parts: str, p: float = 1.0) -> AdaPipeline:
-    return AdaPipeline(p, without=tuple(part for part in PARTS if part not in parts))
+    return AdaPipeline(p, without=tuple(part for part in PARTS if part not in parts), resampling="bilinear")
 
 
 def sources(pipeline: AdaPipeline, n: int = N, height: int = 33, width: int = 33) -> Array:
@@ -208,7 +208,7 @@ def test_all_together_as_in_the_papers_figure(height: int, width: int, p: float)
     n = 24
     G, C = by_the_figure(n, height, width, p)
     x = images(n, 3, height, width, dtype=torch.float64)
-    y = AdaPipeline(p).view(x, chance(n)).numpy()
+    y = AdaPipeline(p, resampling="bilinear").view(x, chance(n)).numpy()
     down, across = np.meshgrid(np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij")
     for k in range(n):
         at = np.linalg.inv(G[k]) @ np.stack([across.ravel(), down.ravel(), np.ones(height * width)])
@@ -294,8 +294,8 @@ def test_sampling_far_beyond_the_edges(height: int, width: int) -> None:
 
 def test_both_ways_to_pick_are_one() -> None:
     x = images(3, 2, 4, 5, dtype=torch.float64).requires_grad_()
-    index = torch.randint(20, (3, 20), generator=torch.Generator().manual_seed(0))
-    weights = images(3, 2, 4, 5, dtype=torch.float64)
+    index = torch.randint(20, (3, 5, 3), generator=torch.Generator().manual_seed(0))
+    weights = images(3, 2, 5, 3, dtype=torch.float64)
     results = []
     for pick in (picked, by_sorted_rows):
         y = pick(x, index)

@@ -23,6 +23,7 @@ ALL: dict[str, Augmentation] = {
     "diffaugment": DiffAugment(),
     "ada": AdaPipeline(0.7),
     "ada, always": AdaPipeline(1.0),
+    "ada, bilinear": AdaPipeline(1.0, resampling="bilinear"),
     "ada, tensor": AdaPipeline(torch.tensor(0.5)),
     "noise": InstanceNoise(0.2),
 }
@@ -74,7 +75,7 @@ def test_precisions(augmentation: Augmentation) -> None:
 
 
 @pytest.mark.parametrize("name", ["diffaugment", "ada, always", "noise"])
-@pytest.mark.parametrize("shape", [(3, 3, 3), (1, 2, 8)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 3, 3), (1, 2, 8), (1, 4, 5)], ids=str)
 def test_gradients(name: str, shape: tuple[int, ...]) -> None:
     augmentation = ALL[name]
     x = images(1, *shape, dtype=torch.float64).requires_grad_()
@@ -84,7 +85,7 @@ def test_gradients(name: str, shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     "augmentation",
-    [DiffAugment(("translation", "cutout")), AdaPipeline(1.0, without=COLOUR)],
+    [DiffAugment(("translation", "cutout")), AdaPipeline(1.0, COLOUR, "bilinear")],
     ids=["diffaugment", "ada"],
 )
 def test_what_moves_pixels_stays_in_range(augmentation: Augmentation) -> None:
@@ -194,6 +195,7 @@ def test_what_is_off_is_said() -> None:
         (lambda: DiffAugment(("colour",)), "augmentation of DiffAugment 'colour'; nearest: color"),
         (lambda: DiffAugment(("color", "cutout", "color")), "color,cutout,color names color twice"),
         (lambda: AdaPipeline(0.5, without=("x-flip",)), "part of ADA 'x-flip'; nearest: xflip"),
+        (lambda: AdaPipeline(0.5, resampling="wavelets"), "resampling of ADA 'wavelets'; nearest: wavelet"),  # type: ignore[arg-type]
         (lambda: AdaPipeline(1.5), "ADA's p is 1.5; give a probability"),
         (lambda: AdaPipeline(float("nan")), "ADA's p is nan"),
         (lambda: AdaPipeline(torch.zeros(1)), r"a tensor of shape \[1\]; give one without dimensions"),
