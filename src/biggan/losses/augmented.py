@@ -120,6 +120,12 @@ class Ada(_Augmented):
         p = self.state.get("p", 0.0) if self._fixed is None else self._fixed
         return AdaPipeline(p, self.without, cast(Literal["wavelet", "bilinear"], self.resampling))
 
+    def remarks(self, data: Seen) -> list[str]:
+        """Say what is off, and that images are mirrored which are not otherwise."""
+        mirrors = "xflip" not in self.without and not data.flipped
+        remark = "it mirrors and turns images, and --data.flip is off: write without=xflip+rotate90 if it must not"
+        return super().remarks(data) + [remark] * mirrors
+
     def loss(self, scene: Scene) -> Tensor | None:
         """Note how D judges the reals; nothing is added."""
         if scene.stage.phase == "discriminator" and scene.on_reals is not None:

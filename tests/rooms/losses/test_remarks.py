@@ -1,0 +1,42 @@
+"""What the log says of terms, for data of some kinds."""
+
+from __future__ import annotations
+
+import pytest
+
+from biggan.losses.terms import Seen, described, parse_terms
+
+COLOUR = Seen(3, (32, 32), flipped=True)
+UNMIRRORED = Seen(3, (32, 32), flipped=False)
+FOUR = Seen(4, (32, 24), flipped=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "data", "says"),
+    [
+        ("cr", COLOUR, []),
+        ("cr", UNMIRRORED, ["write mirror=no"]),
+        ("bcr", UNMIRRORED, ["write mirror=no"]),
+        ("cr,mirror=no", UNMIRRORED, []),
+        ("ada", COLOUR, []),
+        ("ada", UNMIRRORED, ["write without=xflip+rotate90"]),
+        ("ada,without=xflip", UNMIRRORED, []),
+        ("ada", FOUR, ["rotate90 is off", "luma_flip is off", "hue is off", "saturation is off"]),
+        ("diffaugment", COLOUR, []),
+        ("diffaugment", FOUR, ["saturation is off: it needs three channels, images have 4"]),
+        ("lecam", FOUR, []),
+    ],
+)
+def test_remarks(word: str, data: Seen, says: list[str]) -> None:
+    first, *remarks = described(parse_terms([word]), data)
+    assert first.startswith(f"term {word.partition(',')[0]}: weight")
+    assert len(remarks) == len(says), remarks
+    for remark, part in zip(remarks, says, strict=True):
+        assert part in remark
+
+
+def test_how_terms_act_is_said() -> None:
+    lines = described(parse_terms(["r1,every=16", "feature-matching", "lecam,weight=0..1:0..1M"]), COLOUR)
+    assert "every 16 updates" in lines[0]
+    assert "compares the images of a micro-batch" in lines[1]
+    assert "weight 0..1:0..1M" in lines[2].replace("1Mi", "1M")
