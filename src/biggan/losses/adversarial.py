@@ -106,6 +106,7 @@ ADVERSARIAL_LOSSES: Registry[type[AdversarialLoss]] = Registry(
         "least-squares": "biggan.losses.adversarial:LeastSquares",
         "wasserstein": "biggan.losses.adversarial:Wasserstein",
         "relativistic": "biggan.losses.adversarial:Relativistic",
+        "multi-hinge": "biggan.losses.multi_hinge:MultiHinge",
     },
 )
 

@@ -59,6 +59,8 @@ class Term:
     """Whether G's phase must have reals on stage, as many as fakes."""
     calls_generator: ClassVar[bool] = False
     """Whether it makes further fakes of a micro-batch, which G cannot do where moments are those of the whole batch."""
+    head: ClassVar[str] = ""
+    """Which head of D it reads; empty for none."""
     paper: ClassVar[str] = ""
     """Where it is from."""
 
@@ -140,6 +142,11 @@ TERMS: Registry[type[Term]] = Registry(
         "bcr": "biggan.losses.consistency:BalancedConsistency",
         "zcr": "biggan.losses.consistency:LatentConsistency",
         "feature-matching": "biggan.losses.feature_matching:FeatureMatching",
+        "ac": "biggan.losses.classifier:Classifier",
+        "adc": "biggan.losses.classifier:DiscriminativeClassifier",
+        "2c": "biggan.losses.contrastive:ConditionalContrastive",
+        "d2d-ce": "biggan.losses.contrastive:DataToData",
+        "rotation": "biggan.losses.rotation:Rotation",
     },
 )
 

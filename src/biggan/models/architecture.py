@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from biggan.foundation.compatibility import expand
 from biggan.foundation.errors import UserError, nearest
+from biggan.layers.head_kinds import PLAIN, check_heads, has_embeddings
 from biggan.models.family import FAMILIES
 from biggan.models.grown import Grown
 from biggan.models.sizes import LARGEST_SIDE, bottom_grid
@@ -80,6 +81,11 @@ class Architecture:
     """Self-attention after these stages of G: a resolution ("64", "64x16") or "stage:N", counted from 0."""
     discriminator_attention: tuple[str, ...] = ("64",)
     """Self-attention after these stages of D."""
+    discriminator_heads: tuple[str, ...] = PLAIN
+    """What D says of an image: its score by projection, none (no class) or multi-hinge, and ac, adc, 2c, d2d-ce,
+    rotation."""
+    discriminator_embedding: int = 512
+    """Length of the embeddings of the heads 2c and d2d-ce."""
     generator_init: Initialization = "orthogonal"
     """Initial weights of G: orthogonal, normal (0, 0.02) or xavier uniform."""
     discriminator_init: Initialization = "orthogonal"
@@ -175,6 +181,12 @@ class Architecture:
                 "--model.dense-class-tables: a shared embedding has no class tables; leave one of the two out "
                 "(--model.shared-embedding 0)"
             )
+        check_heads(self.discriminator_heads, self.classes)
+        if self.discriminator_embedding != 512 and not has_embeddings(self.discriminator_heads):
+            raise UserError(
+                f"--model.discriminator-embedding {self.discriminator_embedding}: only the heads 2c and d2d-ce have "
+                "embeddings; leave it out"
+            )
         family.check(self)
         if self.latent_size < self.latent_slots:
             raise UserError(
@@ -247,6 +259,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "generator_depth": (1, 256),
     "discriminator_depth": (1, 256),
     "shared_embedding": (0, 2**16),
+    "discriminator_embedding": (1, 2**16),
     "norm_eps": (1e-20, 1),
     "norm_momentum": (0, 1),
     "bottom": (1, LARGEST_SIDE),

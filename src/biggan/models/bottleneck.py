@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan.layers.attention import SelfAttention
-from biggan.layers.heads import ProjectionHead, Verdict
+from biggan.layers.heads import Verdict
 from biggan.layers.residual import BottleneckDiscriminatorBlock, BottleneckGeneratorBlock
 from biggan.models.architecture import Architecture
-from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, seen
+from biggan.models.contract import Discriminator, Generator, NormMaker, finish, last_layer, layer_factory, seen
 from biggan.models.skips import Gate
 
 
@@ -108,7 +108,7 @@ class BottleneckDiscriminator(Discriminator):
             if stage.attention:
                 modules.append(SelfAttention(stage.out_channels, layers))
             self.stages.append(nn.ModuleList(modules))
-        self.head = ProjectionHead(stages[-1].out_channels, architecture.classes, layers)
+        self.head = last_layer(architecture, stages[-1].out_channels, layers)
         if self.junction is not None:
             self.skip = layers.conv(architecture.channels, stages[self.junction].out_channels)
 

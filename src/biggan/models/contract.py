@@ -17,7 +17,7 @@ from biggan.foundation.compatibility import (
 )
 from biggan.foundation.registry import Registry
 from biggan.foundation.seeding import derive_seed
-from biggan.layers.heads import Verdict
+from biggan.layers.heads import ScoreHead, Verdict, make_head
 from biggan.layers.initialization import initialize
 from biggan.layers.normalization import AffineNorm, ConditionalNorm, NormOptions
 from biggan.layers.recomputing import Recomputing
@@ -173,6 +173,12 @@ def layer_factory(options: SpectralNorm) -> LayerFactory:
     return LayerFactory(
         PowerIteration(singular_values=options.singular_values, iterations=options.iterations, eps=options.eps)
     )
+
+
+def last_layer(architecture: Architecture, channels: int, layers: LayerFactory) -> ScoreHead:
+    """Return the last layer of D, with all of its heads, on ``channels``."""
+    names, size = architecture.discriminator_heads, architecture.discriminator_embedding
+    return make_head(names, channels, architecture.classes, layers, size)
 
 
 def finish(features: Tensor, architecture: Architecture) -> Tensor:

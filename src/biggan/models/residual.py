@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan.layers.attention import SelfAttention
-from biggan.layers.heads import ProjectionHead, Verdict
+from biggan.layers.heads import Verdict
 from biggan.layers.residual import DiscriminatorBlock, FirstDiscriminatorBlock, GeneratorBlock
 from biggan.models.architecture import Architecture
-from biggan.models.contract import Discriminator, Generator, NormMaker, finish, layer_factory, seen
+from biggan.models.contract import Discriminator, Generator, NormMaker, finish, last_layer, layer_factory, seen
 from biggan.models.skips import Gate
 
 
@@ -104,7 +104,7 @@ class ResidualDiscriminator(Discriminator):
                 )
             attention = [SelfAttention(stage.out_channels, layers)] if stage.attention else []
             self.stages.append(nn.ModuleList([block, *attention]))
-        self.head = ProjectionHead(stages[-1].out_channels, architecture.classes, layers)
+        self.head = last_layer(architecture, stages[-1].out_channels, layers)
         if self.junction is not None:
             old = stages[self.junction]
             hidden = old.out_channels if architecture.wide_discriminator else architecture.channels

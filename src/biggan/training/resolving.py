@@ -33,6 +33,7 @@ from biggan.training.batches import (
     schedules,
 )
 from biggan.training.configuration import AdamConfig, TrainingConfig
+from biggan.training.head_needs import check_needed_heads
 from biggan.training.hooks.samples import check_sheets
 from biggan.training.planning import plan_memory
 from biggan.training.warm_up import least_images
@@ -82,6 +83,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         )
     check_sheets(log, model.resolution)
     _check_terms(config)
+    check_needed_heads(config)
     rises, waits = config.generator_adam.schedule.warmup, least_images(config.d_warmup or 0)
     if 0 < rises <= waits:
         raise UserError(

@@ -24,7 +24,7 @@ from biggan.losses.adversarial import Hinge
 from biggan.losses.augmented import Ada
 from biggan.losses.lecam import LeCam
 from biggan.losses.terms import TERMS, Acting, Term, acting, listing, parse_terms
-from biggan.models.architecture import SpectralNorm
+from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.training.assembly import make_draws
 from biggan.training.engine import Engine
 from biggan.training.resolving import resolve
@@ -50,11 +50,17 @@ def term_of(name: str, **values: Any) -> Term:
     return term
 
 
+def suited(*names: str, family: str = "biggan", **values: Any) -> Architecture:
+    """Return a tiny architecture whose D has the heads that these terms read."""
+    heads = dict.fromkeys(TERMS[name].head for name in names if TERMS[name].head)
+    return tiny(family, discriminator_heads=("projection", *heads), **values)
+
+
 def run(
     name: str | None, batches: list[StepInputs], parts: int = 1, a: Any = None, **values: Any
 ) -> tuple[TrainState, Term | None]:
     """Train for as many updates; return everything."""
-    state = make_state(a if a is not None else tiny("biggan", **FREE), F64)
+    state = make_state(a if a is not None else suited(*([name] if name else []), **FREE), F64)
     term = None if name is None else term_of(name, **values)
     state.terms = {} if name is None or term is None else {name: term}
     engine = Engine(device=CPU, accumulation={"discriminator": parts}, terms=state.terms)
@@ -73,7 +79,7 @@ def several(batch: int = 6, count: int = 3, **options: Any) -> list[StepInputs]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weight_zero_is_absence_to_the_bit_and_another_is_not(name: str) -> None:
-    plain, some = run(None, several())[0], run(name, several())[0]
+    plain, some = run(None, several(), a=suited(name, **FREE))[0], run(name, several())[0]
     nothing = run(name, several(), weight=constant(0.0))[0]
     kept = {key: value for key, value in nothing.tensors().items() if not key.startswith("term/")}
     assert_same_tensors(kept, plain.tensors())
@@ -119,7 +125,7 @@ def test_places_decide_what_is_drawn(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_passes_move_nothing(name: str, family: str, rhythm: Any) -> None:
     """After an update from the same weights, vectors and statistics are to the bit those of a run without the term."""
-    a = tiny(family, generator_attention=("8",), discriminator_attention=("8",))
+    a = suited(name, family=family, generator_attention=("8",), discriminator_attention=("8",))
     found = []
     for which in (None, name):
         state = make_state(a, F64)
@@ -157,7 +163,7 @@ def slope(loss: Any, parameter: Tensor, place: int, step: float) -> float:
 def test_the_loss_has_the_gradient_that_finite_differences_find(name: str) -> None:
     if TERMS[name].loss is Term.loss or name == "ada":
         pytest.skip("adds nothing to the loss")
-    a, term = tiny("biggan", **FREE, generator_attention=("8",), discriminator_attention=("8",)), term_of(name)
+    a, term = suited(name, **FREE, generator_attention=("8",), discriminator_attention=("8",)), term_of(name)
     state, (d,) = make_state(a, F64), make_inputs(a, dtype=F64).discriminator
     for value in term.state.values():
         value.fill_(1.5)
@@ -194,7 +200,7 @@ def test_what_it_remembers_is_part_of_the_state(name: str) -> None:
     whole = run(name, several())[0]
     half, _ = run(name, several()[:1])
     stored = {key: value.clone() for key, value in half.tensors().items()}
-    fresh = make_state(tiny("biggan", **FREE), F64)
+    fresh = make_state(suited(name, **FREE), F64)
     fresh.terms = {name: term_of(name)}
     fresh.load_tensors(stored)
     fresh.images_seen, fresh.iterations = half.images_seen, half.iterations
@@ -288,7 +294,7 @@ BATCH = 8
 
 def trained(rank: int, ranks: int) -> dict[str, Tensor]:
     """Train with all terms at once, on this rank's share of the same batches."""
-    a = tiny("biggan", **FREE)
+    a = suited(*NAMES, **FREE)
     state = make_state(a, F64)
     state.terms = {name: term_of(name) for name in NAMES}
     groups = 4 // ranks
@@ -415,7 +421,7 @@ def test_nothing_here_draws_from_torchs_generators() -> None:
 
 def test_training_with_terms_leaves_torchs_generators_alone() -> None:
     before = torch.get_rng_state()
-    a = tiny("biggan", generator_spectral_norm=SpectralNorm(), **{})
+    a = suited(*NAMES, generator_spectral_norm=SpectralNorm())
     state, inputs = make_state(a, F64), make_inputs(a, dtype=F64)
     state.terms = {name: term_of(name) for name in NAMES}
     torch.set_rng_state(before)

@@ -93,13 +93,19 @@ def snapshot(network: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", list(ADVERSARIAL_LOSSES))
 def test_every_loss(name: str) -> None:
     loss: AdversarialLoss = ADVERSARIAL_LOSSES[name]()
-    worse = torch.tensor([[0.5]])
-    on_fake, on_real = loss.discriminator(worse, -worse)
+    fake, better, real = judged(0.5), judged(0.25), judged(-0.5)
+    on_fake, on_real = loss.discriminator(fake, real)
     assert on_fake.shape == on_real.shape == ()
-    assert float(loss.discriminator(worse - 0.25, -worse + 0.25)[0]) < float(on_fake)
-    assert float(loss.discriminator(worse, -worse + 0.25)[1]) < float(on_real)
-    reals = [worse] if pairs(name) else []
-    assert float(loss.generator(worse + 0.25, *reals)) < float(loss.generator(worse, *reals))
+    assert float(loss.discriminator(better, judged(-0.25))[0]) < float(on_fake)
+    assert float(loss.discriminator(fake, judged(-0.25))[1]) < float(on_real)
+    reals = [fake] if pairs(name) else []
+    assert float(loss.generator(judged(0.75), *reals)) < float(loss.generator(fake, *reals))
+
+
+def judged(score: float) -> Verdict:
+    """What a D of one class says of one image, with whatever outputs a loss may read."""
+    outputs = {"multi-hinge": torch.tensor([[score / 2, -score / 2]])}
+    return Verdict(torch.tensor([[score]]), torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64), outputs)
 
 
 def test_losses_by_value() -> None:
@@ -214,7 +220,7 @@ def test_g_gets_no_gradient_from_the_d_phase() -> None:
 def test_losses_are_reported_for_each_micro_batch(
     loss: AdversarialLoss, judge: Callable[..., tuple[Verdict, ...]]
 ) -> None:
-    a = tiny("biggan")
+    a = tiny("biggan", discriminator_heads=(getattr(loss, "head", "projection"),))
     state, engine = make_state(a), Engine(device=CPU, accumulation={"discriminator": 3, "generator": 2})
     losses: Losses = train_step(state, make_inputs(a, steps=2), Objective(loss=loss, judge=judge), engine)
     assert {name: len(value) for name, value in losses.items()} == {"D_loss_fake": 6, "D_loss_real": 6, "G_loss": 2}

@@ -33,6 +33,12 @@ def nearest_classes(export: Export, source: ImageSource, wanted: list[int]) -> d
     if export.discriminator is None or not architecture.classes:
         raise UserError("nearest classes: the file holds no D with classes; use mean, fresh, or a file of classes")
     discriminator = build_discriminator(architecture)
+    if getattr(discriminator.get_submodule("head"), "class_embedding", None) is None:
+        heads = " ".join(architecture.discriminator_heads)
+        raise UserError(
+            f"nearest classes: found by the projection of D, and its heads are {heads}; use mean, fresh, or a file of "
+            "classes"
+        )
     discriminator.load_state_dict(dict(export.discriminator))
     discriminator.eval()
     head = discriminator.get_submodule("head")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from biggan.layers.further_heads import ClassRows
 from biggan.layers.normalization import AffineNorm, ConditionalNorm
 from biggan.layers.spectral_norm import ClassTable, SpectrallyNormalized
 from biggan.models.architecture import Architecture
@@ -43,26 +45,47 @@ class Change:
         return (self.old.channels, self.old.output_width) == (self.new.channels, self.new.output_width)
 
 
-def class_axes(network: nn.Module, *, dense: bool) -> dict[str, int]:
-    """Return the tensors of ``network`` that have an entry a class, with the axis along which these lie.
+class ClassAxis(NamedTuple):
+    """Where a tensor has entries of classes."""
+
+    axis: int
+    each: int = 1
+    """Entries for each class, class by class."""
+    rest: int = 0
+    """Entries of none, behind those of the classes."""
+
+    def entries(self, tensor: Tensor) -> Tensor:
+        """Return those of classes as a view [K, ...]."""
+        rows = tensor.movedim(self.axis, 0)
+        rows = rows[: len(rows) - self.rest]
+        return rows if self.each == 1 else rows.unflatten(0, (-1, self.each))
+
+
+def class_axes(network: nn.Module, *, dense: bool) -> dict[str, ClassAxis]:
+    """Return the tensors of ``network`` that have entries of classes, with the axis along which these lie.
 
     A class table has classes as rows, and the left vector of its spectral norm an entry for each; a dense table has
-    them as columns, and so has its right vector.
+    them as columns, and so has its right vector. Heads of D may have several rows a class, and rows of none.
     """
-    axes: dict[str, int] = {}
+    axes: dict[str, ClassAxis] = {}
     for name, module in network.named_modules():
         if isinstance(module, ClassTable):
-            axes |= {f"{name}.weight": 0, f"{name}.u": 1}
+            axes |= {f"{name}.weight": ClassAxis(0), f"{name}.u": ClassAxis(1)}
+        elif isinstance(module, ClassRows):
+            for part, axis in (("weight", 0), ("bias", 0), ("u", 1)):
+                axes[f"{name}.linear.{part}"] = ClassAxis(axis, module.each, module.rest)
         elif dense and isinstance(module, ConditionalNorm):
             for part in ("gain", "bias"):
-                axes |= {f"{name}.{part}.weight": 1, f"{name}.{part}.v": 1}
+                axes |= {f"{name}.{part}.weight": ClassAxis(1), f"{name}.{part}.v": ClassAxis(1)}
     return axes
 
 
-def gather(old: Tensor, fresh: Tensor, origins: Sequence[ClassOrigin], axis: int) -> Tensor:
-    """Return rows of ``old`` along ``axis`` in the order of the new classes; means of all, and rows of ``fresh``."""
-    rows, result = old.movedim(axis, 0), fresh.clone()
-    into = result.movedim(axis, 0)
+def gather(old: Tensor, fresh: Tensor, origins: Sequence[ClassOrigin], axis: ClassAxis) -> Tensor:
+    """Return entries of ``old`` in the order of the new classes; means of all, and entries of ``fresh``."""
+    result = fresh.clone()
+    rows, into = axis.entries(old), axis.entries(result)
+    if axis.rest:
+        result.movedim(axis.axis, 0)[-axis.rest :] = old.movedim(axis.axis, 0)[-axis.rest :].to(result.dtype)
     mapped = [(index, origin.old) for index, origin in enumerate(origins) if origin.old is not None]
     if mapped:
         into[[index for index, _ in mapped]] = rows[[source for _, source in mapped]].to(into.dtype)
@@ -98,12 +121,12 @@ def transplant(
 
 
 def _made(
-    name: str, target: Tensor, old: Tensor | None, axis: int | None, network: nn.Module, change: Change
+    name: str, target: Tensor, old: Tensor | None, axis: ClassAxis | None, network: nn.Module, change: Change
 ) -> tuple[Tensor, str]:
     if old is None:
         return target, "fresh"
     on_device = target if target.device.type != "meta" else torch.empty(target.shape, dtype=target.dtype)
-    if axis is not None and change.old.classes and _fits_but(old, target, axis):
+    if axis is not None and change.old.classes and _fits_but(old, target, axis.axis):
         return gather(old, on_device, change.classes, axis), "resized"
     if not change.same_channels:
         made = _other_channels(name, old, network, change)
@@ -146,11 +169,13 @@ def transplant_moments(
         if name in listing.loaded or (name in listing.resized and kind == "step" and name in axes):
             taken[full] = value
         elif name in listing.resized and name in axes:
-            rows = value.movedim(axes[name], 0)
+            axis = axes[name]
+            rows = value.movedim(axis.axis, 0)
             filler = torch.zeros_like(rows[0]) if kind == "exp_avg" else rows.mean(dim=0)
-            all_new = filler.expand(len(change.classes), *filler.shape).movedim(0, axes[name])
+            count = len(change.classes) * axis.each + axis.rest
+            all_new = filler.expand(count, *filler.shape).movedim(0, axis.axis)
             old_only = [origin if origin.old is not None else ClassOrigin(how="fresh") for origin in change.classes]
-            taken[full] = gather(value, all_new, old_only, axes[name])
+            taken[full] = gather(value, all_new, old_only, axis)
     return taken
 
 
