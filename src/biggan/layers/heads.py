@@ -28,6 +28,10 @@ class Verdict(NamedTuple):
         parts = zip(*(torch.split(part, list(sizes)) for part in self), strict=True)
         return tuple(Verdict(*those) for those in parts)
 
+    def of(self, which: Tensor) -> Verdict:
+        """Return those of the images at the places ``which``, int64 [k]."""
+        return Verdict(*(part[which] for part in self))
+
 
 class ProjectionHead(nn.Module):
     """linear(h) + <embedding(label), h> for h = sum over positions of relu(x) (Miyato and Koyama 2018).
