@@ -252,8 +252,8 @@ def sum_in_place(tensors: Sequence[Tensor]) -> None:
 def gather_within(ranks: int) -> Callable[[Tensor], Tensor]:
     """Return a differentiable function that gathers vectors from each ``ranks`` consecutive processes.
 
-    It takes a vector [n] and returns [ranks, n]; its gradient is summed over the processes, each of which computes with
-    the vectors of all. Every process must make this call, and the calls of what is returned in the same order.
+    It takes [n] and returns [ranks, n]; its gradient is summed over the processes, as each computes with the vectors of
+    all, and has one in turn. Every process must make this call, and those of what is returned in the same order.
     """
     with _others():
         groups = [dist.new_group(list(range(first, first + ranks))) for first in range(0, world_size(), ranks)]
@@ -268,20 +268,22 @@ def gather_within(ranks: int) -> Callable[[Tensor], Tensor]:
 
 
 class _Gathered(torch.autograd.Function):
+    """[n] to those of all, [ranks, n]; [ranks, n] to this one's row of their sum. Each is the other's gradient."""
+
     @staticmethod
-    def forward(ctx: Any, vector: Tensor, group: Any, ranks: int) -> Tensor:
-        ctx.group, ctx.place = group, dist.get_rank(group)
-        rows = list(vector.new_empty(ranks, *vector.shape).unbind())
+    def forward(ctx: Any, given: Tensor, group: Any, ranks: int) -> Tensor:
+        ctx.group, ctx.ranks = group, ranks
         with _others():
-            dist.all_gather(rows, vector.contiguous(), group=group)
-        return torch.stack(rows)
+            if given.dim() == 2:
+                dist.all_reduce(summed := given.clone(memory_format=torch.contiguous_format), group=group)
+                return summed[dist.get_rank(group)]
+            rows = list(given.new_empty(ranks, *given.shape).unbind())
+            dist.all_gather(rows, given.contiguous(), group=group)
+            return torch.stack(rows)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        summed = gradients[0].clone(memory_format=torch.contiguous_format)
-        with _others():
-            dist.all_reduce(summed, group=ctx.group)
-        return summed[ctx.place], None, None
+        return _Gathered.apply(gradients[0], ctx.group, ctx.ranks), None, None
 
 
 def largest(value: int) -> int:

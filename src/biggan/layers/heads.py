@@ -40,6 +40,11 @@ class Verdict(NamedTuple):
             for place, those in enumerate(parts)
         )
 
+    def of(self, which: Tensor) -> Verdict:
+        """Return those of the images at the places ``which``, int64 [k]."""
+        further = {name: output[which] for name, output in self.outputs.items()}
+        return Verdict(self.score[which], self.features[which], self.labels[which], further)
+
 
 class ScoreHead(nn.Module):
     """A score of h = sum over positions of relu(x), and what further heads say of h.

@@ -83,8 +83,8 @@ class Noise(_Augmented):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ada(_Augmented):
-    """D sees images that are moved and recoloured with a probability that follows how well it knows the reals.
+class Adaptive(Term):
+    """A probability that follows how well D knows the reals.
 
     Every ``interval`` updates of D p moves by their images / ``images``: up if the mean sign of D's scores of reals, as
     it saw them, was above ``target``, else down; it stays within 0 and 1.
@@ -96,12 +96,9 @@ class Ada(_Augmented):
     """Images in which p moves from 0 to 1 at most."""
     p: str = "adaptive"
     """adaptive, or a probability that stays."""
-    without: tuple[str, ...] = ()
-    """Parts that never happen, for example xflip+rotate90 where the data forbid it."""
-    resampling: str = "wavelet"
-    """wavelet: between low-pass filters, as the paper does; bilinear is quicker, and blurs and aliases a little."""
 
-    paper: ClassVar[str] = "Karras et al. 2020, arXiv 2006.06676"
+    signs: ClassVar[str]
+    """Under what name signs are summed up."""
 
     def fresh(self) -> dict[str, Tensor]:
         """Return p, and since it moved last: the sum of signs, images, and updates."""
@@ -111,34 +108,24 @@ class Ada(_Augmented):
     def _fixed(self) -> float | None:
         return None if self.p == "adaptive" else float(self.p)
 
-    def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002
-        """Return what D sees."""
-        return self.augmentation().view(images, chance)
-
-    def augmentation(self) -> Augmentation:
-        """Return the pipeline at the p that there is."""
-        p = self.state.get("p", 0.0) if self._fixed is None else self._fixed
-        return AdaPipeline(p, self.without, cast(Literal["wavelet", "bilinear"], self.resampling))
-
-    def remarks(self, data: Seen) -> list[str]:
-        """Say what is off, and that images are mirrored which are not otherwise."""
-        mirrors = "xflip" not in self.without and not data.flipped
-        remark = "it mirrors and turns images, and --data.flip is off: write without=xflip+rotate90 if it must not"
-        return super().remarks(data) + [remark] * mirrors
+    @property
+    def probability(self) -> float | Tensor:
+        """The p that there is."""
+        return self.state.get("p", 0.0) if self._fixed is None else self._fixed
 
     def loss(self, scene: Scene) -> Tensor | None:
         """Note how D judges the reals; nothing is added."""
         if scene.stage.phase == "discriminator" and scene.on_reals is not None:
-            scene.add("ada/signs", scene.on_reals.score.sign())
+            scene.add(self.signs, scene.on_reals.score.sign())
         return None
 
     @torch.no_grad()
     def after(self, sums: Mapping[str, Tensor], images: Tensor, taken: Tensor) -> None:
         """Move p, if its time has come."""
-        if "ada/signs" not in sums or self._fixed is not None:
+        if self.signs not in sums or self._fixed is not None:
             return
         state = self.state
-        state["signs"] += taken * sums["ada/signs"]
+        state["signs"] += taken * sums[self.signs]
         state["images"] += taken * images
         state["updates"] += taken
         due = (state["updates"] >= self.interval).float()
@@ -161,3 +148,33 @@ class Ada(_Augmented):
             if getattr(self, key) < 1:
                 raise UserError(f"--terms {name},{key}={getattr(self, key)}: 1 or more")
         super().check(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ada(Adaptive, _Augmented):
+    """D sees images that are moved and recoloured with a probability that follows how well it knows the reals.
+
+    How it follows: :class:`Adaptive`.
+    """
+
+    without: tuple[str, ...] = ()
+    """Parts that never happen, for example xflip+rotate90 where the data forbid it."""
+    resampling: str = "wavelet"
+    """wavelet: between low-pass filters, as the paper does; bilinear is quicker, and blurs and aliases a little."""
+
+    signs: ClassVar[str] = "ada/signs"
+    paper: ClassVar[str] = "Karras et al. 2020, arXiv 2006.06676"
+
+    def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002
+        """Return what D sees."""
+        return self.augmentation().view(images, chance)
+
+    def augmentation(self) -> Augmentation:
+        """Return the pipeline at the p that there is."""
+        return AdaPipeline(self.probability, self.without, cast(Literal["wavelet", "bilinear"], self.resampling))
+
+    def remarks(self, data: Seen) -> list[str]:
+        """Say what is off, and that images are mirrored which are not otherwise."""
+        mirrors = "xflip" not in self.without and not data.flipped
+        remark = "it mirrors and turns images, and --data.flip is off: write without=xflip+rotate90 if it must not"
+        return super().remarks(data) + [remark] * mirrors

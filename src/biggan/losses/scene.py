@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from biggan.foundation.chance import Chance
@@ -76,6 +77,7 @@ class Stage:
         """
         scene = Scene(
             stage=self,
+            drawn=latents,
             latents=latents,
             fakes=fakes,
             fake_labels=fake_labels,
@@ -83,6 +85,7 @@ class Stage:
             labels=labels,
             chance=Chance(self.seed, self.clock, places),
         )
+        scene.change()
         scene.judge()
         return scene
 
@@ -92,8 +95,10 @@ class Scene:
     """What is on stage. N images are one micro-batch of one rank."""
 
     stage: Stage
+    drawn: Tensor
+    """Latents as they were drawn, float [N, z_size]."""
     latents: Tensor
-    """float [N, z_size]."""
+    """Those that G was given for the fakes, float [N, z_size]."""
     fakes: Tensor
     """float [N, C, H, W] in [-1, 1]: with a graph into G in G's phase."""
     fake_labels: Tensor
@@ -106,6 +111,18 @@ class Scene:
     on_fakes: Verdict = field(init=False)
     on_reals: Verdict | None = None
 
+    def change(self) -> None:
+        """Let terms put other latents and fakes on stage, and others in the place of the reals."""
+        for _, term, _ in self.stage.acting:
+            latents = term.latents(self)
+            if latents is not None:
+                self.latents = latents
+                with torch.set_grad_enabled(self.stage.phase == "generator"):
+                    self.fakes = self.generated(latents, self.fake_labels)
+            found = None if self.reals is None else term.reals(self)
+            if found is not None:
+                self.reals, self.labels = found
+
     def judge(self) -> None:
         """Let D judge what there is, as it sees it."""
         fakes, D = self.view(self.fakes, "fakes"), self.stage.D
@@ -117,10 +134,20 @@ class Scene:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What the loss is given: on fakes, and on reals, but for G only if its loss compares with them."""
+        """What the loss is given: on fakes, and on reals, but for G only if its loss compares with them.
+
+        For G of those fakes, and reals of their places, that terms have chosen.
+        """
         if self.on_reals is None or (self.stage.phase == "generator" and not self.stage.compares):
-            return (self.on_fakes,)
-        return self.on_fakes, self.on_reals
+            found: tuple[Verdict, ...] = (self.on_fakes,)
+        else:
+            found = self.on_fakes, self.on_reals
+        if self.stage.phase == "generator":
+            for _, term, _ in self.stage.acting:
+                chosen = term.chosen(self)
+                if chosen is not None:
+                    found = tuple(verdict.of(chosen) for verdict in found)
+        return found
 
     def view(self, images: Tensor, which: str) -> Tensor:
         """Return images as D sees them."""
@@ -157,3 +184,10 @@ class Scene:
         D = self.stage.discriminator
         with still(D), plain_attention(D), without_autocast(self.fakes):
             yield self.stage.plainly
+
+    @contextlib.contextmanager
+    def wholly_differentiable(self) -> Iterator[tuple[Callable[[Tensor, Tensor], Tensor], Judge]]:
+        """Yield G and D as functions whose gradients have gradients, as above."""
+        G = self.stage.generator
+        with self.twice_differentiable() as D, still(G), plain_attention(G):
+            yield G, D

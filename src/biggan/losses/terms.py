@@ -2,9 +2,13 @@
 
 A term's options are the fields of its frozen dataclass, its state is tensors. It acts at any of these places:
 
+- ``latents``: on what G is given;
+- ``reals``: on what stands for the reals;
 - ``view``: on what D sees of an image, fakes and reals alike;
+- ``chosen``: on which fakes G learns from;
 - ``loss``: a number that is added to that of a micro-batch, a mean over its images;
 - ``gradients``: on the gradients of a network, once an update;
+- ``stops``: on whether the update is made;
 - ``after``: on its own state, once an update, from what was summed over the images of all ranks.
 
 The update of a batch is the same however the batch was divided, to rounding, unless ``batch_relative`` says that images
@@ -61,10 +65,27 @@ class Term:
     """Whether it makes further fakes of a micro-batch, which G cannot do where moments are those of the whole batch."""
     head: ClassVar[str] = ""
     """Which head of D it reads; empty for none."""
+    of_data: ClassVar[tuple[str, ...]] = ()
+    """Options that are the number of images of the data where they are not given."""
     paper: ClassVar[str] = ""
     """Where it is from."""
 
-    def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002 - as terms are called
+    def latents(self, scene: Scene) -> Tensor | None:  # noqa: ARG002 - as terms are called
+        """Return what G is given in the place of ``scene.latents``, float [N, z_size]; None for the same.
+
+        G is called anew then; its first pass alone moves running statistics.
+        """
+        return None
+
+    def reals(self, scene: Scene) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+        """Return what stands for the reals, float [N, C, H, W] in [-1, 1], and its labels [N]; None for the reals."""
+        return None
+
+    def chosen(self, scene: Scene) -> Tensor | None:  # noqa: ARG002
+        """Return the fakes, int64 [k], that the adversarial loss of G is a mean over; None for all."""
+        return None
+
+    def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002
         """Return what D sees of ``images``, float [N, C, H, W]."""
         return images
 
@@ -82,13 +103,17 @@ class Term:
         """
         return False
 
+    def stops(self, loss: Tensor, weight: float) -> Tensor | None:  # noqa: ARG002
+        """Return whether the update is left out, a bool on the device; None if never. Arguments as above."""
+        return None
+
     def after(self, sums: Mapping[str, Tensor], images: Tensor, taken: Tensor) -> None:
         """Change the state, once the update is done.
 
         Args:
             sums: what was summed over it, over all ranks.
             images: how many it had, a number on the device.
-            taken: 1 if the update was, 0 if the guard skipped it: then the state must stay as it is.
+            taken: 1 if the update was, 0 if it was skipped: then the state must stay as it is.
         """
 
     def fresh(self) -> dict[str, Tensor]:
@@ -138,6 +163,8 @@ TERMS: Registry[type[Term]] = Registry(
         "gp": "biggan.losses.gradient_penalties:GradientPenalty",
         "d-flood": "biggan.losses.flood:DiscriminatorFlood",
         "g-flood": "biggan.losses.flood:GeneratorFlood",
+        "d-stop": "biggan.losses.stop:DiscriminatorStop",
+        "g-stop": "biggan.losses.stop:GeneratorStop",
         "cr": "biggan.losses.consistency:Consistency",
         "bcr": "biggan.losses.consistency:BalancedConsistency",
         "zcr": "biggan.losses.consistency:LatentConsistency",
@@ -147,6 +174,9 @@ TERMS: Registry[type[Term]] = Registry(
         "2c": "biggan.losses.contrastive:ConditionalContrastive",
         "d2d-ce": "biggan.losses.contrastive:DataToData",
         "rotation": "biggan.losses.rotation:Rotation",
+        "apa": "biggan.losses.pseudo_augmentation:PseudoAugmentation",
+        "top-k": "biggan.losses.top_k:TopK",
+        "logan": "biggan.losses.latent_optimisation:LatentOptimisation",
     },
 )
 
@@ -242,7 +272,22 @@ def _shown(value: object) -> str:
 
 def on_stage(term: Term) -> bool:
     """Tell whether a term looks at images, and not at gradients alone."""
-    return type(term).loss is not Term.loss or type(term).view is not Term.view
+    return any(acts(term, place) for place in ("latents", "reals", "view", "chosen", "loss"))
+
+
+def acts(term: Term, place: str) -> bool:
+    """Tell whether a term acts at a place, of those above."""
+    return getattr(type(term), place) is not getattr(Term, place)
+
+
+def written_out(words: Sequence[str], images: int) -> tuple[str, ...]:
+    """Return terms with the options written out that are the number of images of the data, where they are not given."""
+    found = []
+    for word in words:
+        name, *options = word.split(",")
+        given = {option.partition("=")[0] for option in options}
+        found.append(",".join([word, *(f"{key}={images}" for key in TERMS[name].of_data if key not in given)]))
+    return tuple(found)
 
 
 def term_tensors(terms: Mapping[str, Term]) -> dict[str, Tensor]:

@@ -182,6 +182,9 @@ class Engine:
         named = [key for key, p in network.named_parameters() if p.grad is not None]
         self.gradient_norms[name] = torch.linalg.vector_norm(norms)
         skip = self.guard.observe(name, named, norms, loss, state.iterations + 1, scale)
+        for each in update.acting:
+            stops = each.term.stops(loss, each.weight)
+            skip = skip if stops is None else torch.maximum(skip, stops.to(skip.dtype))
         if name in self.rates:
             self.learning_rates[name] = scale_rates(optimizer, self.rates[name](state.images_seen))
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1

@@ -15,7 +15,8 @@ from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import batch_factor
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES, pairs
-from biggan.losses.terms import Seen, described, parse_terms
+from biggan.losses.terms import Seen, described, parse_terms, written_out
+from biggan.losses.together import check_together
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
@@ -93,6 +94,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         )
     resolved = dataclasses.replace(
         config,
+        terms=config.terms if source is None else written_out(config.terms, len(source)),
         model=model,
         log=log,
         resolution=None,
@@ -111,7 +113,7 @@ def _check_terms(config: TrainingConfig) -> None:
     """Check that terms and the loss get what they need: a real for each fake, fakes of a micro-batch.
 
     Raises:
-        UserError: batches of D and G differ, or G sees whole batches only.
+        UserError: batches of D and G differ, or G sees whole batches only, or two terms decide the same.
     """
     terms = parse_terms(config.terms)
     calling = [name for name, term in terms.items() if term.calls_generator]
@@ -120,6 +122,7 @@ def _check_terms(config: TrainingConfig) -> None:
             f"--terms {' '.join(calling)}: makes fakes of a micro-batch, and with --statistics exact G sees the whole "
             "batch at once; choose --statistics phase, or leave it out"
         )
+    check_together(terms, config.loss)
     needing = [f"--terms {name}" for name, term in terms.items() if term.needs_reals]
     if pairs(config.loss):
         needing.append(f"--loss {config.loss}")

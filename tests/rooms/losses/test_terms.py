@@ -21,7 +21,7 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.layers.attention import spelt_out
 from biggan.losses.adversarial import Hinge
-from biggan.losses.augmented import Ada
+from biggan.losses.augmented import Ada, Adaptive
 from biggan.losses.lecam import LeCam
 from biggan.losses.terms import TERMS, Acting, Term, acting, listing, parse_terms
 from biggan.models.architecture import Architecture, SpectralNorm
@@ -38,7 +38,16 @@ from tests.rooms.training.test_phases import share_of
 from tests.rooms.training.test_step import CPU, FREE, make_inputs, make_state
 
 F64 = torch.float64
-WORDS = {"lecam": "lecam,start=1", "ada": "ada,p=0.5", "d-flood": "d-flood,weight=9", "g-flood": "g-flood,weight=9"}
+WORDS = {
+    "lecam": "lecam,start=1",
+    "ada": "ada,p=0.5",
+    "apa": "apa,p=0.5",
+    "d-flood": "d-flood,weight=9",
+    "g-flood": "g-flood,weight=9",
+    "d-stop": "d-stop,weight=9",
+    "g-stop": "g-stop,weight=9",
+    "top-k": "top-k,epoch=1",
+}
 """With options by which a term acts at once."""
 NAMES = list(TERMS)
 
@@ -161,7 +170,7 @@ def slope(loss: Any, parameter: Tensor, place: int, step: float) -> float:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_has_the_gradient_that_finite_differences_find(name: str) -> None:
-    if TERMS[name].loss is Term.loss or name == "ada":
+    if TERMS[name].loss is Term.loss or isinstance(TERMS[name](), Adaptive):
         pytest.skip("adds nothing to the loss")
     a, term = suited(name, **FREE, generator_attention=("8",), discriminator_attention=("8",)), term_of(name)
     state, (d,) = make_state(a, F64), make_inputs(a, dtype=F64).discriminator
@@ -180,9 +189,10 @@ def test_the_loss_has_the_gradient_that_finite_differences_find(name: str) -> No
                 fakes = state.generator(d.latents, d.fake_labels)
             scene = stage.scene(fakes, d.latents, d.fake_labels, torch.arange(len(fakes)), images, d.labels)
             found = term.loss(scene)
-            assert found is not None
-            return found
+            return torch.zeros(()) if found is None else found
 
+        if name == "logan" and phase == "discriminator":
+            continue  # it costs G alone
         parameters = dict(state.networks[phase].named_parameters())
         gradients = torch.autograd.grad(loss(), list(parameters.values()), allow_unused=True)
         checked = 0

@@ -58,7 +58,7 @@ class ClassAxis(NamedTuple):
         """Return those of classes as a view [K, ...]."""
         rows = tensor.movedim(self.axis, 0)
         rows = rows[: len(rows) - self.rest]
-        return rows if self.each == 1 else rows.unflatten(0, (-1, self.each))
+        return rows if self.each == 1 else rows.view(-1, self.each, *rows.shape[1:])
 
 
 def class_axes(network: nn.Module, *, dense: bool) -> dict[str, ClassAxis]:
