@@ -205,7 +205,7 @@ class TrainingConfig:
     discriminator_steps: int = 1
     """D updates for each G update."""
     loss: str = "hinge"
-    """Adversarial loss: hinge, softplus, least-squares, wasserstein or relativistic."""
+    """Adversarial loss: hinge, softplus, least-squares, wasserstein, relativistic or multi-hinge."""
     terms: tuple[str, ...] = ()
     """What is added to it, each with its options: lecam cr,weight=10 r1,weight=0.1,every=16; help lists all."""
     split_discriminator_pass: bool = False

@@ -32,7 +32,7 @@ from biggan.training.step import Objective, train_discriminator, train_step
 from biggan.training.update import Update
 from tests.conftest import assert_same_tensors, tiny, tiny_config
 from tests.rooms.foundation.test_agreement import distributed_port
-from tests.rooms.losses.test_terms import F64, NAMES, run, several, slope, term_of
+from tests.rooms.losses.test_terms import F64, NAMES, run, several, slope, suited, term_of
 from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_step import CPU, FREE, make_inputs, make_state
 
@@ -262,7 +262,7 @@ def test_below_the_level_there_is_no_update(letter: str, network: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_passes_in_the_updates_of_g_move_nothing(name: str, rhythm: Any) -> None:
     """Statistics and vectors after an iteration in which D learns nothing."""
-    a = tiny("biggan", generator_attention=("8",), discriminator_attention=("8",))
+    a = suited(name, generator_attention=("8",), discriminator_attention=("8",))
     found = []
     for which in (None, name):
         state = make_state(a, F64)
