@@ -19,12 +19,19 @@ from biggan.foundation.launch import local_world_size
 from biggan.foundation.memory import free_memory
 from biggan.layers.attention import LARGE, fused_widths
 from biggan.layers.recomputing import Recomputation, Recomputing
+from biggan.losses.adversarial import pairs
+from biggan.losses.scene import Stage
+from biggan.losses.terms import Acting, Phase, on_stage, parse_terms
 from biggan.models.contract import Discriminator, Generator, Networks, build_on_meta, count_parameters
 from biggan.training.batches import BatchPlan, largest_plan
 from biggan.training.configuration import TrainingConfig
+from biggan.training.step import judge_together
 
 NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """Types in which convolutions run, by precision; their own where absent."""
+
+
+PHASES: tuple[Phase, ...] = ("discriminator", "generator")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +43,8 @@ class MemoryPlan:
     adam: int
     average: int
     activations: int
-    """Kept for the backward pass of the larger phase, at one micro-batch; of what is recomputed the largest block. With
-    exact statistics G's are those of a rank's whole share."""
+    """Kept for the backward pass of the larger phase, at one micro-batch, further passes of terms among it; of what is
+    recomputed the largest block. With exact statistics G's are those of a rank's whole share."""
 
     @property
     def total(self) -> int:
@@ -62,6 +69,7 @@ def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPl
     images = {name: part.micro_batch for name, part in plans.items()}
     with _FusedAttention(device):
         by_discriminator = _kept_by_discriminator(networks.discriminator, config, 2 * images["discriminator"], narrow)
+        with_terms = _kept_with_terms(networks, config, images, narrow)
         if config.statistics == "exact":
             by_discriminator += _bytes_of_images(config, plans["discriminator"].share)
             by_generator = _kept_by_whole_share(networks, config, plans["generator"], narrow)
@@ -74,7 +82,7 @@ def plan_memory(config: TrainingConfig, plans: dict[str, BatchPlan]) -> MemoryPl
         gradients=4 * (g + d),
         adam=8 * (g + d),
         average=4 * g if config.ema.enabled else 0,
-        activations=max(by_discriminator, by_generator),
+        activations=max(by_discriminator, by_generator, with_terms),
     )
 
 
@@ -184,6 +192,63 @@ def _kept_by_whole_share(
     networks.discriminator.requires_grad_(True)
     gradients = _bytes_of_images(config, part.share)
     return max(of_generator.most, of_generator.bytes + of_discriminator.most) + gradients
+
+
+def _kept_with_terms(
+    networks: Networks, config: TrainingConfig, images: dict[str, int], narrow: torch.dtype | None
+) -> int:
+    """Return what lies there when all terms at once have made their further passes; 0 if none looks at images.
+
+    They are run without data, as the networks are, so that a term need not say what it keeps. One of a user's own that
+    cannot is left out.
+    """
+    terms = {name: term for name, term in parse_terms(config.terms).items() if on_stage(term) and term.weight.most}
+    for term in terms.values():
+        term.begin(torch.device("meta"))
+    most = 0
+    for phase in PHASES:
+        acting = [Acting(name, term, term.weight.most) for name, term in terms.items() if phase in term.phases]
+        if not acting or (phase == "generator" and config.statistics == "exact"):
+            continue
+        networks.generator.requires_grad_(phase == "generator")
+        networks.discriminator.requires_grad_(phase == "discriminator")
+        with _kept(networks._asdict(), config, narrow) as keeper:
+            try:
+                _put_on_stage(networks, config, phase, acting, images[phase])
+            except RuntimeError:
+                if config.step is None:
+                    raise
+        most = max(most, keeper.most)
+    for network in networks:
+        network.requires_grad_(True)
+    return most
+
+
+def _put_on_stage(networks: Networks, config: TrainingConfig, phase: Phase, acting: list[Acting], images: int) -> None:
+    """Let a micro-batch without data be made and judged, and terms look at it."""
+    G, D = networks
+    z = torch.empty(images, config.model.z_size, device="meta")
+    labels = torch.zeros(images, dtype=torch.int64, device="meta")
+    reals = torch.empty(images, config.model.channels, *config.model.resolution, dtype=torch.uint8, device="meta")
+    stage = Stage(
+        phase=phase,
+        G=G,
+        D=D.judge,
+        both=judge_together,
+        acting=acting,
+        sums={},
+        seed=0,
+        clock=0,
+        generator=G,
+        discriminator=D,
+        plainly=D.judge,
+        compares=pairs(config.loss),
+    )
+    with torch.set_grad_enabled(phase == "generator"):
+        fakes = G(z, labels)
+    seen = (reals, labels) if phase == "discriminator" or stage.needs_reals else ()
+    scene = stage.scene(fakes, z, labels, torch.arange(images, device="meta"), *seen)
+    scene.total(scene.on_fakes.score.mean())
 
 
 def _bytes_of_images(config: TrainingConfig, count: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biggan.foundation.errors import UserError
+from biggan.losses.adversarial import Hinge
+from biggan.losses.terms import TERMS, Term, acting
 from biggan.models.contract import build
 from biggan.presets.registry import get_preset
+from biggan.training.assembly import make_terms
 from biggan.training.batches import plan, plan_batch
 from biggan.training.configuration import TrainingConfig
 from biggan.training.planning import plan_memory
 from biggan.training.resolving import resolve
+from biggan.training.step import Objective
+from biggan.training.update import Update
 from tests.conftest import tiny_config
+from tests.rooms.training.test_step import make_state
 
 
 def test_arithmetic_as_it_is_printed() -> None:
@@ -76,6 +83,58 @@ def test_the_estimate_is_what_autograd_keeps() -> None:
     parameters = sum(p.numel() for network in networks for p in network.parameters())
     assert estimate.weights == estimate.gradients == 4 * parameters
     assert estimate.adam == 8 * parameters
+
+
+@pytest.mark.parametrize("words", [("r1",), ("gp",), ("bcr",), ("zcr",), ("logan",), ("apa", "r2", "lecam")])
+def test_further_passes_of_terms_are_counted(words: tuple[str, ...]) -> None:
+    """Against real networks and images on which the terms act."""
+    model = {"generator_width": 4, "discriminator_width": 12, "discriminator_attention": ("8",)}
+    config = tiny_config(batch=6, terms=words, model=model)
+    networks, terms = build(config.model), make_terms(config)
+    weights = {p.untyped_storage().data_ptr() for network in networks for p in network.parameters()}
+    largest = 0
+    for term in terms.values():
+        term.begin(torch.device("cpu"))
+    for phase in ("discriminator", "generator"):
+        found: dict[int, torch.Tensor] = {}
+
+        def keep(tensor: torch.Tensor, found: dict[int, torch.Tensor] = found) -> torch.Tensor:
+            found.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+            return tensor
+
+        for name, network in networks._asdict().items():
+            network.requires_grad_(name == phase)
+        update = Update(1, torch.device("cpu"), acting=acting(terms, phase, 0, 0))
+        state = make_state(config.model)
+        state.networks = networks._asdict()
+        stage = Objective(loss=Hinge()).stage(phase, state, networks.generator, networks.discriminator.judge, update)
+        z, y = torch.randn(6, config.model.z_size), torch.zeros(6, dtype=torch.int64)
+        images = torch.zeros(6, 1, *config.model.resolution, dtype=torch.uint8)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            with torch.set_grad_enabled(phase == "generator"):
+                fakes = networks.generator(z, y)
+            scene = stage.scene(fakes, z, y, torch.arange(6), *((images, y) if phase == "discriminator" else ()))
+            scene.total(scene.on_fakes.score.mean())
+        largest = max(largest, sum(t.untyped_storage().nbytes() for key, t in found.items() if key not in weights))
+    estimate = plan_memory(config, plan(config, 1)).activations
+    without = plan_memory(dataclasses.replace(config, terms=()), plan(config, 1)).activations
+    assert 0.9 * largest <= estimate <= 1.1 * largest
+    assert estimate > (1.05 if words == ("zcr",) else 1.3) * without
+
+
+def test_a_term_of_ones_own_that_reads_a_number_is_left_out_of_the_estimate() -> None:
+    class Reads(Term):
+        def loss(self, scene: Any) -> None:
+            scene.on_fakes.score.mean().item()
+
+    TERMS.add("reads-for-a-test", Reads)
+    try:
+        config = tiny_config(batch=4)
+        own = dataclasses.replace(config, terms=("reads-for-a-test",), step="own.py:step")
+        # What was judged before it was asked is counted, and no more than that.
+        assert plan_memory(own, plan(own, 1)).activations >= plan_memory(config, plan(config, 1)).activations
+    finally:
+        del TERMS._loaded["reads-for-a-test"]
 
 
 def test_the_estimate_grows_with_what_it_depends_on() -> None:

@@ -1,0 +1,47 @@
+"""Runs with several terms at once, that are killed and go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import assert_same_tensors
+from tests.rooms.training import commands
+from tests.rooms.training.test_run import final_state
+
+TERMS = (
+    "--terms ada,images=100,interval=1,without=xflip+rotate90 apa,images=100,interval=2 lecam,start=2 top-k r1,every=3 "
+    "logan d-stop,weight=9 noise,weight=0.1..0:0..100"
+).split()
+WORDS = (
+    "train digits --batch 8 --micro-batch 4 --duration 128 --checkpoint.every 32 --log.every 8 --log.samples-every 1M "
+    "--log.judge none --data.fraction 0.02 --loss softplus"
+).split()
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly)]
+)
+def test_a_run_with_many_terms_goes_on_to_the_bit(number: int, status: int, tmp_path: Path) -> None:
+    words = [*WORDS, *commands.SMALL, *TERMS]
+    attack = partial(commands.signal_at, "training/loop.py:_read", int(number), 11)  # at 80 images; 64 are saved
+    for name, by in (("whole", None), ("half", attack)):
+        done = commands.run([*words, "--run-dir", str(tmp_path / name)], tmp_path / f"{name}.txt", by)
+        assert done.status == (status if by else 0), done.printed
+    again = commands.run([*words, "--run-dir", str(tmp_path / "half")], tmp_path / "again.txt")
+    assert again.status == 0, again.printed
+    assert f"continuing at {80 if number == signal.SIGTERM else 64} images" in again.printed
+    whole = final_state(tmp_path / "whole")
+    assert_same_tensors(whole, final_state(tmp_path / "half"))
+    # Each took part: probabilities moved, averages were kept, the epoch of top-k is that of the data.
+    assert 0 < float(whole["term/ada/p"]) <= 1
+    assert 0 < float(whole["term/apa/p"]) <= 1
+    assert float(whole["term/lecam/updates"]) > 2
+    steps = {float(value) for name, value in whole.items() if name.endswith("/step") and "/discriminator/" in name}
+    assert 0 < max(steps) < 16, "some of D's updates were left out"
+    stored = json.loads((tmp_path / "whole" / "config.json").read_text())
+    assert f"top-k,epoch={stored['data']['images']}" in stored["config"]["terms"]
