@@ -31,7 +31,8 @@ def check(a: Architecture, images: int = 2) -> None:
     labels = torch.arange(images) % max(a.classes, 1)
     fakes = networks.generator(z, labels)
     assert fakes.shape == (images, a.channels, *a.resolution)
-    assert float(fakes.detach().abs().max()) <= 1
+    if a.family != "r3gan":  # which has no tanh
+        assert float(fakes.detach().abs().max()) <= 1
     again = build(a, seed=1).generator
     split = again.synthesize(z, again.embed(labels))
     assert torch.allclose(split, fakes, atol=1e-5), "embedding and synthesis, apart, are the whole"
@@ -66,11 +67,15 @@ def check(a: Architecture, images: int = 2) -> None:
     ids=lambda values: ",".join(f"{k}={v}" for k, v in values.items())[:60] or "plain",
 )
 def test_every_family(family: str, values: dict[str, Any]) -> None:
+    if family == "r3gan" and values.keys() & {"wide_discriminator", "inplace_activation"}:
+        with pytest.raises(UserError, match=r"r3gan has nothing that this could change; leave it out"):
+            tiny(family, **values).validate()
+        return
     check(tiny(family, **values))
 
 
 @pytest.mark.parametrize("normalization", ["batch", "instance", "group", "layer", "none"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "r3gan"])
 def test_every_normalisation_of_g(family: str, normalization: str) -> None:
     check(tiny(family, normalization=normalization))
 
