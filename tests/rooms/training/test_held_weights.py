@@ -78,7 +78,8 @@ def test_many_forwards_are_as_if_sigma_were_a_number_of_the_phase(layout: torch.
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_of_one_micro_batch_does_not_know_the_difference(family: str) -> None:
-    a = tiny(family, generator_spectral_norm=SpectralNorm(singular_values=2))
+    normed = "discriminator_spectral_norm" if family == "r3gan" else "generator_spectral_norm"
+    a = tiny(family, **{normed: SpectralNorm(singular_values=2)})
     states = {}
     for rhythm in ("phase", "forward"):
         state = make_state(a, F64)
