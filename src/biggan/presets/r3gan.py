@@ -38,6 +38,7 @@ def r3gan_cifar10() -> TrainingConfig:
         data=DataConfig(flip=True),
         model=architecture("r3gan", resolution=(32, 32), classes=10),
         batch=512,
+        micro_batch=64,
         duration=100_000_000,
         loss="relativistic",
         terms=(f"r1,weight={gamma}", f"r2,weight={gamma}", f"ada,p={_course(0, 0.55)},colour=0.5,cutout=yes"),
