@@ -94,6 +94,11 @@ def check(architecture: Architecture) -> None:
             )
     if architecture.generator_spectral_norm.enabled:
         raise UserError("--model.generator-spectral-norm.enabled: not in r3gan, whose G is not bounded; leave it out")
+    if architecture.discriminator_spectral_norm.enabled and architecture.discriminator_init == "he":
+        raise UserError(
+            "--model.discriminator-spectral-norm.enabled: r3gan's blocks begin with weights of 0 (--model."
+            "discriminator-init he), which no singular value divides; leave it out, or choose orthogonal"
+        )
     if architecture.classes and not architecture.shared_embedding:
         raise UserError(
             "--model.shared-embedding 0: by its class embedding alone r3gan's G knows classes; give its length, 64 in "
