@@ -22,7 +22,7 @@ from biggan.training.configuration import (
     TrainingConfig,
 )
 
-FAMILIES = ("biggan", "biggan-deep", "sagan", "sngan")
+FAMILIES = ("biggan", "biggan-deep", "sagan", "sngan", "r3gan")
 DATA = Path(__file__).parent / "data"
 HANGS = 120.0
 """Seconds after which a test says that something hangs: far above what it takes on the slowest machine."""
@@ -49,8 +49,10 @@ def tiny(family: str = "biggan", **values: Any) -> Architecture:
         "generator_attention": (),
         "discriminator_attention": (),
     }
-    if family.startswith("biggan"):
+    if family.startswith("biggan") or family == "r3gan":
         small["shared_embedding"] = 4
+    if family == "r3gan":  # whose widths are multiples up to 8
+        small |= {"generator_width": 1, "discriminator_width": 1}
     return architecture(family, **{**small, **values})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.parity import biggan_pytorch, compare_gan, generators, metrics, others, run_folder
+from tests.parity import biggan_pytorch, compare_gan, generators, metrics, others, r3gan, run_folder
 from tests.parity.case import Case
 from tests.parity.comparison import Comparison
 
@@ -18,4 +18,5 @@ FAMILIES: dict[str, Callable[[Case, Comparison], None]] = {
     "tfhub": generators.run_tfhub,
     "biggan_pytorch_run": run_folder.run,
     "compare_gan": compare_gan.run,
+    "r3gan": r3gan.run,
 }

@@ -2,8 +2,9 @@
 
 Karras et al. 2020, "Training generative adversarial networks with limited data", arXiv 2006.06676, appendix B.
 
-Each part happens to an image with probability p, by chance of its own. Values are those of the paper's figure; its
-filtering and corruptions, which the paper leaves out of its default too, are not here.
+Each part happens to an image with probability p, by chance of its own; those of colour with a share of p, if that is
+asked for. Values are those of the paper's figure. Of its filtering and corruptions, which the paper leaves out of its
+default too, cutout is here if asked for.
 
 Where it differs: the paper pads an image by its reflection and has zeros beyond; here it is reflected without end. What
 moves by whole pixels alone is not filtered, and comes out to the bit.
@@ -56,6 +57,10 @@ class AdaPipeline:
     resampling: Literal["wavelet", "bilinear"] = "wavelet"
     """Between pixels: bilinear at twice the size between low-pass filters (sym6), as the paper does; or at the size
     that images have, which is quicker, and blurs and aliases a little."""
+    colour: float = 1.0
+    """Parts of colour happen with this share of p, 0 ... 1."""
+    cutout: bool = False
+    """In the end a rectangle of half the sides, about any point, becomes gray, with p."""
 
     def __post_init__(self) -> None:
         for word in self.without:
@@ -63,6 +68,8 @@ class AdaPipeline:
                 raise unknown("part of ADA", word, PARTS)
         if self.resampling not in RESAMPLING:
             raise unknown("resampling of ADA", self.resampling, RESAMPLING)
+        if not 0 <= self.colour <= 1:
+            raise UserError(f"ADA's colour is {self.colour}; give a share of p, 0 to 1")
         if isinstance(self.p, Tensor):
             if self.p.dim():
                 raise UserError(f"ADA's p is a tensor of shape {list(self.p.shape)}; give one without dimensions")
@@ -72,12 +79,14 @@ class AdaPipeline:
     def view(self, x: Tensor, chance: Chance) -> Tensor:
         """Return ``x`` float [N, C, H, W] as D sees it, in its own precision; bitwise itself where nothing happens."""
         off = self.off(x.shape[1], (x.shape[2], x.shape[3])).keys() | set(self.without)
-        happening = _Happening(chance, self.p, frozenset(PARTS) - off)
+        happening = _Happening(chance, self.p, frozenset(PARTS) - off, self.colour)
         y = x
         if happening.parts & set(GEOMETRY):
             y = _moved(y, _inverse_map(happening, x.shape[2], x.shape[3]), finely=self.resampling == "wavelet")
         if happening.parts & set(COLOUR):
             y = _coloured(y, happening)
+        if self.cutout:
+            y = torch.where(_cut(happening, x.shape[2], x.shape[3]), 0, y)
         return lying_like(y, x)
 
     def off(self, channels: int, size: tuple[int, int]) -> dict[str, str]:
@@ -97,6 +106,7 @@ class _Happening:
     chance: Chance
     p: float | Tensor
     parts: frozenset[str]
+    colour: float = 1.0
 
     @property
     def precision(self) -> torch.dtype:
@@ -118,7 +128,10 @@ class _Happening:
         """
         if part not in self.parts:
             return None
-        return self.chance.uniform(f"ada {name or part} happens", 1)[:, 0] < (self.p if p is None else p)
+        p = self.p if p is None else p
+        if self.colour != 1 and part in COLOUR:
+            p = self.colour * p
+        return self.chance.uniform(f"ada {name or part} happens", 1)[:, 0] < p
 
     def uniform(self, name: str, columns: int = 1) -> Tensor:
         """Return [columns, N], uniform in [-1, 1)."""
@@ -245,6 +258,18 @@ def _colours(happening: _Happening) -> tuple[Tensor, Tensor]:
         factor = spread(torch.exp2(power))
         matrix = product(factor * one + (1 - factor) * along, matrix)
     return added, matrix
+
+
+def _cut(happening: _Happening, height: int, width: int) -> Tensor:
+    """Return which pixels cutout takes, bool [N, 1, H, W]: those less than a quarter of the side from its centre."""
+    yes = happening.chance.uniform("ada cutout happens", 1)[:, 0] < happening.p
+    centre = happening.chance.uniform("ada cutout", 2)
+    within = []
+    for side, at in ((height, centre[:, 1]), (width, centre[:, 0])):
+        pixels = (torch.arange(side, device=at.device) + 0.5) / side
+        within.append((pixels - at[:, None]).abs() < 0.25)
+    rows, columns = within
+    return (yes[:, None, None] & rows[:, :, None] & columns[:, None, :])[:, None]
 
 
 def _changes(transform: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from biggan.exporting.contract import ExportFormat, ExportRequest
 from biggan.exporting.original_names import OriginalNames
 from biggan.exporting.original_options import adam_options, options_of
+from biggan.foundation.courses import as_course
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import replacing
 from biggan.models.contract import build_on_meta
@@ -82,9 +83,10 @@ def _adam(export: Export) -> dict[str, Any]:
     if continuation is None:
         return {}
     records = {"generator": continuation.generator_adam, "discriminator": continuation.discriminator_adam}
-    # Its rates are constant: what it goes on with is the rate of this clock.
+    # Its rates and betas are constant: what it goes on with are those of this clock.
+    clock = export.info.images_seen
     return {
-        name: dataclasses.replace(record, learning_rate=record.rate(export.info.images_seen))
+        name: dataclasses.replace(record, learning_rate=record.rate(clock), beta2=as_course(record.beta2).at(clock))
         for name, record in records.items()
         if record is not None
     }

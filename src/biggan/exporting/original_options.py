@@ -11,6 +11,7 @@ from biggan.foundation.compatibility import (
     OUTPUT_NORM_EPS,
     RUNNING_INSTANCE_NORM,
 )
+from biggan.foundation.courses import as_course
 from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.models.family import FAMILIES
@@ -63,7 +64,8 @@ def options_of(architecture: Architecture, *, discriminator: bool) -> dict[str, 
 
 def adam_options(letter: str, record: AdamRecord) -> dict[str, float]:
     """Return how its optimizer of ``G`` or ``D`` is set."""
-    return {f"{letter}_lr": record.learning_rate, f"{letter}_B1": record.beta1, f"{letter}_B2": record.beta2}
+    rate, beta2 = as_course(record.learning_rate).last, as_course(record.beta2).last  # constant by now
+    return {f"{letter}_lr": rate, f"{letter}_B1": record.beta1, f"{letter}_B2": beta2}
 
 
 def _options(a: Architecture) -> dict[str, Any]:
@@ -89,8 +91,8 @@ def _options(a: Architecture) -> dict[str, Any]:
         "G_attn": _attention([stage.height for stage in a.generator_stages() if stage.attention]),
         "D_attn": _attention([side for side, stage in _sides_of_d(a) if stage.attention]),
         "norm_style": _NORMS.get(a.normalization, "bn"),
-        "G_init": _INITS[a.generator_init],
-        "D_init": _INITS[a.discriminator_init],
+        "G_init": _INITS.get(a.generator_init, "ortho"),
+        "D_init": _INITS.get(a.discriminator_init, "ortho"),
         "G_param": "SN" if g.enabled else "none",
         "D_param": "SN",
         "BN_eps": a.norm_eps,

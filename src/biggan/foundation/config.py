@@ -6,13 +6,19 @@ import dataclasses
 import json
 from typing import Any, TypeVar
 
+from biggan.foundation.courses import Course
 from biggan.foundation.records import parse_record
 
 Config = TypeVar("Config")
 
 
 def to_json(value: Any) -> Any:
-    """Return ``value`` (dataclasses, tuples, numbers, strings, None) as what ``json.dump`` can write."""
+    """Return ``value`` (dataclasses, tuples, numbers, strings, None) as what ``json.dump`` can write.
+
+    A course is its word.
+    """
+    if isinstance(value, Course):
+        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple | list):
@@ -39,7 +45,8 @@ def differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any
     for field in dataclasses.fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
         name = f"{where}{field.name}"
-        if dataclasses.is_dataclass(before) and type(before) is type(after):
+        leaf = isinstance(before, Course)
+        if dataclasses.is_dataclass(before) and type(before) is type(after) and not leaf:
             found.update(differences(before, after, f"{name}."))
         elif before != after:
             found[name] = (before, after)

@@ -1,7 +1,7 @@
 """How a rate changes with the clock: warm-up, then constant, linear or cosine. Imports no torch.
 
-A schedule is a function of images seen alone, so that a run that goes on needs no more than its configuration and its
-clock.
+These are two courses (:mod:`biggan.foundation.courses`), one after the other, in words for rates: a function of images
+seen alone, so that a run that goes on needs no more than its configuration and its clock.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from biggan.foundation.courses import Course
 from biggan.foundation.durations import Images, format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.limits import Ge, Le, Lt
@@ -39,14 +40,11 @@ class Schedule:
     def factor(self, images_seen: int) -> float:
         """Return by what the rate is multiplied in the iteration that begins at this clock, 0 to 1."""
         if images_seen < self.warmup:
-            return images_seen / self.warmup
+            return Course(first=0.0, last=1.0, end=self.warmup).at(images_seen)
         if self.decay == "none" or self.until is None:
             return 1.0
-        if images_seen >= self.until:
-            return self.final
-        way = (images_seen - self.warmup) / (self.until - self.warmup)
-        fallen = way if self.decay == "linear" else (1 - math.cos(math.pi * way)) / 2
-        return 1.0 - (1.0 - self.final) * fallen
+        fall = Course(first=1.0, last=self.final, begin=self.warmup, end=self.until, shape=self.decay)
+        return fall.at(images_seen)
 
     def check(self, option: str, duration: int) -> None:
         """Check that every part of it has an effect.

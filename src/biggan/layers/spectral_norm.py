@@ -160,8 +160,10 @@ class SpectrallyNormalized(nn.Module, ABC):
 class SpectralConv2d(SpectrallyNormalized, nn.Conv2d):
     """2-D convolution, stride 1, "same" zero padding, spectrally normalised: [N, C, H, W] -> [N, C', H, W]."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, power: PowerIteration, *, bias: bool = True) -> None:
-        nn.Conv2d.__init__(self, inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, power: PowerIteration, *, bias: bool = True, groups: int = 1
+    ) -> None:
+        nn.Conv2d.__init__(self, inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
         self.track_singular_values(power)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -174,7 +176,8 @@ class SpectralConv2d(SpectrallyNormalized, nn.Conv2d):
     def plain(self) -> nn.Module:
         """Return the convolution."""
         size, padding = (self.kernel_size[0], self.kernel_size[1]), (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
-        layer = nn.Conv2d(self.in_channels, self.out_channels, size, padding=padding, bias=self.bias is not None)
+        bias, groups = self.bias is not None, self.groups
+        layer = nn.Conv2d(self.in_channels, self.out_channels, size, padding=padding, groups=groups, bias=bias)
         return _given(layer, self)
 
 
@@ -254,11 +257,11 @@ class LayerFactory:
 
     power: PowerIteration | None
 
-    def conv(self, inputs: int, outputs: int, kernel: int = 3, *, bias: bool = True) -> nn.Module:
-        """Return a "same" convolution."""
+    def conv(self, inputs: int, outputs: int, kernel: int = 3, *, bias: bool = True, groups: int = 1) -> nn.Module:
+        """Return a "same" convolution; a normalised one of several groups is divided as one matrix."""
         if self.power is None:
-            return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
-        return SpectralConv2d(inputs, outputs, kernel, self.power, bias=bias)
+            return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
+        return SpectralConv2d(inputs, outputs, kernel, self.power, bias=bias, groups=groups)
 
     def linear(self, inputs: int, outputs: int, *, bias: bool = True) -> nn.Module:
         """Return a linear layer."""

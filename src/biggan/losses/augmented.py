@@ -16,7 +16,7 @@ from biggan.augmentation.diffaugment import POLICIES
 from biggan.augmentation.diffaugment import DiffAugment as Policy
 from biggan.augmentation.noise import InstanceNoise
 from biggan.foundation.chance import Chance
-from biggan.foundation.courses import Course, constant
+from biggan.foundation.courses import Course, constant, parse_course
 from biggan.foundation.errors import UserError
 from biggan.losses.terms import Phase, Seen, Term
 
@@ -95,7 +95,7 @@ class Adaptive(Term):
     images: int = 500_000
     """Images in which p moves from 0 to 1 at most."""
     p: str = "adaptive"
-    """adaptive, or a probability that stays."""
+    """adaptive, or a probability that stays, or one that changes with the clock."""
 
     signs: ClassVar[str]
     """Under what name signs are summed up."""
@@ -105,13 +105,12 @@ class Adaptive(Term):
         return {name: torch.zeros(()) for name in ("p", "signs", "images", "updates")}
 
     @cached_property
-    def _fixed(self) -> float | None:
-        return None if self.p == "adaptive" else float(self.p)
+    def _given(self) -> Course | None:
+        return None if self.p == "adaptive" else parse_course(self.p, "")
 
-    @property
-    def probability(self) -> float | Tensor:
-        """The p that there is."""
-        return self.state.get("p", 0.0) if self._fixed is None else self._fixed
+    def probability(self, clock: int) -> float | Tensor:
+        """Return the p that there is in an update that begins at a clock."""
+        return self.state.get("p", 0.0) if self._given is None else self._given.at(clock)
 
     def loss(self, scene: Scene) -> Tensor | None:
         """Note how D judges the reals; nothing is added."""
@@ -122,7 +121,7 @@ class Adaptive(Term):
     @torch.no_grad()
     def after(self, sums: Mapping[str, Tensor], images: Tensor, taken: Tensor) -> None:
         """Move p, if its time has come."""
-        if self.signs not in sums or self._fixed is not None:
+        if self.signs not in sums or self._given is not None:
             return
         state = self.state
         state["signs"] += taken * sums[self.signs]
@@ -137,10 +136,10 @@ class Adaptive(Term):
     def check(self, name: str) -> None:
         """Check the options."""
         try:
-            fixed = self._fixed
-        except ValueError:
-            fixed = -1.0
-        if fixed is not None and not 0 <= fixed <= 1:
+            given = self._given
+        except UserError as error:
+            raise UserError(f"--terms {name},p={error}; or adaptive, or a probability from 0 to 1") from None
+        if given is not None and not 0 <= given.least <= given.most <= 1:
             raise UserError(f"--terms {name},p={self.p}: adaptive, or a probability from 0 to 1")
         if not 0 < self.target < 1:
             raise UserError(f"--terms {name},target={self.target:g}: a mean sign, between 0 and 1")
@@ -161,17 +160,31 @@ class Ada(Adaptive, _Augmented):
     """Parts that never happen, for example xflip+rotate90 where the data forbid it."""
     resampling: str = "wavelet"
     """wavelet: between low-pass filters, as the paper does; bilinear is quicker, and blurs and aliases a little."""
+    colour: float = 1.0
+    """Parts of colour happen with this share of p."""
+    cutout: bool = False
+    """A rectangle of half the sides becomes gray, with p."""
 
     signs: ClassVar[str] = "ada/signs"
     paper: ClassVar[str] = "Karras et al. 2020, arXiv 2006.06676"
 
     def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002
         """Return what D sees."""
-        return self.augmentation().view(images, chance)
+        return self._pipeline(chance.clock).view(images, chance)
 
     def augmentation(self) -> Augmentation:
-        """Return the pipeline at the p that there is."""
-        return AdaPipeline(self.probability, self.without, cast(Literal["wavelet", "bilinear"], self.resampling))
+        """Return the pipeline of the beginning."""
+        return self._pipeline(0)
+
+    def _pipeline(self, clock: int) -> AdaPipeline:
+        resampling = cast(Literal["wavelet", "bilinear"], self.resampling)
+        return AdaPipeline(self.probability(clock), self.without, resampling, self.colour, self.cutout)
+
+    def check(self, name: str) -> None:
+        """Check the options."""
+        if not 0 <= self.colour <= 1:
+            raise UserError(f"--terms {name},colour={self.colour:g}: a share of p, 0 to 1")
+        super().check(name)
 
     def remarks(self, data: Seen) -> list[str]:
         """Say what is off, and that images are mirrored which are not otherwise."""

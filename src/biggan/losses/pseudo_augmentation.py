@@ -31,7 +31,9 @@ class PseudoAugmentation(Adaptive):
         """Return reals and, with probability p, fakes."""
         if scene.reals is None or scene.labels is None:
             return None
-        taken = scene.chance.apart("pseudo augmentation").uniform("taken", 1)[:, 0] < self.probability
+        taken = scene.chance.apart("pseudo augmentation").uniform("taken", 1)[:, 0] < self.probability(
+            scene.chance.clock
+        )
         fakes = scene.fakes.detach().to(scene.reals.dtype)
         images = torch.where(taken[:, None, None, None], fakes, scene.reals)
         return images, torch.where(taken, scene.fake_labels, scene.labels)

@@ -13,15 +13,15 @@ from typing import Any, Literal
 from biggan.foundation.compatibility import expand
 from biggan.foundation.errors import UserError, nearest
 from biggan.layers.head_kinds import PLAIN, check_heads, has_embeddings
-from biggan.models.family import FAMILIES
+from biggan.models.bounds import BOUNDS, refuse_beyond
+from biggan.models.family import FAMILIES, check_groups
 from biggan.models.grown import Grown
-from biggan.models.sizes import LARGEST_SIDE, bottom_grid
+from biggan.models.sizes import bottom_grid
 from biggan.models.stages import Stage, discriminator_stages, generator_stages
 
-Initialization = Literal["orthogonal", "normal", "xavier"]
+Initialization = Literal["orthogonal", "normal", "xavier", "he"]
 Normalization = Literal["batch", "instance", "group", "layer", "none"]
 Upsampling = Literal["nearest", "zeros"]
-MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class SpectralNorm:
     """Layers (patterns of their names, * for any text) that evaluate with u and v as training left them."""
 
     def __post_init__(self) -> None:
-        _refuse_beyond(
+        refuse_beyond(
             "model.generator-spectral-norm or discriminator-spectral-norm",
             self,
             {"singular_values": (1, 1024), "iterations": (1, 1000), "eps": (0, 1)},
@@ -56,7 +56,7 @@ class Architecture:
     """
 
     family: str = "biggan"
-    """biggan, biggan-deep, sagan or sngan: chooses the stage tables and the blocks."""
+    """biggan, biggan-deep, sagan, sngan or r3gan: chooses the stage tables and the blocks."""
     resolution: tuple[int, int] = (128, 128)
     """Height and width in pixels."""
     channels: int = 3
@@ -70,9 +70,9 @@ class Architecture:
     discriminator_width: int = 96
     """Channel multiplier of D."""
     generator_depth: int = 1
-    """Blocks a stage in G (biggan-deep)."""
+    """Blocks a stage in G (biggan-deep, r3gan)."""
     discriminator_depth: int = 1
-    """Blocks a stage in D (biggan-deep)."""
+    """Blocks a stage in D (biggan-deep, r3gan)."""
     shared_embedding: int = 128
     """Length of the class embedding that all normalisations of G share; 0 gives each its own table."""
     hierarchical_latent: bool = True
@@ -87,7 +87,7 @@ class Architecture:
     discriminator_embedding: int = 512
     """Length of the embeddings of the heads 2c and d2d-ce."""
     generator_init: Initialization = "orthogonal"
-    """Initial weights of G: orthogonal, normal (0, 0.02) or xavier uniform."""
+    """Initial weights of G: orthogonal, normal (0, 0.02), xavier uniform or he (normal, by fan-in)."""
     discriminator_init: Initialization = "orthogonal"
     """Initial weights of D."""
     normalization: Normalization = "batch"
@@ -110,7 +110,11 @@ class Architecture:
     generator_channels: tuple[int, ...] | None = None
     """Channels of G: into the first stage, then out of each; by default the family's table times the width."""
     discriminator_channels: tuple[int, ...] | None = None
-    """Channels of D: out of the stem (biggan-deep only), then out of each stage; by default as for G."""
+    """Channels of D: out of the stem (biggan-deep, r3gan), then out of each stage; by default as for G."""
+    generator_groups: tuple[int, ...] | None = None
+    """Groups of the 3x3 convolutions of G (r3gan), at the bottom, then in each stage; by default of 16 channels."""
+    discriminator_groups: tuple[int, ...] | None = None
+    """Groups of those of D, in each stage from the image on."""
     discriminator_downsampling: tuple[bool, ...] | None = None
     """Which stages of D halve the image; by default the family's table."""
     condition_order: Literal["class-latent", "latent-class"] = "class-latent"
@@ -142,7 +146,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "compatibility", expand(self.compatibility, "network"))
-        _refuse_beyond("model", self, _BOUNDS)
+        refuse_beyond("model", self, BOUNDS)
 
     def validate(self) -> None:
         """Check that the parts fit together. Apart from construction, so that options can be set one after another.
@@ -166,12 +170,12 @@ class Architecture:
             raise UserError(
                 f"--model.output-width {self.output_width}: images have {self.channels} channels; leave it out"
             )
-        if self.learned_shortcuts and not family.discriminator_stem:
+        if self.learned_shortcuts and not family.fixed_shortcuts:
             raise UserError(
                 f"--model.learned-shortcuts: those of {self.family} are learned anyway; leave it out, or choose "
                 "--model.family biggan-deep"
             )
-        if not self.identity_shortcuts and family.discriminator_stem:
+        if not self.identity_shortcuts and family.fixed_shortcuts:
             raise UserError(
                 f"--model.no-identity-shortcuts: {self.family} adds channels to its shortcuts and always has them; "
                 "leave it out"
@@ -187,6 +191,7 @@ class Architecture:
                 f"--model.discriminator-embedding {self.discriminator_embedding}: only the heads 2c and d2d-ce have "
                 "embeddings; leave it out"
             )
+        check_groups(self)
         family.check(self)
         if self.latent_size < self.latent_slots:
             raise UserError(
@@ -199,10 +204,11 @@ class Architecture:
 
     def resolved(self) -> Architecture:
         """Return the same architecture with everything that was derived written out, as snapshots store it."""
-        stem = FAMILIES[self.family].discriminator_stem
+        family = FAMILIES[self.family]
         d_stages = self.discriminator_stages()
-        stem_width = (d_stages[0].in_channels,) if stem else ()
+        stem_width = (d_stages[0].in_channels,) if family.discriminator_stem else ()
         g_stages = self.generator_stages()
+        g_groups, d_groups = (None, None) if family.groups is None else family.groups(self)
         return dataclasses.replace(
             self,
             bottom=self.grid,
@@ -210,6 +216,8 @@ class Architecture:
             shared_embedding=self.embedding_size,
             generator_channels=(g_stages[0].in_channels, *(stage.out_channels for stage in g_stages)),
             discriminator_channels=(*stem_width, *(stage.out_channels for stage in d_stages)),
+            generator_groups=g_groups,
+            discriminator_groups=d_groups,
             discriminator_downsampling=tuple(stage.resample for stage in d_stages),
             generator_attention=tuple(f"stage:{i}" for i, s in enumerate(g_stages) if s.attention),
             discriminator_attention=tuple(f"stage:{i}" for i, s in enumerate(d_stages) if s.attention),
@@ -247,37 +255,6 @@ class Architecture:
     def discriminator_stages(self) -> tuple[Stage, ...]:
         """Return the stages of D, image first; see :func:`biggan.models.stages.discriminator_stages`."""
         return discriminator_stages(self)
-
-
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "resolution": (1, LARGEST_SIDE),
-    "channels": (1, 64),
-    "classes": (0, MOST_CLASSES),
-    "latent_size": (1, 2**16),
-    "generator_width": (1, 2**13),
-    "discriminator_width": (1, 2**13),
-    "generator_depth": (1, 256),
-    "discriminator_depth": (1, 256),
-    "shared_embedding": (0, 2**16),
-    "discriminator_embedding": (1, 2**16),
-    "norm_eps": (1e-20, 1),
-    "norm_momentum": (0, 1),
-    "bottom": (1, LARGEST_SIDE),
-    "gain_centre": (-1000, 1000),
-    "output_width": (1, 2**13),
-    "generator_channels": (1, 2**20),
-    "discriminator_channels": (1, 2**20),
-}
-"""Smallest and largest of each number. A file may claim any: what is built from it must cost no more than it holds."""
-
-
-def _refuse_beyond(where: str, record: Any, bounds: dict[str, tuple[float, float]]) -> None:
-    for name, (least, most) in bounds.items():
-        value = getattr(record, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and not least <= number <= most:
-                option = f"--{where}.{name.replace('_', '-')}"
-                raise UserError(f"{option} {number}: must be {least} to {most}")
 
 
 def architecture(family: str, **values: Any) -> Architecture:

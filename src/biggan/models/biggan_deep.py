@@ -39,4 +39,5 @@ FAMILY = Family(
     | {"generator_depth": 2, "discriminator_depth": 2},
     discriminator_stem=True,
     chunked=False,
+    fixed_shortcuts=True,
 )

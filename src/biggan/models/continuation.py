@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from biggan.foundation.courses import Course, as_course
 from biggan.foundation.limits import Ge, Gt, Le, Lt
 from biggan.foundation.schedules import Schedule, batch_factor
 
@@ -16,9 +17,9 @@ _Beta = Annotated[float, Ge(0), Lt(1)]
 class AdamRecord:
     """How Adam was set that the moments of one network belong to."""
 
-    learning_rate: Annotated[float, Ge(0), Le(1e6)]
+    learning_rate: Annotated[float, Ge(0), Le(1e6)] | Course
     beta1: _Beta
-    beta2: _Beta
+    beta2: _Beta | Course
     eps: Annotated[float, Gt(0), Le(1e6)]
     reference_batch: _Batch | None = None
     """The batch for which the learning rate is meant, where it follows the batch."""
@@ -27,10 +28,15 @@ class AdamRecord:
     schedule: Schedule = field(default_factory=Schedule)
     """How the learning rate changes with the clock."""
 
+    def __post_init__(self) -> None:
+        rate, beta2 = as_course(self.learning_rate), as_course(self.beta2)
+        if rate.least < 0 or beta2.least < 0 or beta2.most >= 1:
+            raise ValueError("Adam's rate must not be negative, and its betas stay in [0, 1)")
+
     def rate(self, images_seen: int) -> float:
         """Return the learning rate of the iteration that begins at a clock."""
         scale = batch_factor(self.batch, self.reference_batch) if self.batch and self.reference_batch else 1.0
-        return self.learning_rate * (scale * self.schedule.factor(images_seen))
+        return as_course(self.learning_rate).at(images_seen) * (scale * self.schedule.factor(images_seen))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,10 +67,13 @@ class Generator(Recomputing, ABC):
 
     @abstractmethod
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
-        """Return images in [-1, 1], float [N, C, H, W], for z float [N, z_size] and ``embedding`` [N, n]."""
+        """Return images float [N, C, H, W], for z float [N, z_size] and ``embedding`` [N, n].
+
+        They lie in [-1, 1], those of r3gan around it: it has no tanh, and bytes are made of what is clamped.
+        """
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images in [-1, 1], float [N, C, H, W], for z float [N, z_size] and labels int64 [N]."""
+        """Return images float [N, C, H, W], as :meth:`synthesize`, for z float [N, z_size] and labels int64 [N]."""
         # Per-layer class tables look labels up much faster than they mix one-hot rows; the result is the same.
         look_up = (
             self.architecture.classes and self.class_embedding is None and not self.architecture.dense_class_tables

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from biggan.foundation.errors import UserError
 from biggan.foundation.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Family:
     """D begins with a convolution of its own."""
     chunked: bool = True
     """A hierarchical latent is cut into one chunk a slot."""
+    fixed_shortcuts: bool = False
+    """Shortcuts drop channels in G and add them in D, unless they are learnt."""
+    groups: Callable[[Architecture], tuple[tuple[int, ...], tuple[int, ...]]] | None = None
+    """Groups of the 3x3 convolutions of G, bottom first, and of D, image first; None where a family has none."""
     check: Callable[[Architecture], None] = lambda _: None
     """Raises ``UserError`` for combinations that the family does not have."""
 
@@ -42,5 +47,20 @@ FAMILIES: Registry[Family] = Registry(
         "biggan-deep": "biggan.models.biggan_deep:FAMILY",
         "sagan": "biggan.models.sagan:FAMILY",
         "sngan": "biggan.models.sngan:FAMILY",
+        "r3gan": "biggan.models.r3gan:FAMILY",
     },
 )
+
+
+def check_groups(architecture: Architecture) -> None:
+    """Check that groups are asked for only where convolutions have some.
+
+    Raises:
+        UserError: the family has none.
+    """
+    grouped = architecture.generator_groups or architecture.discriminator_groups
+    if grouped and FAMILIES[architecture.family].groups is None:
+        raise UserError(
+            f"--model.generator-groups or discriminator-groups: {architecture.family} has no grouped convolutions; "
+            "leave them out, or choose --model.family r3gan"
+        )

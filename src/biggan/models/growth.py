@@ -40,7 +40,8 @@ def grown_architecture(
     """
     old = architecture.resolved()
     m = _new_stages(old, resolution)
-    stem = FAMILIES[old.family].discriminator_stem
+    family = FAMILIES[old.family]
+    fixed = family.fixed_shortcuts and not old.learned_shortcuts
     assert old.generator_channels is not None
     assert old.discriminator_channels is not None
     assert old.discriminator_downsampling is not None
@@ -49,10 +50,10 @@ def grown_architecture(
         ("--generator-channels", generator_channels, g),
         ("--discriminator-channels", discriminator_channels, d),
     ):
-        if asked is not None and not 1 <= asked <= (most if stem and not old.learned_shortcuts else 2**20):
+        if asked is not None and not 1 <= asked <= (most if fixed else 2**20):
             raise UserError(
-                f"{option} {asked}: 1 to {most if stem else 2**20:,} for this {old.family}"
-                + (", whose shortcuts drop channels in G and add them in D" if stem else "")
+                f"{option} {asked}: 1 to {most if fixed else 2**20:,} for this {old.family}"
+                + (", whose shortcuts drop channels in G and add them in D" if fixed else "")
             )
     grown = dataclasses.replace(
         old,
@@ -65,7 +66,18 @@ def grown_architecture(
             f"stage:{int(word.removeprefix('stage:')) + m}" for word in old.discriminator_attention
         ),
         grown=Grown(stages=m, scaled=tuple(stage + m for stage in old.grown.scaled)),
+        generator_groups=None,
+        discriminator_groups=None,
     )
+    if family.groups is not None:
+        assert old.generator_groups is not None
+        assert old.discriminator_groups is not None
+        of_g, of_d = family.groups(grown)
+        grown = dataclasses.replace(
+            grown,
+            generator_groups=old.generator_groups + of_g[-m:],
+            discriminator_groups=of_d[:m] + old.discriminator_groups,
+        )
     grown.validate()
     return grown
 

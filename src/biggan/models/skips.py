@@ -26,15 +26,15 @@ class Gate(nn.Module):
 
 
 class GeneratorSkip(nn.Module):
-    """The old output of a grown G: norm, relu, conv, then ``doublings`` times as large, before the tanh."""
+    """The old output of a grown G: norm and relu if there are any, conv, then ``doublings`` times as large, no tanh."""
 
-    def __init__(self, norm: AffineNorm, conv: nn.Module, doublings: int) -> None:
+    def __init__(self, norm: AffineNorm | None, conv: nn.Module, doublings: int) -> None:
         super().__init__()
         self.norm, self.conv, self.doublings = norm, conv, doublings
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [N, C', H 2^doublings, W 2^doublings] of what the new stages begin with, [N, C, H, W]."""
-        h: Tensor = self.conv(F.relu(self.norm(x)))
+        h: Tensor = self.conv(x if self.norm is None else F.relu(self.norm(x)))
         for _ in range(self.doublings):
             h = upsample(h)
         return h

@@ -21,7 +21,8 @@ from biggan.foundation.limits import MaxLen
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
 from biggan.foundation.records import Count, Name, read_bounded
 from biggan.foundation.tensor_files import HEADER_KEY, read_header, read_metadata, read_tensors, write_tensors
-from biggan.models.architecture import MOST_CLASSES, Architecture
+from biggan.models.architecture import Architecture
+from biggan.models.bounds import MOST_CLASSES
 from biggan.models.continuation import Continuation
 from biggan.models.contract import Generator, build_generator
 from biggan.models.norm_records import StandingStatistics, TruncationBank

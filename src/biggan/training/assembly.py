@@ -45,7 +45,7 @@ from biggan.training.hooks.saving import Checkpoints, Snapshots
 from biggan.training.hooks.statistics import Statistics
 from biggan.training.loss_scale import new_scale
 from biggan.training.noise_scale import NoiseScale
-from biggan.training.optimizers import make_adam, rate_factors
+from biggan.training.optimizers import make_adam, rate_factors, second_betas
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import NARROW
 from biggan.training.starting.record import InitRecord
@@ -209,6 +209,7 @@ def make_engine(
         statistics=config.statistics,
         compiler=make_compiler(config, device, tell),
         rates=rate_factors(config, lambda: state.doubling),
+        betas=second_betas(config),
     )
     for name, record in state.doubling.items():
         engine.noise_scales[name] = NoiseScale(device, record.sums)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from biggan.data.configuration import DataConfig
 from biggan.evaluation.configuration import TrainingEvaluation
 from biggan.foundation.compatibility import expand
+from biggan.foundation.courses import Changing, ChangingImages, Course, as_course
 from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
 from biggan.foundation.options import also_called
@@ -26,31 +27,49 @@ Resolution = Annotated[tuple[int, int], size_option(parse_resolution)]
 class AdamConfig:
     """Adam (Kingma and Ba 2015) of one network."""
 
-    learning_rate: float = 1e-4
+    learning_rate: Changing = 1e-4
+    """A number, or FROM..TO:BEGIN..END in images, with :cosine behind it if it is not to be a line."""
     beta1: float = 0.0
-    beta2: float = 0.999
+    beta2: Changing = 0.999
+    """A number, or a course like that of the rate."""
     eps: float = 1e-6
     reference_batch: int | None = None
     """The batch for which the learning rate is meant: at another it is multiplied by sqrt(batch / this)."""
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
-        if not self.learning_rate >= 0 or not self.eps > 0 or not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
-            raise UserError(f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1); given {self}")
+        beta2 = as_course(self.beta2)
+        betas = 0 <= self.beta1 < 1 and beta2.least >= 0 and beta2.most < 1
+        if not as_course(self.learning_rate).least >= 0 or not self.eps > 0 or not betas:
+            raise UserError(
+                f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1), all the way where they change; given {self}"
+            )
+        if isinstance(self.learning_rate, Course) and not self.schedule.constant:
+            raise UserError(
+                f"Adam's learning rate {self.learning_rate} has a course of its own; leave out the schedule ("
+                f"{self.schedule}), or give a number"
+            )
 
     @property
     def constant(self) -> bool:
         """Whether the rate is the learning rate, whatever batch and clock."""
-        return self.reference_batch is None and self.schedule.constant
+        return self.reference_batch is None and self.schedule.constant and not isinstance(self.learning_rate, Course)
+
+    @property
+    def full_rate(self) -> float:
+        """The learning rate, or the largest of its course."""
+        return as_course(self.learning_rate).most
 
     def factor(self, batch: int, images_seen: int) -> float:
-        """Return by what the learning rate is multiplied.
+        """Return by what the full rate is multiplied.
 
         Args:
             batch: images of one update over all ranks.
             images_seen: the clock at the start of the iteration.
         """
         scale = 1.0 if self.reference_batch is None else batch_factor(batch, self.reference_batch)
+        if isinstance(self.learning_rate, Course) and self.full_rate:
+            return scale * (self.learning_rate.at(images_seen) / self.full_rate)
         return scale * self.schedule.factor(images_seen)
 
 
@@ -62,8 +81,9 @@ class MovingAverageConfig:
     """Keep an average; without it samples and snapshots come from G itself."""
     decay: float = 0.9999
     """Weight of the past at each step."""
-    half_life: Images | None = None
-    """Images after which a weight counts half; replaces the decay and does not depend on the batch."""
+    half_life: ChangingImages = None
+    """Images after which a weight counts half; replaces the decay and does not depend on the batch. It may change, as
+    in 0..5M:0..20M:cosine; where it is 0 the average is a copy of G."""
     start: Images = 0
     """Before this clock the average is a copy of G."""
     ramp_up: float | None = None
@@ -72,8 +92,10 @@ class MovingAverageConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
             raise UserError(f"--ema.decay {self.decay}: must be in [0, 1)")
-        if self.half_life is not None and self.half_life <= 0:
-            raise UserError(f"--ema.half-life {self.half_life}: must be positive")
+        if self.half_life is not None:
+            course = as_course(self.half_life)
+            if course.least < 0 or course.nothing:
+                raise UserError(f"--ema.half-life {self.half_life}: must be positive, or rise from 0 or fall to it")
         if self.ramp_up is not None and self.ramp_up <= 0:
             raise UserError(f"--ema.ramp-up {self.ramp_up}: must be positive")
 

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from biggan.foundation.courses import as_course
 from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.models.contract import Generator
 from biggan.training.configuration import MovingAverageConfig
@@ -30,12 +31,15 @@ class MovingAverage:
         """Return the decay of the step that brings the clock to ``images_seen``.
 
         0 (a copy) before ``start``; then ``decay``, or what halves a weight in ``half_life`` images; no more than a
-        half-life of ``ramp_up`` times the images since the start (Karras et al. 2020).
+        half-life of ``ramp_up`` times the images since the start (Karras et al. 2020). A half-life that changes is that
+        of the clock at which the step began, as rates are.
         """
         since = images_seen - self.config.start
         if since < 0:
             return 0.0
-        half_life: float | None = self.config.half_life
+        half_life: float | None = None
+        if self.config.half_life is not None:
+            half_life = as_course(self.config.half_life).at(max(images_seen - images_per_step, 0))
         if self.config.ramp_up is not None:
             allowed = since * self.config.ramp_up
             if half_life is None:

@@ -27,7 +27,7 @@ from biggan.training.generated import WholeShareOnly
 from biggan.training.gradients import FlatGradients
 from biggan.training.guard import FiniteGuard
 from biggan.training.noise_scale import NoiseScale
-from biggan.training.optimizers import scale_rates
+from biggan.training.optimizers import scale_rates, set_beta2
 from biggan.training.state import TrainState
 from biggan.training.update import Update
 
@@ -60,6 +60,9 @@ class Engine:
     """Compiles the networks' calls; None runs them as they are written."""
     rates: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
     """Factor of the learning rates in the iteration that begins at a clock, by network; 1 where absent."""
+
+    betas: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
+    """Second beta of Adam in the iteration that begins at a clock, by network; as it is where absent."""
 
     def __post_init__(self) -> None:
         self.guard = FiniteGuard(self.device)
@@ -187,6 +190,8 @@ class Engine:
             skip = skip if stops is None else torch.maximum(skip, stops.to(skip.dtype))
         if name in self.rates:
             self.learning_rates[name] = scale_rates(optimizer, self.rates[name](state.images_seen))
+        if name in self.betas:
+            set_beta2(optimizer, self.betas[name](state.images_seen))
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # fused Adam leaves everything alone where it is 1
         optimizer.step()
         for each in update.acting:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Adam
 
+from biggan.foundation.courses import Course, as_course
 from biggan.training.batches import Doublings, schedules
 from biggan.training.configuration import AdamConfig, TrainingConfig
 
@@ -26,12 +27,12 @@ def make_adam(network: nn.Module, config: AdamConfig, new: Collection[str] = (),
     apart = [parameter for name, parameter in network.named_parameters() if factor != 1.0 and name in new]
     groups: list[dict[str, Any]] = [
         {"params": rest},
-        *([{"params": apart, "lr": factor * config.learning_rate}] if apart else []),
+        *([{"params": apart, "lr": factor * config.full_rate}] if apart else []),
     ]
     return Adam(
         groups,
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
+        lr=config.full_rate,
+        betas=(config.beta1, as_course(config.beta2).first),
         eps=config.eps,
         fused=True,
     )
@@ -52,6 +53,22 @@ def rate_factors(
         return adams[name].factor(schedules(config, doublings and doublings())[name].at(clock), clock)
 
     return {name: partial(factor, name) for name, adam in adams.items() if not adam.constant}
+
+
+def second_betas(config: TrainingConfig) -> dict[str, Callable[[int], float]]:
+    """Return the second beta of each network's Adam at a clock, where it changes."""
+    adams = {"generator": config.generator_adam, "discriminator": config.discriminator_adam}
+    return {name: adam.beta2.at for name, adam in adams.items() if isinstance(adam.beta2, Course)}
+
+
+def set_beta2(optimizer: Adam, beta2: float) -> None:
+    """Let the next update of ``optimizer`` have this second beta.
+
+    A plain number, as rates are. Moments go on as they are, and are corrected for their beginning as PyTorch's Adam
+    does, by 1 - beta2^step with the beta of the update: exact while it is constant, and soon no matter otherwise.
+    """
+    for group in optimizer.param_groups:
+        group["betas"] = (group["betas"][0], beta2)
 
 
 def scale_rates(optimizer: Adam, factor: float) -> float:

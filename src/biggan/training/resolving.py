@@ -11,6 +11,7 @@ from biggan.data.contract import ImageSource
 from biggan.evaluation.checking import check_evaluation
 from biggan.foundation.compatibility import expand
 from biggan.foundation.config import to_json
+from biggan.foundation.courses import Course, as_course
 from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import batch_factor
@@ -183,7 +184,12 @@ def _with_an_end(option: str, adam: AdamConfig, duration: int) -> AdamConfig:
     Raises:
         UserError: it learns nothing from there on, and the run goes on.
     """
-    schedule = adam.schedule
+    schedule, rate = adam.schedule, as_course(adam.learning_rate)
+    if rate.last == 0 < rate.first and rate.end < duration:
+        raise UserError(
+            f"--duration {duration}: from {rate.end} images on {option}.learning-rate {rate} is 0, and nothing would "
+            "be learnt; let it end later, or at another rate"
+        )
     if schedule.decay == "none":
         return adam
     until = duration if schedule.until is None else schedule.until
@@ -215,7 +221,7 @@ def _for_data(model: Architecture, source: ImageSource, *, begun: bool) -> Archi
 
 
 def rates(config: TrainingConfig) -> list[str]:
-    """Return a line for each network whose learning rate is not the same for all batches and clocks."""
+    """Return a line for each network whose learning rate or beta is not the same for all batches and clocks."""
     lines = []
     of = schedules(config)
     for letter, adam, batch in (
@@ -223,10 +229,13 @@ def rates(config: TrainingConfig) -> list[str]:
         ("D", config.discriminator_adam, of["discriminator"].at(0)),
     ):
         if not adam.constant:
-            full = adam.learning_rate
+            full = adam.full_rate
             stated = f" ({full:g} for batch {adam.reference_batch})" if adam.reference_batch is not None else ""
             scaled = full * (batch_factor(batch, adam.reference_batch) if adam.reference_batch is not None else 1)
-            lines.append(f"learning rate of {letter}: {scaled:.4g}{stated}, {adam.schedule}")
+            course = adam.learning_rate if isinstance(adam.learning_rate, Course) else adam.schedule
+            lines.append(f"learning rate of {letter}: {scaled:.4g}{stated}, {course}")
+        if isinstance(adam.beta2, Course):
+            lines.append(f"second beta of {letter}: {adam.beta2}")
     return lines
 
 
@@ -252,7 +261,9 @@ def batches(config: TrainingConfig, doublings: Doublings | None = None) -> list[
         elif len(of[name].steps) > 1:
             lines.append(f"batches of {letter} by images seen: {of[name]}")
     if lines and config.ema.enabled and config.ema.half_life is not None:
-        lines.append(f"the average has a half-life of {config.ema.half_life:,} images, whatever the batch")
+        half_life = config.ema.half_life
+        shown = str(half_life) if isinstance(half_life, Course) else f"{half_life:,}"
+        lines.append(f"the average has a half-life of {shown} images, whatever the batch")
     return lines
 
 

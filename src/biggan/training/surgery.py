@@ -109,7 +109,7 @@ def drop_skip(export: Export) -> Export:
     gate = float((export.raw if export.raw is not None else export.sampled)[_GATE])
     moments = {name: _without_skip(of) for name, of in export.moments.items()}
     if "generator" in moments:
-        moments["generator"] = _folded_moments(moments["generator"], gate)
+        moments["generator"] = _folded_moments(moments["generator"], gate, normed=_OUTPUT[0] in export.sampled)
     dropped = dataclasses.replace(
         export,
         info=dataclasses.replace(export.info, architecture=architecture),
@@ -140,20 +140,25 @@ def _without_skip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if not name.startswith(("skip.", "gate."))}
 
 
-def _factors(gate: float) -> dict[str, float]:
-    """Return by what each tensor of the last layers is multiplied when the gate goes into them."""
+def _factors(gate: float, *, normed: bool) -> dict[str, float]:
+    """Return by what each tensor of the last layers is multiplied when the gate goes into them.
+
+    A convolution before which no norm has a gain takes the gate whole: such families divide no weights of G.
+    """
+    if not normed:
+        return dict.fromkeys(_OUTPUT, gate)
     size, sign = abs(gate), 1.0 if gate > 0 else -1.0
     return dict(zip(_OUTPUT, (size, size, sign, gate), strict=True))
 
 
 def _folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    factors = _factors(float(tensors[_GATE]))
+    factors = _factors(float(tensors[_GATE]), normed=_OUTPUT[0] in tensors)
     return {name: value * factors[name] if name in factors else value for name, value in _without_skip(tensors).items()}
 
 
-def _folded_moments(moments: Mapping[str, Tensor], gate: float) -> dict[str, Tensor]:
+def _folded_moments(moments: Mapping[str, Tensor], gate: float, *, normed: bool) -> dict[str, Tensor]:
     """Return moments of the gradients as they are after the gate went into the weights: divided by its factors."""
-    factors, powers = _factors(gate), {"exp_avg": 1, "exp_avg_sq": 2, "step": 0}
+    factors, powers = _factors(gate, normed=normed), {"exp_avg": 1, "exp_avg_sq": 2, "step": 0}
     found = {}
     for name, value in moments.items():
         parameter, _, kind = name.rpartition("/")

@@ -167,7 +167,7 @@ def test_half_the_gradient_on_request() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_what_moves_when(family: str, steps: int) -> None:
     """In the D phase exactly D's parameters move, once a D step; then exactly G's, once."""
-    a = tiny(family)
+    a = tiny(family, generator_init="orthogonal", discriminator_init="orthogonal")  # no zeros that stop gradients
     state = make_state(a)
     moves: list[str] = []
 

@@ -62,6 +62,8 @@ class Statistics(AtIntervals):
         for name, (scale, _, skipped) in read.scales.items():
             numbers |= {f"{name}_loss_scale": scale, f"{name}_skipped_updates": skipped}
         numbers |= {f"{name[0].upper()}_learning_rate": rate for name, rate in run.engine.learning_rates.items()}
+        for name in run.engine.betas:
+            numbers[f"{name[0].upper()}_beta2"] = run.state.optimizers[name].param_groups[0]["betas"][1]
         now = schedules(run.config, run.state.doubling)
         numbers |= {f"{name}_batch": float(now[name].at(clock)) for name in run.state.doubling}
         numbers |= {

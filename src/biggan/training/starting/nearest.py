@@ -1,16 +1,14 @@
 """The old class that a new one is nearest to, as D sees its images.
 
-A new class has no embedding yet, so that it is looked for by its images: D's features h of them, summed over positions,
-and for each old class k the mean of <e_k, h> over the images, where e_k is k's (normalised) row of D's class embedding:
-what the projection adds to D's score when it is told that the image is of class k. The largest wins.
+A new class has no embedding yet, so that it is looked for by its images: D's features h of them, which its last layer
+sees, and for each old class k the mean of <e_k, h>, where e_k is k's (normalised) row of D's class embedding: what the
+projection adds to D's score when it is told that the image is of class k. The largest wins.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from biggan.data.contract import ImageSource
 from biggan.foundation.errors import UserError
@@ -43,8 +41,6 @@ def nearest_classes(export: Export, source: ImageSource, wanted: list[int]) -> d
     discriminator.eval()
     head = discriminator.get_submodule("head")
     table = head.class_embedding.table()  # type: ignore[union-attr, operator]  # checked above: it has classes
-    seen: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(F.relu(inputs[0]).float().sum(dim=(2, 3))))
     found = {}
     for label in wanted:
         indices = np.flatnonzero(source.labels == label)
@@ -54,8 +50,6 @@ def nearest_classes(export: Export, source: ImageSource, wanted: list[int]) -> d
         images = to_float(torch.from_numpy(source.read_many(chosen)), torch.float32)
         if images.shape[1] != architecture.channels:
             images = images.mean(dim=1, keepdim=True).expand(-1, architecture.channels, -1, -1)
-        seen.clear()
-        discriminator(images, torch.zeros(len(images), dtype=torch.int64))
-        found[label] = int((seen[0] @ table.T).mean(dim=0).argmax())
-    hook.remove()
+        features = discriminator.judge(images, torch.zeros(len(images), dtype=torch.int64)).features
+        found[label] = int((features @ table.T).mean(dim=0).argmax())
     return found

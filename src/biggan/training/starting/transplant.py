@@ -201,7 +201,9 @@ def keep_contrast(generator: Generator, given: Mapping[str, Tensor], old: Archit
     original = build_generator(old).to(next(iter(given.values())).dtype)
     original.load_state_dict(dict(given))
     before, after = original.eval().output_conv, generator.output_conv
-    norm = generator.output_norm
+    norm = getattr(generator, "output_norm", None)
+    if norm is None:  # a family that normalises nothing in G, convolutions neither
+        return
     assert isinstance(norm, AffineNorm)
     mode = generator.training
     generator.eval()
