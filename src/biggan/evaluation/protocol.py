@@ -81,6 +81,8 @@ class JudgedProtocol:
     """Of its batch norm, and its truncation."""
     labels: LabelFrequencies | None = None
     """How often each class is drawn; None without classes, or where a published description does not say."""
+    refinement: Name | None = None
+    """How D's judgement chose latents, with what was fitted for that; None where it did not."""
     first_seed: Count | None = None
     data: Name | None = None
     """Of images: the key of their content."""
@@ -92,7 +94,8 @@ class JudgedProtocol:
         missing = f"-{self.unreadable}unreadable" if self.unreadable else ""
         if self.statistics is None:
             return f"{self.kind}{missing}"
-        return f"{self.weights}-{self.statistics.text}{missing}"
+        refined = f"-{self.refinement.partition(' ')[0]}" if self.refinement else ""
+        return f"{self.weights}-{self.statistics.text}{refined}{missing}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +125,10 @@ class Protocol:
     @property
     def digest(self) -> str:
         """Return eight digits that two protocols share if their numbers may be compared."""
-        return hashlib.sha256(json.dumps(to_json(_relevant(self)), sort_keys=True).encode()).hexdigest()[:8]
+        facts = to_json(_relevant(self))
+        if self.judged.refinement is None:  # as the digests under which best checkpoints have long been kept
+            del facts["judged"]["refinement"]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def comparable(one: Protocol, other: Protocol) -> list[str]:
@@ -180,7 +186,8 @@ def _reference_reasons(one: ReferenceProtocol | None, other: ReferenceProtocol |
 
 def _relevant(protocol: Protocol) -> Protocol:
     """Return ``protocol`` without what may differ between numbers that are compared."""
-    judged = dataclasses.replace(protocol.judged, first_seed=None, data=None)
+    way = (protocol.judged.refinement or "").partition(" ")[0] or None  # what was fitted for it belongs to the model
+    judged = dataclasses.replace(protocol.judged, first_seed=None, data=None, refinement=way)
     reference = protocol.reference
     if reference is not None and reference.data is not None:  # whose statistics they are matters, not where they lay
         reference = dataclasses.replace(reference, title="all", file=None)
@@ -197,6 +204,7 @@ _NAMES = {
     "judged.statistics.asked": "truncation",
     "judged.statistics.asked_kind": "kind of truncation",
     "judged.statistics.truncation": "truncation of the statistics of batch norm",
+    "judged.refinement": "how D's judgement chose latents",
     "judged.labels": "how often classes are drawn",
 }
 
