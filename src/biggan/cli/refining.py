@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from biggan.data.configuration import ReadingConfig
+from biggan.data.configuration import DataConfig, ReadingConfig
 from biggan.foundation.errors import UserError
 from biggan.foundation.names import CHECKPOINTS
 from biggan.foundation.terminal import one_line, say
@@ -105,14 +105,14 @@ def calibration_reals(file: str, sampler: Sampler, path: str | None) -> Reals:
         UserError: it is not known where they are, or they have other classes.
     """
     from biggan.cli.together import open_at
+    from biggan.data.choosing.selection import part_of_each_class
     from biggan.training.run_directory import RunDirectory
 
     folder = Path(file).resolve()
     run = folder.parent.parent if folder.parent.name == CHECKPOINTS else folder
     stored = RunDirectory(run).stored_run() if (run / "config.json").is_file() else None
-    config: ReadingConfig = stored.config.data if stored is not None else ReadingConfig()
-    if path is not None:
-        config = dataclasses.replace(config, path=path)
+    data = stored.config.data if stored is not None else DataConfig()
+    config: ReadingConfig = data if path is None else dataclasses.replace(data, path=path)
     if config.path is None:
         raise UserError(f"--refine: {file} does not say where its real images are; name some with --refine-data")
     # Here images that were held out of training are to be taken, where a run has such: D knows those of its training.
@@ -122,6 +122,8 @@ def calibration_reals(file: str, sampler: Sampler, path: str | None) -> Reals:
     if not architecture.classes:
         config = dataclasses.replace(config, labels="unconditional")
     source = open_at(config, architecture.resolution)
+    if path is None and data.fraction < 1:
+        source = part_of_each_class(source, data.fraction, data.fraction_draw)
     if architecture.classes and tuple(source.class_names) != tuple(sampler.class_names):
         raise UserError(
             f"--refine-data {config.path}: other classes than the generator's, or another order; give images of those"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from biggan.foundation.errors import unknown
 from biggan.training.configuration import TrainingConfig
 
-MODULES = ("digits", "biggan", "biggan_deep", "sagan", "sngan")
+MODULES = ("digits", "biggan", "cifar10", "biggan_deep", "sagan", "sngan")
 """One file a family, in the order in which they are listed."""
 
 
