@@ -57,11 +57,23 @@ def studiogan_biggan_32_lecam() -> TrainingConfig:
     return _studiogan("lecam,weight=0.3,decay=0.99,start=5000", iterations=200_000)
 
 
-def _studiogan(*terms: str, iterations: int = 100_000) -> TrainingConfig:
-    per_iteration = 5 * 64
+@preset("studiogan-reacgan-32")
+def studiogan_reacgan_32() -> TrainingConfig:
+    """ReACGAN 32 px for CIFAR-10 (StudioGAN, CIFAR10/ReACGAN).
+
+    Source, hardware, time and protocol: as studiogan-biggan-32, at batch 128 and rate 2.83e-4, with the head and the
+    loss of D2D-CE; that is the paper's here, while StudioGAN takes the largest off one part of it. Expect: FID 3.87, IS
+    9.85, by the code there. Parameters: G 9,416,196, D 2,517,186.
+    """
+    found = _studiogan("d2d-ce,weight=0.5,m_p=0.98,temperature=0.5", batch=128, rate=2.8284271e-4)
+    return dataclasses.replace(found, model=dataclasses.replace(found.model, discriminator_heads=("none", "d2d-ce")))
+
+
+def _studiogan(*terms: str, iterations: int = 100_000, batch: int = 64, rate: float = 2e-4) -> TrainingConfig:
+    per_iteration = 5 * batch
     checkpoint, log = intervals(per_iteration, 2000)
     norm = SpectralNorm(eps=1e-6)
-    adam = AdamConfig(learning_rate=2e-4, beta1=0.5, eps=1e-6)
+    adam = AdamConfig(learning_rate=rate, beta1=0.5, eps=1e-6)
     return TrainingConfig(
         data=DataConfig(flip=True),
         model=architecture(
@@ -78,8 +90,8 @@ def _studiogan(*terms: str, iterations: int = 100_000) -> TrainingConfig:
             norm_eps=1e-4,
             inplace_activation=True,
         ),
-        batch=64,
-        micro_batch=64,
+        batch=batch,
+        micro_batch=batch,
         duration=iterations * per_iteration,
         discriminator_steps=5,
         terms=terms,

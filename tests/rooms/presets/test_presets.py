@@ -176,6 +176,9 @@ ROWS: dict[str, tuple[dict[str, Any], int, int, int, float, float, float]] = {
     "studiogan-biggan-32-lecam": (
         {"lecam": {"weight": 0.3, "decay": 0.99, "start": 5000}}, 64_000_000, 5, 64, 1.0, 2e-4, 0.5
     ),
+    "studiogan-reacgan-32": (
+        {"d2d-ce": {"weight": 0.5, "m_p": 0.98, "temperature": 0.5}}, 64_000_000, 5, 128, 1.0, 2.8284271e-4, 0.5
+    ),
     "diffaugment-cifar10": ({"diffaugment": {"policy": ("translation", "cutout")}}, 50_000_000, 4, 50, 1.0, 2e-4, 0.0),
     "diffaugment-cifar10-20": (
         {"diffaugment": {"policy": ("translation", "cutout")}}, 50_000_000, 4, 50, 0.2, 2e-4, 0.0
@@ -219,6 +222,7 @@ def test_rows_on_cifar10(name: str) -> None:
 PUBLISHED = {
     "studiogan-biggan-32": "4.16 9.96", "studiogan-biggan-32-cr": "3.16 10.09",
     "studiogan-biggan-32-diffaugment": "3.35 10.03", "studiogan-biggan-32-lecam": "3.23 10.17",
+    "studiogan-reacgan-32": "3.87 9.85",
     "diffaugment-cifar10": "8.70 9.16 9.59 9.06", "diffaugment-cifar10-20": "14.04 8.65 21.58 8.41",
     "diffaugment-cifar10-10": "22.40 8.09 39.78 7.62", "diffaugment-cifar10-cr": "8.49 9.17",
     "diffaugment-cifar10-20-cr": "12.84 8.61", "diffaugment-cifar10-10-cr": "18.70 8.49",
