@@ -82,7 +82,9 @@ class JudgedProtocol:
     labels: LabelFrequencies | None = None
     """How often each class is drawn; None without classes, or where a published description does not say."""
     refinement: Name | None = None
-    """How D's judgement chose latents, with what was fitted for that; None where it did not."""
+    """How D's judgement chose latents; None where it did not."""
+    refinement_fit: Name | None = None
+    """What was fitted for that: it belongs to the model."""
     first_seed: Count | None = None
     data: Name | None = None
     """Of images: the key of their content."""
@@ -94,7 +96,7 @@ class JudgedProtocol:
         missing = f"-{self.unreadable}unreadable" if self.unreadable else ""
         if self.statistics is None:
             return f"{self.kind}{missing}"
-        refined = f"-{self.refinement.partition(' ')[0]}" if self.refinement else ""
+        refined = f"-{self.refinement}" if self.refinement else ""
         return f"{self.weights}-{self.statistics.text}{refined}{missing}"
 
 
@@ -126,6 +128,7 @@ class Protocol:
     def digest(self) -> str:
         """Return eight digits that two protocols share if their numbers may be compared."""
         facts = to_json(_relevant(self))
+        del facts["judged"]["refinement_fit"]
         if self.judged.refinement is None:  # as the digests under which best checkpoints have long been kept
             del facts["judged"]["refinement"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
@@ -186,8 +189,7 @@ def _reference_reasons(one: ReferenceProtocol | None, other: ReferenceProtocol |
 
 def _relevant(protocol: Protocol) -> Protocol:
     """Return ``protocol`` without what may differ between numbers that are compared."""
-    way = (protocol.judged.refinement or "").partition(" ")[0] or None  # what was fitted for it belongs to the model
-    judged = dataclasses.replace(protocol.judged, first_seed=None, data=None, refinement=way)
+    judged = dataclasses.replace(protocol.judged, first_seed=None, data=None, refinement_fit=None)
     reference = protocol.reference
     if reference is not None and reference.data is not None:  # whose statistics they are matters, not where they lay
         reference = dataclasses.replace(reference, title="all", file=None)

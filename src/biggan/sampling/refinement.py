@@ -127,13 +127,21 @@ class Refiner:
         """What is to be told of the images so far, on this process."""
 
     @property
-    def record(self) -> str:
-        """What is written beside images and numbers: the way, all its options, and what was fitted."""
+    def way(self) -> str:
+        """The way and all its options, as :func:`parse_refinement` reads them."""
+        return described(self.name, self.refinement)
+
+    @property
+    def fit(self) -> str:
+        """What was fitted: ``slope=3.4 bias=0.1``, and what the way itself asked for."""
         ratio = self.critic.ratio
-        found = [f"slope={ratio.slope:.9g}", f"bias={ratio.bias:.9g}"] if ratio is not None else []
-        return " ".join(
-            [described(self.name, self.refinement), *found, *(f"{k}={v:.9g}" for k, v in self.known.items())]
-        )
+        found = {} if ratio is None else {"slope": ratio.slope, "bias": ratio.bias}
+        return " ".join(f"{name}={value:.9g}" for name, value in {**found, **self.known}.items())
+
+    @property
+    def record(self) -> str:
+        """What is written beside images: both."""
+        return f"{self.way} {self.fit}"
 
     def at(self, truncation: float | None, kind: str) -> Refiner:
         """Return this, if it was made for a truncation.

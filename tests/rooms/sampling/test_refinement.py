@@ -440,7 +440,8 @@ def test_evaluation_draws_the_same_images(way: str, run: Path, tmp_path: Path) -
     )
     assert plain["conditions"]["judged"]["refinement"] is None
     name, refinement = parse_refinement(QUICK[way])
-    assert refined["conditions"]["judged"]["refinement"].startswith(described(name, refinement))
+    assert refined["conditions"]["judged"]["refinement"] == described(name, refinement)
+    assert refined["conditions"]["judged"]["refinement_fit"].startswith("slope=")
     assert refined["protocol"] == f"{plain['protocol']}-{described(name, refinement)}"
     assert refined["value"] != plain["value"]
 
@@ -449,8 +450,8 @@ def test_numbers_of_refined_images_are_not_those_of_plain_ones() -> None:
     judged = JudgedProtocol(kind="generator", weights="ema")
     plain = Protocol(metric="fid", count=10, real_count=None, reference=None, judged=judged, features=None)
     refined, other_run, other_way = (
-        dataclasses.replace(plain, judged=dataclasses.replace(judged, refinement=text))
-        for text in ("drs,tries=100 slope=1", "drs,tries=100 slope=2", "drs,tries=50 slope=1")
+        dataclasses.replace(plain, judged=dataclasses.replace(judged, refinement=way, refinement_fit=fit))
+        for way, fit in (("drs,tries=100", "slope=1"), ("drs,tries=100", "slope=2"), ("drs,tries=50", "slope=1"))
     )
     assert comparable(plain, refined) == ["how D's judgement chose latents: none or not known, and drs,tries=100"]
     assert not comparable(refined, other_run), "what was fitted belongs to the model"
