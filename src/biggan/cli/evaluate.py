@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from biggan.cli.progress import progress_bar
+from biggan.cli.refining import RefineOption, check_refine, make_for, tell_counts
 from biggan.cli.together import CompileOption, open_at, with_ranks
 from biggan.data.configuration import ReadingConfig
 from biggan.evaluation.configuration import EvaluationConfig
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(EvaluationConfig, CompileOption, OverwriteOption):
+class EvaluateOptions(EvaluationConfig, RefineOption, CompileOption, OverwriteOption):
     """Measure a run, checkpoint or snapshot (or images as they lie there) against real images."""
 
     target: tyro.conf.Positional[str] = tyro.MISSING
@@ -57,6 +58,8 @@ class TruncationOptions(EvaluateOptions):
         EvaluateOptions.__post_init__(self)
         if not 1 <= len(self.truncations) <= MOST_TRUNCATIONS:
             raise UserError(f"--truncations: {len(self.truncations):,} of them; give 1 to {MOST_TRUNCATIONS:,}")
+        if self.refine is not None:
+            raise UserError("--refine: not over a range of truncations; give each to 'biggan evaluate --truncation'")
         for truncation in self.truncations:
             check_range(truncation, "--truncations")
 
@@ -89,7 +92,9 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
 
         real = distributed.on_primary(lambda: classes_of_file(Path(options.reference or "")), "reading --reference")
     if sampler is not None:
-        side = generated(sampler, options, real)
+        at, kind = options.truncation, options.truncation_kind
+        refine = None if options.refine is None else lambda G: make_for(options.target, options, sampler, G, at, kind)
+        side = generated(sampler, options, real, refine)
     else:
         size = source.resolution if source is not None else options.resolution
         if size is None:
@@ -106,6 +111,7 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         progress=progress_bar,
         out=folder,
     )
+    tell_counts(getattr(side.stream, "refiner", None))
     distributed.on_primary(lambda: append_records(folder, records), "writing the numbers")
     if distributed.is_primary():
         say("\n".join(map(as_line, records)) if options.json else table(records))
@@ -121,7 +127,10 @@ def _both_sides(
 
     def act() -> tuple[Sampler | None, ReadingConfig | None, ImageSource | None]:
         check_evaluation(options, None)  # names first: they cost nothing
+        check_refine(options, options.truncation, options.truncation_kind)
         sampler, reading = _target(options, device)
+        if sampler is None and options.refine is not None:
+            raise UserError(f"--refine: {options.target} holds images, where D has nothing to choose; leave it out")
         source = None if options.reference is not None else _real(options, sampler, reading)
         check_evaluation(options, source)
         return sampler, reading, source

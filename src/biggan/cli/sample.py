@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from biggan.cli.refining import RefineOption, check_refine, make_for, tell_counts
 from biggan.cli.selection import check_amount, choose_classes, choose_seeds
 from biggan.cli.together import CompileOption, with_ranks
 from biggan.foundation.errors import UserError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions(CompileOption, OverwriteOption):
+class SampleOptions(RefineOption, CompileOption, OverwriteOption):
     """Write images of every class x every seed. Needs no data, no flags of training, no network."""
 
     file: tyro.conf.Positional[str]
@@ -71,6 +72,7 @@ def _sample(options: SampleOptions, seeds: list[int]) -> int:
     # The first process alone looks at the folder: for the others it would not be empty once that one writes.
     out = distributed.on_primary(lambda: output_folder(options.out, overwrite=options.overwrite), "looking at --out")
     check_truncation(options.truncation, options.truncation_kind)
+    check_refine(options, options.truncation, options.truncation_kind)
     sampler = distributed.together(
         lambda: load(options.file, options.device, compiled=options.compile), "reading the generator"
     )
@@ -91,7 +93,11 @@ def _sample(options: SampleOptions, seeds: list[int]) -> int:
         sampler = _with_standing_statistics(sampler, options, out)
     if distributed.is_primary():
         say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
+    if options.refine is not None:
+        at, kind = options.truncation, options.truncation_kind
+        sampler.refiner = make_for(options.file, options, sampler, sampler.at_truncation(at, kind), at, kind)
     written = write(sampler, drawing, options.format, out, nhwc=nhwc)
+    tell_counts(sampler.refiner)
     if distributed.is_primary():
         say(written)
     return 0

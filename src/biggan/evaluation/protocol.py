@@ -81,6 +81,10 @@ class JudgedProtocol:
     """Of its batch norm, and its truncation."""
     labels: LabelFrequencies | None = None
     """How often each class is drawn; None without classes, or where a published description does not say."""
+    refinement: Name | None = None
+    """How D's judgement chose latents; None where it did not."""
+    refinement_fit: Name | None = None
+    """What was fitted for that: it belongs to the model."""
     first_seed: Count | None = None
     data: Name | None = None
     """Of images: the key of their content."""
@@ -92,7 +96,8 @@ class JudgedProtocol:
         missing = f"-{self.unreadable}unreadable" if self.unreadable else ""
         if self.statistics is None:
             return f"{self.kind}{missing}"
-        return f"{self.weights}-{self.statistics.text}{missing}"
+        refined = f"-{self.refinement}" if self.refinement else ""
+        return f"{self.weights}-{self.statistics.text}{refined}{missing}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +127,11 @@ class Protocol:
     @property
     def digest(self) -> str:
         """Return eight digits that two protocols share if their numbers may be compared."""
-        return hashlib.sha256(json.dumps(to_json(_relevant(self)), sort_keys=True).encode()).hexdigest()[:8]
+        facts = to_json(_relevant(self))
+        del facts["judged"]["refinement_fit"]
+        if self.judged.refinement is None:  # as the digests under which best checkpoints have long been kept
+            del facts["judged"]["refinement"]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def comparable(one: Protocol, other: Protocol) -> list[str]:
@@ -180,7 +189,7 @@ def _reference_reasons(one: ReferenceProtocol | None, other: ReferenceProtocol |
 
 def _relevant(protocol: Protocol) -> Protocol:
     """Return ``protocol`` without what may differ between numbers that are compared."""
-    judged = dataclasses.replace(protocol.judged, first_seed=None, data=None)
+    judged = dataclasses.replace(protocol.judged, first_seed=None, data=None, refinement_fit=None)
     reference = protocol.reference
     if reference is not None and reference.data is not None:  # whose statistics they are matters, not where they lay
         reference = dataclasses.replace(reference, title="all", file=None)
@@ -197,6 +206,7 @@ _NAMES = {
     "judged.statistics.asked": "truncation",
     "judged.statistics.asked_kind": "kind of truncation",
     "judged.statistics.truncation": "truncation of the statistics of batch norm",
+    "judged.refinement": "how D's judgement chose latents",
     "judged.labels": "how often classes are drawn",
 }
 

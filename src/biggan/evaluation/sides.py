@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,6 +18,7 @@ from biggan.foundation.errors import UserError
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
 from biggan.models.snapshot import SnapshotInfo
+from biggan.sampling.refinement import Refiner
 from biggan.sampling.sampler import Sampler
 from biggan.sampling.standing import with_standing_statistics
 from biggan.sampling.statistics import NormStatistics
@@ -52,16 +53,24 @@ def classes_of(source: ImageSource) -> RealClasses:
     return RealClasses(names=source.class_names, counts=tuple(map(int, source.class_counts())), where="--data")
 
 
-def generated(sampler: Sampler, config: EvaluationConfig, real: ImageSource | RealClasses | None) -> Side:
+def generated(
+    sampler: Sampler,
+    config: EvaluationConfig,
+    real: ImageSource | RealClasses | None,
+    refine: Callable[[Generator], Refiner] | None = None,
+) -> Side:
     """Return the images of a generator; all processes call this together.
 
     Args:
         sampler: never changed.
         config: mode, truncation, seeds, count.
         real: the real images (or their classes), whose frequencies are those of the samples; None draws all alike.
+        refine: makes what chooses latents by D's judgement, for the generator as it is evaluated; all processes call
+            it. None draws the latents of the seeds.
 
     Raises:
-        UserError: the real images have other classes than the generator, or in another order.
+        UserError: the real images have other classes than the generator, or in another order; or images are to be
+            refined that depend on their neighbours.
     """
     if isinstance(real, ImageSource):
         real = classes_of(real)
@@ -71,16 +80,24 @@ def generated(sampler: Sampler, config: EvaluationConfig, real: ImageSource | Re
         check_same_classes(sampler.class_names, architecture.classes, real)
         frequencies = np.asarray(real.counts, dtype=np.int64)
     generator, statistics = evaluated_generator(sampler, config)
+    if refine is not None and statistics.kind == "batch":
+        raise UserError(
+            "--generator-mode batch: there an image depends on its neighbours, and D cannot choose its latent; leave "
+            "out --refine, or take running or standing statistics"
+        )
+    refiner = None if refine is None else refine(generator)
     labels: LabelFrequencies | None = None
     if architecture.classes:
         labels = "all alike" if frequencies is None else "as the real images"
     return Side(
-        stream=GeneratedStream(generator, config, frequencies, sampler.compiler),
+        stream=GeneratedStream(generator, config, frequencies, sampler.compiler, refiner),
         judged=JudgedProtocol(
             kind="generator",
             weights=sampler.info.weights,
             statistics=statistics,
             labels=labels,
+            refinement=None if refiner is None else refiner.way,
+            refinement_fit=None if refiner is None else refiner.fit,
             first_seed=config.seed,
         ),
         file=str(sampler.path) if sampler.path else None,

@@ -19,6 +19,7 @@ from biggan.foundation.seeding import uniforms
 from biggan.models.contract import Generator
 from biggan.sampling.draw import Call, default_chunk, draw, filled
 from biggan.sampling.latents import latents
+from biggan.sampling.refinement import Refiner
 
 Progress = Callable[[int, int], object]
 
@@ -84,6 +85,7 @@ class GeneratedStream:
         config: EvaluationConfig,
         class_frequencies: np.ndarray | None,
         compiler: Compiler | None = None,
+        refiner: Refiner | None = None,
     ) -> None:
         """Prepare.
 
@@ -92,9 +94,11 @@ class GeneratedStream:
             config: count, seeds, truncation.
             class_frequencies: how often each class is drawn, [K]; None draws all alike.
             compiler: compiles the generator; None to run it as it is written.
+            refiner: chooses latents by D's judgement; None to draw those of the seeds.
         """
         self.compiled = None if compiler is None else compiler(generator)
         self.generator, self.config, self.count = generator, config, config.count
+        self.refiner = refiner
         classes = max(generator.architecture.classes, 1)
         weights = np.ones(classes) if class_frequencies is None else np.asarray(class_frequencies, dtype=np.float64)
         edges = np.cumsum(weights) / weights.sum()
@@ -131,4 +135,6 @@ class GeneratedStream:
     def _latents(self, indices: Tensor) -> Tensor:
         config = self.config
         seeds = [config.seed + int(index) for index in indices]
+        if self.refiner is not None:
+            return self.refiner.at(config.truncation, config.truncation_kind).latents(seeds, self.labels[indices])
         return latents(seeds, self.generator.architecture.z_size, config.truncation, config.truncation_kind)

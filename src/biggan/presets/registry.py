@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from biggan.foundation.errors import unknown
 from biggan.training.configuration import TrainingConfig
 
-MODULES = ("digits", "biggan", "biggan_deep", "sagan", "sngan", "r3gan")
+MODULES = ("digits", "biggan", "cifar10", "biggan_deep", "sagan", "sngan", "r3gan")
 """One file a family, in the order in which they are listed."""
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_bytes
@@ -27,16 +27,16 @@ def default_chunk(generator: Generator) -> int:
 
 
 @contextlib.contextmanager
-def divided_once(generator: Generator) -> Iterator[None]:
+def divided_once(network: nn.Module) -> Iterator[None]:
     """Hold the weights divided by their singular values for all that is drawn within: a second time changes nothing.
 
     Args:
-        generator: in evaluation mode; its weights must stay as they are meanwhile.
+        network: in evaluation mode; its weights must stay as they are meanwhile.
     """
-    if all(layer.held is not None for layer in spectrally_normalized(generator).values()):
+    if all(layer.held is not None for layer in spectrally_normalized(network).values()):
         yield
         return
-    with held_weights([generator]):
+    with held_weights([network]):
         yield
 
 

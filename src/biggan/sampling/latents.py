@@ -23,7 +23,9 @@ LARGEST_SEED = 2**63 - 1
 _TRIES = 64  # candidates drawn at a time for values that were beyond
 
 
-def latents(seeds: Sequence[int], size: int, truncation: float | None = None, kind: str = "resample") -> Tensor:
+def latents(
+    seeds: Sequence[int], size: int, truncation: float | None = None, kind: str = "resample", candidate: int = 0
+) -> Tensor:
     """Return one latent a seed, float32 [N, size].
 
     Args:
@@ -31,6 +33,7 @@ def latents(seeds: Sequence[int], size: int, truncation: float | None = None, ki
         size: length of z.
         truncation: T; None draws from the whole prior.
         kind: one of ``TRUNCATION_KINDS``.
+        candidate: which of a seed's latents; 0 is what the seed means, others are for who may choose among them.
 
     Raises:
         UserError: an unknown kind, or T out of range.
@@ -39,7 +42,8 @@ def latents(seeds: Sequence[int], size: int, truncation: float | None = None, ki
     if len(seeds) and not (min(seeds) >= 0 and max(seeds) <= LARGEST_SEED):
         wrong = min(seeds) if min(seeds) < 0 else max(seeds)
         raise UserError(f"--seeds {wrong}: seeds are not negative, and at most {LARGEST_SEED}")
-    rows = [_row(seed, size, truncation, kind) for seed in seeds]
+    purpose = f"sample candidate {candidate}" if candidate else "sample"
+    rows = [_row(seed, size, truncation, kind, purpose) for seed in seeds]
     return torch.from_numpy(np.stack(rows) if rows else np.zeros((0, size), dtype=np.float32))
 
 
@@ -54,8 +58,8 @@ def check_truncation(truncation: float | None, kind: str, option: str = "--trunc
     check_range(truncation, option)
 
 
-def _row(seed: int, size: int, truncation: float | None, kind: str) -> npt.NDArray[np.float32]:
-    z = normals(0, "sample", 0, seed, 1, size)[0]
+def _row(seed: int, size: int, truncation: float | None, kind: str, purpose: str) -> npt.NDArray[np.float32]:
+    z = normals(0, purpose, 0, seed, 1, size)[0]
     if truncation is None:
         return z
     if kind == "scale":
@@ -63,16 +67,16 @@ def _row(seed: int, size: int, truncation: float | None, kind: str) -> npt.NDArr
     if kind == "clamp":
         return np.clip(z, -truncation, truncation).astype(np.float32)
     if kind == "tfhub":
-        return _redraw(z, seed, 2.0) * np.float32(truncation)
-    return _redraw(z, seed, truncation)
+        return _redraw(z, seed, 2.0, purpose) * np.float32(truncation)
+    return _redraw(z, seed, truncation, purpose)
 
 
-def _redraw(z: npt.NDArray[np.float32], seed: int, bound: float) -> npt.NDArray[np.float32]:
+def _redraw(z: npt.NDArray[np.float32], seed: int, bound: float, purpose: str) -> npt.NDArray[np.float32]:
     """Replace each value beyond ``bound`` by the first within it of the seed's further draws."""
     z = z.copy()
     attempt = 1
     while (beyond := np.flatnonzero(np.abs(z) > bound)).size:
-        candidates = normals(0, "sample", attempt, seed, 1, len(z) * _TRIES)[0].reshape(_TRIES, len(z))[:, beyond]
+        candidates = normals(0, purpose, attempt, seed, 1, len(z) * _TRIES)[0].reshape(_TRIES, len(z))[:, beyond]
         within = np.abs(candidates) <= bound
         found = within.any(axis=0)
         first = within.argmax(axis=0)

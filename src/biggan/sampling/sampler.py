@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from biggan.foundation.compiling import Compiler
 from biggan.foundation.devices import choose_device
@@ -21,7 +22,10 @@ from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_with_bank
 from biggan.sampling.bank import Bank, checked_bank
 from biggan.sampling.draw import Call, draw
 from biggan.sampling.latents import latents
+from biggan.sampling.refinement import Refiner
 from biggan.sampling.statistics import NormStatistics, norm_statistics
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Sampler:
@@ -34,6 +38,7 @@ class Sampler:
         path: the file it was read from.
         bank: statistics of batch norm by truncation, if the file holds such.
         compiler: compiles the generator when it is first called; None to run it as it is written.
+        refiner: chooses latents by D's judgement; None to draw those of the seeds.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Sampler:
     ) -> None:
         self.generator, self.info, self.path, self.bank, self.compiler = generator, info, path, bank, compiler
         self.class_names = info.class_names
+        self.refiner: Refiner | None = None
         self._at: tuple[float, Generator] | None = None
         self._compiled: tuple[Generator, Call] | None = None
 
@@ -120,9 +126,12 @@ class Sampler:
             raise UserError(f"{len(labels)} classes and {len(seeds)} seeds cannot be paired; give equally many, or one")
         labels = labels * count if len(labels) == 1 else labels
         seeds = list(seeds) * count if len(seeds) == 1 else list(seeds)
-        z = latents(seeds, self.info.architecture.z_size, truncation, kind)
-        generator = self.at_truncation(truncation, kind)
-        return draw(generator, z, torch.tensor(labels, dtype=torch.int64), chunk, self._call(generator))
+        generator, condition = self.at_truncation(truncation, kind), torch.tensor(labels, dtype=torch.int64)
+        if self.refiner is None:
+            z = latents(seeds, self.info.architecture.z_size, truncation, kind)
+        else:
+            z = self.refiner.at(truncation, kind).latents(seeds, condition, chunk)
+        return draw(generator, z, condition, chunk, self._call(generator))
 
     def at_truncation(self, truncation: float | None, kind: str = "resample") -> Generator:
         """Return the generator with the statistics of batch norm that fit a truncation.
@@ -181,10 +190,10 @@ def load(path: str | Path, device: str = "auto", *, compiled: bool = False) -> S
     return Sampler(placed(generator, choose_device(device, local_rank())), info, found, bank, compiler)
 
 
-def placed(generator: Generator, device: torch.device) -> Generator:
-    """Return ``generator`` on ``device``, its filters as they are drawn with fastest there.
+def placed(network: Network, device: torch.device) -> Network:
+    """Return ``network`` on ``device``, its filters as they are drawn with fastest there.
 
     On a CPU that is with the channels innermost; on GPUs it has not been measured.
     """
     layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
-    return generator.to(device).to(memory_format=layout)
+    return network.to(device).to(memory_format=layout)

@@ -243,11 +243,13 @@ def _write_list(sampler: Sampler, drawing: Drawing, out: Path) -> None:
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         table = csv.writer(file)
-        table.writerow(["file", "class_index", "class_name", "seed", "truncation", "truncation_kind"])
+        refined = [sampler.refiner.record] if sampler.refiner is not None else []
+        extra = ["refinement"] if refined else []
+        table.writerow(["file", "class_index", "class_name", "seed", "truncation", "truncation_kind", *extra])
         for start in range(0, len(drawing), _LIST_ROWS):
             for label, seed in drawing.pairs(start, start + _LIST_ROWS, sampler.info.architecture.classes):
                 row = [_name(sampler, label, seed), label, _title(sampler, label), seed]
-                table.writerow([*row, drawing.truncation or "", drawing.recorded_kind])
+                table.writerow([*row, drawing.truncation or "", drawing.recorded_kind, *refined])
     sync_directory(out)
 
 
@@ -267,6 +269,8 @@ def _write_npz(sampler: Sampler, drawing: Drawing, out: Path, images: Tensor, *,
         "truncation_kind": np.array(drawing.recorded_kind),
         "class_names": np.array(sampler.class_names, dtype=np.str_),
     }
+    if sampler.refiner is not None:
+        members["refinement"] = np.array(sampler.refiner.record)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **members)
     return f"{path}: x uint8 {list(pixels.shape)}, y int64 [{len(pairs)}]"

@@ -42,8 +42,14 @@ FULL = Protocol(
     features=FeatureProtocol(name="random", text="randomvgg16-uint8", weights="ab" * 32, dimensions=64),
     parameters={"k": 3},
 )
-FREE = {("judged", "first_seed"), ("judged", "data"), ("reference", "title"), ("reference", "file")}
-"""What may differ: draws, judged images, and where statistics of the same images lay."""
+FREE = {
+    ("judged", "first_seed"),
+    ("judged", "data"),
+    ("judged", "refinement_fit"),
+    ("reference", "title"),
+    ("reference", "file"),
+}
+"""What may differ: draws, judged images, what was fitted to a model, and where statistics of the same images lay."""
 
 
 def changed(value: Any) -> Any:

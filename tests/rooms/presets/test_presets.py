@@ -13,6 +13,7 @@ import torch
 
 from biggan.data.configuration import DataConfig
 from biggan.foundation.errors import UserError
+from biggan.losses.terms import parse_terms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.models.snapshot import read_info
@@ -163,3 +164,68 @@ def test_presets_are_what_they_say() -> None:
     assert get_preset("digits").build().data == DataConfig(path="digits")
     assert isinstance(get_preset("biggan-512").build().model, Architecture)
     assert torch.get_num_threads() >= 1
+
+
+# Of the rows on CIFAR-10: terms, images that D sees, D steps, batch, the part of the data, rate, beta1.
+ROWS: dict[str, tuple[dict[str, Any], int, int, int, float, float, float]] = {
+    "studiogan-biggan-32": ({}, 32_000_000, 5, 64, 1.0, 2e-4, 0.5),
+    "studiogan-biggan-32-cr": ({"cr": {"weight": 10, "mirror": True, "shift": 0.125}}, 32_000_000, 5, 64, 1, 2e-4, 0.5),
+    "studiogan-biggan-32-diffaugment": (
+        {"diffaugment": {"policy": ("color", "translation", "cutout")}}, 64_000_000, 5, 64, 1.0, 2e-4, 0.5
+    ),
+    "studiogan-biggan-32-lecam": (
+        {"lecam": {"weight": 0.3, "decay": 0.99, "start": 5000}}, 64_000_000, 5, 64, 1.0, 2e-4, 0.5
+    ),
+    "studiogan-reacgan-32": (
+        {"d2d-ce": {"weight": 0.5, "m_p": 0.98, "temperature": 0.5}}, 64_000_000, 5, 128, 1.0, 2.8284271e-4, 0.5
+    ),
+    "diffaugment-cifar10": ({"diffaugment": {"policy": ("translation", "cutout")}}, 50_000_000, 4, 50, 1.0, 2e-4, 0.0),
+    "diffaugment-cifar10-20": (
+        {"diffaugment": {"policy": ("translation", "cutout")}}, 50_000_000, 4, 50, 0.2, 2e-4, 0.0
+    ),
+    "diffaugment-cifar10-10": (
+        {"diffaugment": {"policy": ("translation", "cutout")}}, 25_000_000, 4, 50, 0.1, 2e-4, 0.0
+    ),
+    "diffaugment-cifar10-cr": (
+        {"diffaugment": {"policy": ("cutout",)}, "cr": {"weight": 10, "mirror": True}}, 50_000_000, 4, 50, 1, 2e-4, 0.0
+    ),
+    "diffaugment-cifar10-20-cr": (
+        {"diffaugment": {"policy": ("translation", "cutout")}, "cr": {"weight": 10, "mirror": False, "shift": 0}},
+        50_000_000, 4, 50, 0.2, 2e-4, 0.0,
+    ),
+    "diffaugment-cifar10-10-cr": (
+        {"diffaugment": {"policy": ("translation", "cutout")}, "cr": {"weight": 10, "mirror": False, "shift": 0}},
+        25_000_000, 4, 50, 0.1, 2e-4, 0.0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_on_cifar10(name: str) -> None:
+    expected, duration, steps, batch, fraction, rate, beta1 = ROWS[name]
+    config = get_preset(name).build()
+    found = parse_terms(config.terms)
+    assert found.keys() == expected.keys()
+    for term, options in expected.items():
+        for option, value in options.items():
+            own = getattr(found[term], option)
+            assert (own.at(0) if option == "weight" else own) == value, (term, option)
+    assert (config.duration, config.discriminator_steps, config.batch) == (duration, steps, batch)
+    assert (config.data.fraction, config.data.flip) == (fraction, True)
+    for adam in (config.generator_adam, config.discriminator_adam):
+        assert (adam.learning_rate, adam.beta1, adam.beta2) == (rate, beta1, 0.999)
+    assert (config.ema.decay, config.ema.start) == (0.9999, 1000 * steps * batch)
+    assert all(number in get_preset(name).description for number in PUBLISHED[name].split()), "the figure is shown"
+    assert all(number in ARCHITECTURES.read_text() for number in PUBLISHED[name].split())
+
+
+PUBLISHED = {
+    "studiogan-biggan-32": "4.16 9.96", "studiogan-biggan-32-cr": "3.16 10.09",
+    "studiogan-biggan-32-diffaugment": "3.35 10.03", "studiogan-biggan-32-lecam": "3.23 10.17",
+    "studiogan-reacgan-32": "3.87 9.85",
+    "diffaugment-cifar10": "8.70 9.16 9.59 9.06", "diffaugment-cifar10-20": "14.04 8.65 21.58 8.41",
+    "diffaugment-cifar10-10": "22.40 8.09 39.78 7.62", "diffaugment-cifar10-cr": "8.49 9.17",
+    "diffaugment-cifar10-20-cr": "12.84 8.61", "diffaugment-cifar10-10-cr": "18.70 8.49",
+}  # fmt: skip
+"""FID and IS, as their authors published them."""
+ARCHITECTURES = Path(__file__).parents[3] / "docs" / "architectures.md"
