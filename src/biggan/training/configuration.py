@@ -46,8 +46,7 @@ class AdamConfig:
             )
         if isinstance(self.learning_rate, Course) and not self.schedule.constant:
             raise UserError(
-                f"Adam's learning rate {self.learning_rate} has a course of its own; leave out the schedule ("
-                f"{self.schedule}), or give a number"
+                f"Adam's learning rate {self.learning_rate} has a course of its own; leave out the schedule"
             )
 
     @property

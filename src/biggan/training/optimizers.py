@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 from torch.optim import Adam
 
 from biggan.foundation.courses import Course, as_course
+from biggan.foundation.errors import UserError
 from biggan.training.batches import Doublings, schedules
 from biggan.training.configuration import AdamConfig, TrainingConfig
 
@@ -80,3 +82,27 @@ def scale_rates(optimizer: Adam, factor: float) -> float:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
     rate: float = optimizer.param_groups[0]["lr"]
     return rate
+
+
+def with_an_end(option: str, adam: AdamConfig, duration: int) -> AdamConfig:
+    """Return ``adam`` with the clock at which its decay ends, so that a longer duration later changes no rate before.
+
+    Raises:
+        UserError: it learns nothing from there on, and the run goes on.
+    """
+    schedule, rate = adam.schedule, as_course(adam.learning_rate)
+    if rate.last == 0 < rate.first and rate.end < duration:
+        raise UserError(
+            f"--duration {duration}: from {rate.end} images on {option}.learning-rate {rate} is 0, and nothing would "
+            "be learnt; let it end later, or at another rate"
+        )
+    if schedule.decay == "none":
+        return adam
+    until = duration if schedule.until is None else schedule.until
+    if schedule.final == 0 and until < duration:
+        raise UserError(
+            f"--duration {duration}: from {until} images on {option}.schedule has rate 0, and nothing would be learnt; "
+            f"give {option}.schedule.until {duration} (from its clock on, a run that goes on then follows the longer "
+            f"course), or {option}.schedule.final, the share of the rate that is left"
+        )
+    return dataclasses.replace(adam, schedule=dataclasses.replace(schedule, until=until))

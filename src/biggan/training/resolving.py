@@ -11,7 +11,7 @@ from biggan.data.contract import ImageSource
 from biggan.evaluation.checking import check_evaluation
 from biggan.foundation.compatibility import expand
 from biggan.foundation.config import to_json
-from biggan.foundation.courses import Course, as_course
+from biggan.foundation.courses import Course
 from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import batch_factor
@@ -34,9 +34,10 @@ from biggan.training.batches import (
     plan_batch,
     schedules,
 )
-from biggan.training.configuration import AdamConfig, TrainingConfig
+from biggan.training.configuration import TrainingConfig
 from biggan.training.head_needs import check_needed_heads
 from biggan.training.hooks.samples import check_sheets
+from biggan.training.optimizers import with_an_end
 from biggan.training.planning import plan_memory
 from biggan.training.warm_up import least_images
 
@@ -101,8 +102,8 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         resolution=None,
         compatibility=expand(config.compatibility, "training"),
         recompute=_recomputed(config),
-        generator_adam=_with_an_end("--generator-adam", config.generator_adam, config.duration),
-        discriminator_adam=_with_an_end("--discriminator-adam", config.discriminator_adam, config.duration),
+        generator_adam=with_an_end("--generator-adam", config.generator_adam, config.duration),
+        discriminator_adam=with_an_end("--discriminator-adam", config.discriminator_adam, config.duration),
     )
     if resolved.micro_batch != "auto":  # which is found by trying, when the run is set up
         resolved = dataclasses.replace(resolved, micro_batch=_micro_batch(resolved, ranks))
@@ -176,30 +177,6 @@ def _with_half_life(config: TrainingConfig) -> TrainingConfig:
     images = schedules(config)["discriminator"].at(0) * config.discriminator_steps
     half_life = round(images * math.log(0.5) / math.log(ema.decay))
     return dataclasses.replace(config, ema=dataclasses.replace(ema, half_life=max(half_life, 1)))
-
-
-def _with_an_end(option: str, adam: AdamConfig, duration: int) -> AdamConfig:
-    """Return ``adam`` with the clock at which its decay ends, so that a longer duration later changes no rate before.
-
-    Raises:
-        UserError: it learns nothing from there on, and the run goes on.
-    """
-    schedule, rate = adam.schedule, as_course(adam.learning_rate)
-    if rate.last == 0 < rate.first and rate.end < duration:
-        raise UserError(
-            f"--duration {duration}: from {rate.end} images on {option}.learning-rate {rate} is 0, and nothing would "
-            "be learnt; let it end later, or at another rate"
-        )
-    if schedule.decay == "none":
-        return adam
-    until = duration if schedule.until is None else schedule.until
-    if schedule.final == 0 and until < duration:
-        raise UserError(
-            f"--duration {duration}: from {until} images on {option}.schedule has rate 0, and nothing would be learnt; "
-            f"give {option}.schedule.until {duration} (from its clock on, a run that goes on then follows the longer "
-            f"course), or {option}.schedule.final, the share of the rate that is left"
-        )
-    return dataclasses.replace(adam, schedule=dataclasses.replace(schedule, until=until))
 
 
 def _for_data(model: Architecture, source: ImageSource, *, begun: bool) -> Architecture:
