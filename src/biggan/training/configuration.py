@@ -45,9 +45,7 @@ class AdamConfig:
                 f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1), all the way where they change; given {self}"
             )
         if isinstance(self.learning_rate, Course) and not self.schedule.constant:
-            raise UserError(
-                f"Adam's learning rate {self.learning_rate} has a course of its own; leave out the schedule"
-            )
+            raise UserError(f"the learning rate {self.learning_rate} has a course of its own; leave out the schedule")
 
     @property
     def constant(self) -> bool:

@@ -134,6 +134,8 @@ def test_places_decide_what_is_drawn(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_passes_move_nothing(name: str, family: str, rhythm: Any) -> None:
     """After an update from the same weights, vectors and statistics are to the bit those of a run without the term."""
+    if family == "r3gan" and TERMS[name].head:
+        pytest.skip("a family of one head")
     a = suited(name, family=family, generator_attention=("8",), discriminator_attention=("8",))
     found = []
     for which in (None, name):
