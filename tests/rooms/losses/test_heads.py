@@ -155,7 +155,7 @@ SHAPES = {"ac": (10,), "adc": (20,), "2c": (2, 512), "d2d-ce": (2, 512), "rotati
 def test_every_head_of_every_family(family: str) -> None:
     """Shapes, precision, spectral norm as elsewhere in D; and G is the same."""
     if family == "r3gan":  # whose D ends in a vector of the class
-        with pytest.raises(UserError, match="--model.discriminator-heads none ac: r3gan has nothing"):
+        with pytest.raises(UserError, match=r"--model\.discriminator-heads none ac: r3gan has nothing"):
             build(tiny(family, discriminator_heads=("none", "ac")), seed=3)
         return
     plain = build(tiny(family), seed=3)
