@@ -184,6 +184,15 @@ def test_without_gamma_rejection_is_exact() -> None:
     assert counts["without"] == 0
 
 
+def test_chances_of_acceptance_belong_to_the_seed() -> None:
+    """Of the seeds whose first candidate is the worse one, some are refused and some are not."""
+    labels = torch.zeros(2000, dtype=torch.int64)
+    z, counts = Rejection(tries=1).refined(toy(Coin(), 2), {"largest": 1.0, "gamma": 0.0}, range(2000), labels)
+    assert torch.equal(z, latents(range(2000), 2)), "with one try there is nothing else to show"
+    worse, refused = int((PULL * z[:, 0] <= 0.3).sum()), 1 - math.exp(-1.5)
+    assert counts["without"] == pytest.approx(worse * refused, abs=4 * math.sqrt(worse * refused * (1 - refused)))
+
+
 def test_gamma_moves_the_chances_as_it_says() -> None:
     gamma = -0.7
     good, bad = shifted(torch.tensor([1.0, -0.5], dtype=torch.float64), 1.0, gamma).sigmoid().tolist()
