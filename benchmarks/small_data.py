@@ -38,17 +38,17 @@ PLAIN = "plain"
 ROWS: dict[str, tuple[str, ...]] = {
     PLAIN: (),
     "diffaugment": ("--terms", "diffaugment,policy=translation+cutout"),
-    "ada": ("--terms", "ada,without=xflip+rotate90,images=100000"),
-    "apa": ("--terms", "apa,images=100000"),
-    "lecam": ("--terms", "lecam,start=200"),
+    "ada": ("--terms", "ada,without=xflip+rotate90,images=50000"),
+    "apa": ("--terms", "apa,images=50000"),
+    "lecam": ("--terms", "lecam,start=100"),
     "cr": ("--terms", "cr,mirror=no"),
     "bcr": ("--terms", "bcr,mirror=no"),
     "r1": ("--terms", "r1,weight=1,every=4"),
-    "diffaugment+lecam": ("--terms", "diffaugment,policy=translation+cutout", "lecam,start=200"),
+    "diffaugment+lecam": ("--terms", "diffaugment,policy=translation+cutout", "lecam,start=100"),
     "diffaugment+cr": ("--terms", "diffaugment,policy=translation+cutout", "cr,mirror=no"),
     "reacgan": ("--terms", "d2d-ce", "--model.discriminator-heads", "none", "d2d-ce"),
 }
-"""Names to options. Digits are not mirrored; what counts images is scaled to a run of 120,000."""
+"""Names to options. Digits are not mirrored; what counts images is scaled to a run of 60,000."""
 _JUDGED = re.compile(r"([\d,]+) images: ([\d.]+)% of .* with ([\d.]+) of the real digits' variety")
 
 
@@ -111,7 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--images", type=int, default=120_000, help="length of a run")
+    parser.add_argument("--images", type=int, default=60_000, help="length of a run")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs/small_data"), help="where runs go")
     parser.add_argument("--out", type=Path, help="the results, as JSON")
