@@ -131,6 +131,7 @@ class ClassifierFeatures:
     name = "classifier"
     takes_floats = False
     classifies = True
+    gives_gradients = True
 
     def __init__(self, options: ExtractorOptions) -> None:
         data: Any = options.data
@@ -166,8 +167,7 @@ class ClassifierFeatures:
             raise UserError(
                 f"the classifier was fitted to {self.channels} channels, these images have {images.shape[1]}"
             )
-        with torch.no_grad():
-            return Features(*self.network(shrink(images.to(self.device))))
+        return Features(*self.network(shrink(images.to(self.device))))
 
 
 def labelled_thumbnails(data: Any, most: int = _MOST_IMAGES) -> tuple[Tensor, Tensor]:

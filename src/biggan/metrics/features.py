@@ -57,6 +57,8 @@ class Extractor(Protocol):
         weights_hash: of the weights, or how they came about.
         takes_floats: whether it wants images as they leave the generator, float in [-1, 1], not rounded to bytes.
         classifies: whether it gives logits.
+        gives_gradients: whether gradients flow from its rows into images that are given as floats, unrounded; absent
+            where they do not.
     """
 
     name: str

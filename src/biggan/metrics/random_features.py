@@ -26,6 +26,7 @@ class RandomFeatures:
     name = "random"
     takes_floats = False
     classifies = False
+    gives_gradients = True
 
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import vgg16
@@ -47,5 +48,4 @@ class RandomFeatures:
         side = _SIDES[0] if max(x.shape[2:]) <= _SIDES[0] else _SIDES[1]
         if x.shape[2:] != (side, side):
             x = F.interpolate(x, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
-        with torch.no_grad():
-            return Features(self.network(x), None)
+        return Features(self.network(x), None)

@@ -21,6 +21,7 @@ class TorchvisionInception:
     name = "inception-torchvision"
     takes_floats = True
     classifies = True
+    gives_gradients = True
 
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import inception_v3
@@ -42,10 +43,9 @@ class TorchvisionInception:
         hook = self.network.avgpool.register_forward_hook(lambda _, __, output: pooled.append(output.flatten(1)))
         x = ((three_channels(images).to(self.device).float() + 1.0) / 2.0 - self._mean) / self._std
         try:
-            with torch.no_grad():
-                if x.shape[2:] != (_SIDE, _SIDE):
-                    x = F.interpolate(x, size=(_SIDE, _SIDE), mode="bilinear", align_corners=True)
-                logits = self.network(x)
+            if x.shape[2:] != (_SIDE, _SIDE):
+                x = F.interpolate(x, size=(_SIDE, _SIDE), mode="bilinear", align_corners=True)
+            logits = self.network(x)
         finally:
             hook.remove()
         return Features(pooled[0], logits)

@@ -20,6 +20,7 @@ from biggan.training.checkpoint import Checkpoint
 from biggan.training.configuration import TrainingConfig
 from biggan.training.continuing import refuse_another_past
 from biggan.training.planning import check_exact
+from biggan.training.pretraining import check_pretraining
 from biggan.training.resolving import resolve
 from biggan.training.run_directory import StoredRun
 
@@ -61,6 +62,7 @@ def check_before_reading(
     refuse_another_past(stored, resolved, newest)
     norm_group(resolved, ranks)
     parse_terms(resolved.terms)
+    check_pretraining(resolved)
     if resolved.micro_batch != "auto":
         check_exact(resolved, ranks, device)
 

@@ -104,6 +104,7 @@ class CheckpointStore:
                     weights=info.weights,
                     configuration=configuration,
                     pending=pending,
+                    pretrained=state.pretrained,
                     warm_up=state.warm_up,
                     doubling=state.doubling,
                     digests={name: digest(temporary / name) for name in (STATE_TENSORS, IN_CHECKPOINT)},
@@ -246,5 +247,6 @@ def restore(checkpoint: Checkpoint, state: TrainState) -> None:
     state.images_seen = checkpoint.images_seen
     state.iterations = checkpoint.record.iterations
     state.best = list(checkpoint.record.best)
+    state.pretrained = checkpoint.record.pretrained
     state.warm_up = checkpoint.record.warm_up
     state.doubling = checkpoint.record.doubling

@@ -82,6 +82,8 @@ class CheckpointRecord:
     """What was due at this clock and has not been done: samples, snapshot, judge, evaluation."""
     digests: dict[str, str]
     """SHA-256 of the files beside."""
+    pretrained: Count = 0
+    """Fakes that G had made while it trained alone."""
     warm_up: WarmUpRecord | None = None
     """Of a run that begins with D alone."""
     doubling: dict[Network, DoublingRecord] = field(default_factory=dict)
@@ -121,6 +123,8 @@ def _plain(record: CheckpointRecord) -> dict[str, Any]:
     plain: dict[str, Any] = to_json(record)
     if record.warm_up is None:  # as records were written before there was such a thing, so that their digests hold
         del plain["warm_up"]
+    if not record.pretrained:
+        del plain["pretrained"]
     if not record.doubling:
         del plain["doubling"]
     return plain

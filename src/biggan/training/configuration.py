@@ -221,6 +221,10 @@ class TrainingConfig:
     duration if G is taken over and D is new, else 0."""
     d_warmup_accuracy: float = 0.75
     """D is ready when it is right about this share of fakes and of reals, three twentieths of the warm-up running."""
+    pretrain: Images = 0
+    """Train G alone for as many fakes first, to have the mean and variance of features of the reals, class by class."""
+    pretrain_features: str = "classifier"
+    """By which features: classifier, random or inception-torchvision."""
     discriminator_steps: int = 1
     """D updates for each G update."""
     loss: str = "hinge"
@@ -283,6 +287,8 @@ class TrainingConfig:
                 )
         if len(set(self.recompute)) < len(self.recompute):
             raise UserError(f"--recompute {' '.join(self.recompute)}: name each network once")
+        if self.pretrain < 0:
+            raise UserError(f"--pretrain {self.pretrain}: must not be negative")
         if self.freeze_d < 0:
             raise UserError(f"--freeze-d {self.freeze_d}: must not be negative")
         if not 0.5 <= self.d_warmup_accuracy < 1:

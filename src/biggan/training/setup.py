@@ -43,6 +43,7 @@ from biggan.training.memory_trials import RanOutError, fitting, noted, take_half
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
 from biggan.training.planning import check_exact
+from biggan.training.pretraining import pretrain
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
 from biggan.training.run import Run
@@ -227,14 +228,14 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         lock=place.lock,
     )
     try:
-        return _carry_out(run, newest)
+        return _carry_out(run, newest, source)
     except torch.OutOfMemoryError as error:
         if kept.micro_batch != "auto":
             raise
         raise RanOutError(plans["discriminator"].micro_batch, str(error).partition("\n")[0]) from None
 
 
-def _carry_out(run: Run, newest: Checkpoint | None) -> Outcome:
+def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outcome:
     """Make up for what was left to do, train, close."""
     agenda = make_agenda(run.config, None if newest is None else newest.images_seen)
     signal = None
@@ -244,6 +245,7 @@ def _carry_out(run: Run, newest: Checkpoint | None) -> Outcome:
                 run.tell(f"left to do at {newest.images_seen:,} images: {', '.join(newest.record.pending)}")
                 agenda.work_off(run, newest.record.pending, closing=newest.images_seen >= run.config.duration)
             if run.state.images_seen < run.config.duration:
+                pretrain(run, agenda, source)
                 train_loop(run, agenda)
                 agenda.close(run)
         run.tell(f"finished: {run.state.images_seen:,} images, {run.directory.path}")

@@ -42,6 +42,8 @@ class TrainState:
     """Loss scales by network, [3] each, see :mod:`biggan.training.loss_scale`; of float16 only."""
     terms: dict[str, Term] = field(default_factory=dict)
     """What is added to losses, by name; their state is part of this one."""
+    pretrained: int = 0
+    """Fakes that G has made while it trained alone, before the clock began."""
     warm_up: WarmUpRecord | None = None
     """How far D has come that trains alone before G does; None where it does not."""
     doubling: dict[Network, DoublingRecord] = field(default_factory=dict)
@@ -77,6 +79,12 @@ class TrainState:
         self.discriminator.train()
         for part in self.resting:
             part.eval()
+
+    def begin_after_pretraining(self) -> None:
+        """Let the average be G, and Adam of G begin anew."""
+        self.optimizers["generator"].state.clear()
+        if self.average.network is not None:
+            self.average.network.load_state_dict(self.generator.state_dict())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return every tensor of the state by name: what a checkpoint stores and what ranks must agree on."""

@@ -41,6 +41,17 @@ class Checkpoints(AtIntervals):
         self._pending = pending
         self.act(run)
 
+    @property
+    def step(self) -> int:
+        """The interval, or one that never ends."""
+        return self.every or 2**62
+
+    def save_again(self, run: Run) -> None:
+        """Save at a clock that stands still."""
+        self._pending = ()
+        self._acted_at = run.state.images_seen
+        self._act(run)
+
     def note(self, run: Run, pending: tuple[str, ...]) -> None:
         """Write into the checkpoint of this clock what is left to do, and the values by which the best are kept."""
         distributed.on_primary(lambda: run.owned_store().note(run.state, pending), "noting what has been done")
