@@ -18,6 +18,7 @@ from biggan.foundation.errors import UserError
 from biggan.losses.terms import Phase, Seen, Term
 
 if TYPE_CHECKING:
+    from biggan.layers.heads import Verdict
     from biggan.losses.scene import Scene
 
 
@@ -49,9 +50,17 @@ def _places(side: int, shift: float, chance: Tensor) -> Tensor:
     return torch.where(places >= side, 2 * (side - 1) - places, places)
 
 
+def apart(one: Verdict, other: Verdict) -> Tensor:
+    """Return the mean squared difference of the scores, plus that of what each further head of D says."""
+    found = (one.score - other.score).square().mean()
+    for name, output in one.outputs.items():
+        found = found + (output - other.outputs[name]).square().mean()
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Consistency(Term):
-    """mean (D(x) - D(T(x)))^2 over reals, T mirroring and shifting."""
+    """mean (D(x) - D(T(x)))^2 over reals, T mirroring and shifting; D is its score, and what further heads say."""
 
     weight: Course = constant(10.0)
     shift: float = 0.125
@@ -62,16 +71,16 @@ class Consistency(Term):
     paper: ClassVar[str] = "Zhang et al. 2020, arXiv 1910.12027"
 
     def loss(self, scene: Scene) -> Tensor | None:
-        """Return the mean squared difference of the scores."""
+        """Return how far the verdicts are apart."""
         if scene.reals is None or scene.labels is None or scene.on_reals is None:
             return None
-        return self.difference(scene, scene.reals, scene.labels, scene.on_reals.score, "reals")
+        return self.difference(scene, scene.reals, scene.labels, scene.on_reals, "reals")
 
-    def difference(self, scene: Scene, images: Tensor, labels: Tensor, scores: Tensor, which: str) -> Tensor:
-        """Return the mean squared difference of the scores of ``images`` and of them moved."""
+    def difference(self, scene: Scene, images: Tensor, labels: Tensor, verdict: Verdict, which: str) -> Tensor:
+        """Return how far the ``verdict`` on ``images`` is from that on them moved."""
         chance = scene.chance.apart(f"consistency of {which}")
         other = moved(images, chance, shift=self.shift, mirror=self.mirror)
-        return (scores - scene.again(scene.view(other, which), labels).score).square().mean()
+        return apart(verdict, scene.again(scene.view(other, which), labels))
 
     def remarks(self, data: Seen) -> list[str]:
         """Say so if it mirrors what is not mirrored otherwise."""
@@ -95,7 +104,7 @@ class BalancedConsistency(Consistency):
     def loss(self, scene: Scene) -> Tensor | None:
         """Return the sum of both."""
         on_reals = super().loss(scene)
-        fakes = self.difference(scene, scene.fakes.detach(), scene.fake_labels, scene.on_fakes.score, "fakes")
+        fakes = self.difference(scene, scene.fakes.detach(), scene.fake_labels, scene.on_fakes, "fakes")
         return fakes if on_reals is None else on_reals + fakes
 
 
@@ -125,8 +134,8 @@ class LatentConsistency(Term):
             return -self.g * (scene.fakes - scene.generated(latents, scene.fake_labels)).square().mean()
         with torch.no_grad():
             fakes = scene.generated(latents, scene.fake_labels)
-        other = scene.again(scene.view(fakes, "fakes"), scene.fake_labels).score
-        return self.d * (scene.on_fakes.score - other).square().mean()
+        other = scene.again(scene.view(fakes, "fakes"), scene.fake_labels)
+        return self.d * apart(scene.on_fakes, other)
 
     def check(self, name: str) -> None:
         """Check the options."""

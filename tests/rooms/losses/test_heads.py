@@ -18,6 +18,7 @@ from biggan.layers.head_kinds import HEADS, PLAIN
 from biggan.layers.heads import Verdict
 from biggan.layers.spectral_norm import SpectrallyNormalized
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.losses.consistency import apart
 from biggan.losses.contrastive import ConditionalContrastive, DataToData
 from biggan.losses.multi_hinge import MultiHinge, crammer_singer
 from biggan.losses.rotation import turned
@@ -141,6 +142,18 @@ def test_images_are_turned(size: tuple[int, int]) -> None:
     found = turned(images, quarters)
     for image, result, by in zip(images, found, quarters.tolist(), strict=True):
         assert torch.equal(result, torch.rot90(image, by, (1, 2)))
+
+
+def test_consistency_is_of_every_head() -> None:
+    one, other = (
+        Verdict(scores, scores, LABELS[:2], {"ac": logits})
+        for scores, logits in (
+            (torch.tensor([[1.0], [2.0]]), torch.zeros(2, 3)),
+            (torch.tensor([[1.0], [4.0]]), torch.tensor([[3.0, 0, 0], [0, 0, 0]])),
+        )
+    )
+    assert float(apart(one, other)) == 4 / 2 + 9 / 6
+    assert float(apart(one._replace(outputs={}), other)) == 4 / 2
 
 
 # -- networks ----------------------------------------------------------------------------------------------------------
