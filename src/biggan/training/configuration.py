@@ -273,10 +273,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         expand(self.compatibility)
-        for name in ("batch", "discriminator_steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least 1")
-        for name in ("generator_batch", "micro_batch", "norm_group"):
+        for name in ("batch", "discriminator_steps", "generator_batch", "micro_batch", "norm_group"):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
@@ -287,17 +284,14 @@ class TrainingConfig:
                 )
         if len(set(self.recompute)) < len(self.recompute):
             raise UserError(f"--recompute {' '.join(self.recompute)}: name each network once")
-        if self.pretrain < 0:
-            raise UserError(f"--pretrain {self.pretrain}: must not be negative")
-        if self.freeze_d < 0:
-            raise UserError(f"--freeze-d {self.freeze_d}: must not be negative")
+        for name in ("pretrain", "freeze_d", "freeze_old"):
+            if getattr(self, name) < 0:
+                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must not be negative")
         if not 0.5 <= self.d_warmup_accuracy < 1:
             raise UserError(f"--d-warmup-accuracy {self.d_warmup_accuracy}: from 0.5 (chance) to below 1")
         for name in ("generator_orthogonal", "discriminator_orthogonal"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be 0 or a positive number")
-        if self.freeze_old < 0:
-            raise UserError(f"--freeze-old {self.freeze_old}: must not be negative")
         if self.duration < 1:
             raise UserError(f"--duration {self.duration}: must be at least 1 image")
         for name, adam in (("generator", self.generator_adam), ("discriminator", self.discriminator_adam)):
