@@ -125,11 +125,23 @@ def test_losses_by_value() -> None:
 # -- orthogonal regularisation -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("normal", [False, True])
 @pytest.mark.parametrize("shape", [(5, 7), (6, 2, 3, 3), (4, 1), (1, 9)])
-def test_the_gradient_is_that_of_the_penalty(shape: tuple[int, ...]) -> None:
+def test_the_gradient_is_that_of_the_penalty(shape: tuple[int, ...], *, normal: bool) -> None:
     weight = torch.randn(shape, dtype=torch.float64, requires_grad=True)
-    orthogonal_penalty(weight).backward()
-    assert torch.allclose(orthogonal_gradient(weight), weight.grad, rtol=1e-12)
+    orthogonal_penalty(weight, normal=normal).backward()
+    assert torch.allclose(orthogonal_gradient(weight, normal=normal), weight.grad, rtol=1e-12)
+
+
+def test_filters_of_length_one_on_request() -> None:
+    W = torch.randn(4, 6, dtype=torch.float64)
+    lengths = W.square().sum(dim=1)
+    expected = orthogonal_penalty(W) + (lengths - 1).square().sum()
+    assert torch.allclose(orthogonal_penalty(W, normal=True), expected, rtol=1e-12)
+    layer = nn.Linear(6, 4)
+    layer.weight.grad = torch.zeros_like(layer.weight)
+    Orthogonal(normal=True).gradients(layer, torch.zeros(()), 2.0)
+    assert torch.equal(layer.weight.grad, 2 * orthogonal_gradient(layer.weight, normal=True))
 
 
 def test_the_penalty_is_that_of_the_paper() -> None:
