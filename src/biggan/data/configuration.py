@@ -84,6 +84,8 @@ class DataConfig(ReadingConfig):
     """Train on this part of each class, as if there were no more: to see what a small data set would give."""
     fraction_draw: int = 0
     """Which part: another number draws other images."""
+    holdout: float = 0.0
+    """Keep this part of each class out of training, to see whether D knows the others by heart."""
     flip: bool = False
     """Mirror half of the images, chosen anew at each access."""
     random_crop: bool = False
@@ -95,5 +97,7 @@ class DataConfig(ReadingConfig):
         ReadingConfig.__post_init__(self)
         if not 0.0 < self.fraction <= 1.0:
             raise UserError(f"--data.fraction {self.fraction}: must be above 0 and at most 1")
+        if not 0.0 <= self.holdout < 1.0:
+            raise UserError(f"--data.holdout {self.holdout}: must be at least 0 and below 1; 0.1 holds a tenth out")
         if not 0.0 < self.crop_margin <= 1.0:
             raise UserError(f"--data.crop-margin {self.crop_margin}: must be above 0 and at most 1")

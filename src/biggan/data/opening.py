@@ -7,7 +7,7 @@ import dataclasses
 from biggan.data.bounds import MOST_DECODED
 from biggan.data.choosing.curation import curate
 from biggan.data.choosing.mixture import Mixture
-from biggan.data.choosing.selection import part_of_each_class
+from biggan.data.choosing.selection import held_out, part_of_each_class
 from biggan.data.configuration import DataConfig, ReadingConfig
 from biggan.data.contract import ImageSource, open_one
 from biggan.data.order.transforms import prepared_size
@@ -23,8 +23,33 @@ def open_source(config: DataConfig, resolution: tuple[int, int]) -> ImageSource:
     Raises:
         UserError: no path, or something about the data that cannot be used.
     """
-    source = open_images(config, prepared_size(config, resolution))
-    return source if config.fraction == 1 else part_of_each_class(source, config.fraction, config.fraction_draw)
+    return open_apart(config, resolution)[0]
+
+
+def open_held_out(config: DataConfig, resolution: tuple[int, int]) -> ImageSource | None:
+    """Return the images that training as ``config`` describes it never sees; None where it sees all.
+
+    They are ``resolution`` large, whatever is cut out in training.
+
+    Raises:
+        UserError: as in :func:`open_source`.
+    """
+    if not config.holdout:
+        return None
+    return open_apart(dataclasses.replace(config, random_crop=False), resolution)[1]
+
+
+def open_apart(config: DataConfig, resolution: tuple[int, int]) -> tuple[ImageSource, ImageSource | None]:
+    """Return the images to train on, as :func:`open_source` does, and those that are held out, if any are.
+
+    A part (``--data.fraction``) is one of what is left: the held-out images are the same for all parts.
+    """
+    source, held = open_images(config, prepared_size(config, resolution)), None
+    if config.holdout:
+        source, held = held_out(source, config.holdout)
+    if config.fraction != 1:
+        source = part_of_each_class(source, config.fraction, config.fraction_draw)
+    return source, held
 
 
 def open_images(config: ReadingConfig, size: tuple[int, int]) -> ImageSource:

@@ -20,7 +20,7 @@ from biggan.training.run_directory import StoredRun
 # logged; these are not even worth a line.
 _UNREMARKABLE = (
     *("dry_run", "run_dir", "device", "recompute", "rank_timeout", "stop_timeout", "data.workers", "data.check"),
-    *("log.", "checkpoint.", "evaluation."),
+    *("log.", "checkpoint.", "evaluation.", "health."),
 )
 # What makes it another run.
 _IDENTITY = ("model.", "seed", "init.")
@@ -80,6 +80,7 @@ def compare(stored: StoredRun | None, config: TrainingConfig, source: ImageSourc
             if source.class_names
             else "the weights came from elsewhere",
         ]
+    _refuse_to_hold_out_more(stored.config, config)
     if stored.data.class_names != source.class_names:
         changed = next(
             pair for pair in zip(stored.data.class_names, source.class_names, strict=False) if pair[0] != pair[1]
@@ -99,6 +100,19 @@ def compare(stored: StoredRun | None, config: TrainingConfig, source: ImageSourc
     if stored.used.ranks != ranks:
         remarks.append(f"changed on resume: ranks {stored.used.ranks} -> {ranks}")
     return remarks
+
+
+def _refuse_to_hold_out_more(old: TrainingConfig, new: TrainingConfig) -> None:
+    """Check that nothing is held out from now on that was trained on.
+
+    Raises:
+        UserError: it would be, and D would know images that it is said never to have seen.
+    """
+    if new.data.holdout > old.data.holdout:
+        raise UserError(
+            f"--data.holdout {new.data.holdout:g}: this run has held out {old.data.holdout:g}, and trained on the "
+            "rest; leave the option out, hold out less, or choose another --run-dir"
+        )
 
 
 def moments_changed(stored: StoredRun | None, config: TrainingConfig, ranks: int) -> list[str]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from biggan.data.choosing.curation import read_merges
 from biggan.data.configuration import DataConfig
 from biggan.data.contract import ImageSource
-from biggan.data.opening import open_source
+from biggan.data.opening import open_apart, open_held_out, open_source
 from biggan.data.order.epochs import DataOrder, ShardOrder, StratifiedOrder, make_order, real_frequencies
 from biggan.data.order.transforms import Transforms, prepared_size
 from biggan.foundation.errors import UserError
@@ -311,3 +311,57 @@ def test_a_part_of_each_class() -> None:
     for wrong in (0.0, 1.5, float("nan")):
         with pytest.raises(UserError, match=r"--data.fraction"):
             DataConfig(path="digits", fraction=wrong)
+
+
+# -- held out ----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(holdout=st.floats(0.01, 0.9), fraction=st.sampled_from([1.0, 0.3]))
+def test_held_out_images_are_a_part_of_each_class_and_no_others(holdout: float, fraction: float) -> None:
+    whole = open_source(DataConfig(path="digits"), (16, 16))
+    config = DataConfig(path="digits", holdout=holdout, fraction=fraction)
+    kept, held = open_apart(config, (16, 16))
+    assert held is not None
+    assert held.class_counts().tolist() == [round(holdout * count) for count in whole.class_counts()]
+    names = [{source.name(i) for i in range(len(source))} for source in (kept, held, whole)]
+    assert not names[0] & names[1]
+    if fraction == 1:
+        assert names[0] | names[1] == names[2]
+    else:  # a part of what is left, and the same held-out images
+        assert held.key() == open_apart(dataclasses.replace(config, fraction=1.0), (16, 16))[1].key()  # type: ignore[union-attr]
+    assert len({source.key() for source in (kept, held, whole)}) == 3
+    assert kept.key() == open_source(config, (16, 16)).key()
+    again = open_held_out(config, (16, 16))
+    assert again is not None
+    assert again.key() == held.key()
+    assert kept.class_names == held.class_names == whole.class_names
+
+
+def test_a_smaller_part_is_held_out_of_a_larger_one() -> None:
+    few, many = (open_held_out(DataConfig(path="digits", holdout=part), (16, 16)) for part in (0.1, 0.3))
+    assert few is not None
+    assert many is not None
+    assert {few.name(i) for i in range(len(few))} < {many.name(i) for i in range(len(many))}
+
+
+def test_nothing_is_held_out_unless_asked_for() -> None:
+    assert open_held_out(DataConfig(path="digits"), (16, 16)) is None
+    assert open_apart(DataConfig(path="digits"), (16, 16))[1] is None
+    keys = {open_source(DataConfig(path="digits", **values), (16, 16)).key() for values in ({}, {"holdout": 0.0})}
+    assert len(keys) == 1
+
+
+def test_a_class_that_would_be_empty_is_named(make_folder: Callable[..., Path]) -> None:
+    folder = str(make_folder({"rose": 9, "tulip": 1}))
+    with pytest.raises(
+        UserError, match=r"--data.holdout 0.6: nothing would be left of class 'tulip', which has 1 image;"
+    ):
+        open_source(DataConfig(path=folder, holdout=0.6), (8, 8))
+    with pytest.raises(UserError, match=r"--data.holdout 0.01: no class has an image to spare, the largest has 9"):
+        open_source(DataConfig(path=folder, holdout=0.01), (8, 8))
+    with pytest.raises(UserError, match=r"--data.holdout 1.0: .*below 1"):
+        DataConfig(path=folder, holdout=1.0)
+    kept, held = open_apart(DataConfig(path=folder, holdout=0.3), (8, 8))
+    assert held is not None
+    assert (len(kept), len(held)) == (7, 3)

@@ -82,3 +82,11 @@ def test_the_command_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is nothing at this path" in capsys.readouterr().err
     assert main(["data", "prepare", "digits", "x.hdf5", "--resolution", "16", "--classes", "tenn"]) == 2
     assert "error: --classes tenn: no such class" in capsys.readouterr().err
+
+
+def test_few_images_are_told_what_is_worth_a_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from biggan.losses.terms import parse_terms
+
+    assert main(["data", "inspect", "digits", "--out", str(tmp_path / "p.png"), "--workers", "0"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "suggestion" in line]
+    assert set(parse_terms(line.partition("--terms ")[2].split())) == {"diffaugment", "lecam"}

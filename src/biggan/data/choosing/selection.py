@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from biggan.data.contract import ImageArray, ImageSource, Indices, SourceNotes, encoded_names
+from biggan.foundation.errors import UserError
 from biggan.foundation.seeding import words
 
 
@@ -100,3 +101,40 @@ def part_of_each_class(source: ImageSource, fraction: float, draw: int) -> Image
     kept = np.sort(np.concatenate(chosen))
     remark = f"trains on {len(kept):,} of {len(source):,} images, {fraction:g} of each class (--data.fraction)"
     return Selection(source, kept, source.labels[kept], source.class_names, [remark])
+
+
+def held_out(source: ImageSource, holdout: float) -> tuple[ImageSource, ImageSource]:
+    """Return ``source`` without a part of each class, and that part: the nearest whole number of its images.
+
+    Which images these are depends on classes and on places in them alone: a smaller part is a part of a larger one.
+
+    Args:
+        source: all images.
+        holdout: how many of each class, above 0 and below 1.
+
+    Raises:
+        UserError: a class would have no image left, or no class has so many that one of them would be held out.
+    """
+    inside = np.zeros(len(source), dtype=bool)
+    for label in range(max(len(source.class_names), 1)):
+        images = np.flatnonzero(source.labels == label)
+        count = round(holdout * len(images))
+        if len(images) and count == len(images):
+            name = f"class '{source.class_names[label]}'" if source.class_names else "the data"
+            raise UserError(
+                f"--data.holdout {holdout:g}: nothing would be left of {name}, which has {len(images)} "
+                f"image{'s' * (len(images) != 1)}; hold out less, or leave small classes out by --data.min-per-class"
+            )
+        order = np.argsort(words(0, "held out of a class", label, 0, len(images), 1)[:, 0], kind="stable")
+        inside[images[order[:count]]] = True
+    if not inside.any():
+        raise UserError(
+            f"--data.holdout {holdout:g}: no class has an image to spare, the largest has "
+            f"{int(source.class_counts().max())}; hold out more, or leave it out"
+        )
+    remark = f"holds {inside.sum():,} of {len(source):,} images out, {holdout:g} of each class (--data.holdout)"
+    kept, held = np.flatnonzero(~inside), np.flatnonzero(inside)
+    return (
+        Selection(source, kept, source.labels[kept], source.class_names, [remark]),
+        Selection(source, held, source.labels[held], source.class_names, ["held-out images, which nothing trains on"]),
+    )

@@ -17,6 +17,9 @@ SHOWN_CLASSES = 12
 IMBALANCE = 20
 _CELL = 96
 _FEW_IMAGES = 100
+_AUGMENTED_BELOW = 20_000
+_FOR_FEW = "--terms diffaugment,policy=translation+cutout lecam"
+"""Of Zhao et al. 2020 and Tseng et al. 2021, for data sets of that size."""
 _DOMINANT = 0.95
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 _SHOWN_SUSPICIONS = 20
@@ -38,6 +41,13 @@ def describe(source: ImageSource, config: DataConfig | None = None) -> dict[str,
         "suspicions": _label_suspicions(source),
         "remarks": [*source.remarks, *_warnings(source), *([] if config is None else _doubts(config))],
     }
+
+
+def suggestions(source: ImageSource) -> list[str]:
+    """Return what is worth a try in training on these images; nothing follows from it by itself."""
+    if len(source) >= _AUGMENTED_BELOW:
+        return []
+    return [f"suggestion: for fewer than {_AUGMENTED_BELOW:,} images, train with {_FOR_FEW}"]
 
 
 def text(card: dict[str, Any]) -> str:

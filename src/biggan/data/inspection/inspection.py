@@ -56,6 +56,7 @@ def inspect(source: ImageSource, progress: Callable[[int, int], object] = lambda
         "exact_duplicates": [[source.name(i) for i in group] for group in exact],
         "near_duplicates": [[source.name(i) for i in pair] for pair in near],
         "suspicions": [*found["suspicions"], *_duplicate_suspicions(source, exact)],
+        "suggestions": card.suggestions(source),
     }
     if len(near) >= _MOST_PAIRS:
         found["remarks"].append(f"there are more near duplicates than the first {len(near):,} pairs")
@@ -83,6 +84,7 @@ def text(found: dict[str, Any]) -> str:
     if found["corrupt"]:
         lines.append(f"  corrupt: {len(found['corrupt'])}")
         lines += [f"    {name}: {reason}" for name, reason in list(found["corrupt"].items())[:_SHOWN]]
+    lines += [f"  {suggestion}" for suggestion in found["suggestions"]]
     return "\n".join(lines)
 
 
