@@ -35,9 +35,12 @@ def main(words: list[str]) -> int:
         return 2
     if config.dry_run:
         return _dry_run(config)
+    from biggan.training.rollback import STATUS
     from biggan.training.setup import train
 
     outcome = train(config, preset.name)
+    if outcome.collapsed:
+        return STATUS
     return 128 + outcome.signal if outcome.signal else 0
 
 

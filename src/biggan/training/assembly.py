@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from biggan.data.contract import ImageSource
-from biggan.data.opening import open_source
+from biggan.data.opening import open_apart, open_source
 from biggan.data.order.epochs import class_frequencies, make_order, real_frequencies
 from biggan.data.order.loader import Batch, default_workers, make_loader
 from biggan.data.order.transforms import Transforms
@@ -38,6 +38,7 @@ from biggan.training.freezing import first_stages, freeze_old
 from biggan.training.hooks.agenda import Agenda
 from biggan.training.hooks.doublings import Doublings
 from biggan.training.hooks.evaluation import Evaluation
+from biggan.training.hooks.health import Health
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.hooks.judging import Judging
 from biggan.training.hooks.samples import Samples
@@ -229,12 +230,15 @@ def make_agenda(config: TrainingConfig, saved_at: int | None) -> Agenda:
     if log.judge != "none":
         views["judge"] = Judging(log.samples_every, log.judge)
         scoring.append("judge")
+    data = dataclasses.replace(config.data, random_crop=False, skip_corrupt=True)
     if config.evaluation.every is not None:
-        data = dataclasses.replace(config.data, random_crop=False, skip_corrupt=True)
         views["evaluation"] = Evaluation(
             config.evaluation, lambda: open_source(data, config.model.resolution), data.handling
         )
         scoring.append("evaluation")
+    looks_every = config.health.every or 0
+    if 0 < looks_every <= config.duration:  # last, so that it sees the values of the others
+        views["health"] = Health(looks_every, lambda: open_apart(data, config.model.resolution))
     return Agenda(
         statistics=Statistics(log.every, tensorboard=log.tensorboard),
         checkpoints=Checkpoints(config.checkpoint.every, saved_at=saved_at),

@@ -33,6 +33,7 @@ from biggan.foundation.terminal import say
 from biggan.models.snapshot import IN_CHECKPOINT, LAST, SnapshotInfo, write_snapshot
 from biggan.training.checkpoint_record import CheckpointRecord, read_checkpoint_record, write_checkpoint_record
 from biggan.training.configuration import CheckpointConfig
+from biggan.training.health.records import last_healthy
 from biggan.training.state import TrainState
 
 STATE_TENSORS = "state.safetensors"
@@ -107,6 +108,8 @@ class CheckpointStore:
                     pretrained=state.pretrained,
                     warm_up=state.warm_up,
                     doubling=state.doubling,
+                    attempt=state.attempt,
+                    health=tuple(state.health),
                     digests={name: digest(temporary / name) for name in (STATE_TENSORS, IN_CHECKPOINT)},
                 )
                 write_checkpoint_record(temporary / STATE_JSON, record)
@@ -130,7 +133,9 @@ class CheckpointStore:
         if not path.is_file():
             return
         record = read_checkpoint_record(path)
-        write_checkpoint_record(path, dataclasses.replace(record, best=tuple(state.best), pending=pending))
+        write_checkpoint_record(
+            path, dataclasses.replace(record, best=tuple(state.best), pending=pending, health=tuple(state.health))
+        )
         self.rotate(state)
 
     def rotate(self, state: TrainState) -> None:
@@ -148,9 +153,33 @@ class CheckpointStore:
                 if interval not in seen:
                     seen.add(interval)
                     keep.add(number)
+        if state.health:  # what one would go back to, and what will be that when later looks have been healthy, too
+            healthy = last_healthy(state.health) or 0
+            keep.update([number for number in numbers if number <= healthy][-1:])
+            keep.update([number for number in numbers if number > healthy][:1])
         for number in numbers:
             if number not in keep:
                 self._remove(self.root / str(number))
+
+    def set_aside(self, above: int, ending: str) -> None:
+        """Let ``LAST`` point to ``above``, and rename later checkpoints, which nothing goes on from any more.
+
+        What a kill leaves of this is done by doing it again.
+        """
+        later = [number for number in self.numbers() if number > above]
+        if not later:
+            return
+        if above:
+            write_atomically(self.root / LAST, f"{above}\n")
+        else:
+            (self.root / LAST).unlink(missing_ok=True)
+        for number in sorted(later, reverse=True):  # the earliest last: it is what LAST falls back to if it is lost
+            self._put_aside(self.root / str(number), self.root / f"{number}.{ending}")
+
+    def _put_aside(self, path: Path, aside: Path) -> None:
+        if aside.exists():
+            self._remove(aside)
+        path.replace(aside)
 
     def _remove(self, path: Path) -> None:
         """Remove a directory so that a kill half-way leaves nothing that looks like a checkpoint."""
@@ -189,13 +218,17 @@ class CheckpointStore:
                 return number
         return max(numbers, default=None)
 
-    def newest(self) -> Checkpoint | None:
+    def newest(self, at_most: int | None = None) -> Checkpoint | None:
         """Return the checkpoint to go on from: that of ``LAST``, or the one before it if it is damaged.
+
+        Args:
+            at_most: a clock; later ones are passed over.
 
         Raises:
             UserError: there are checkpoints, but all are damaged.
         """
         last = self.last()
+        last = last if at_most is None or last is None else min(last, at_most)
         if last is None:
             return None
         self._damaged.clear()
@@ -250,3 +283,5 @@ def restore(checkpoint: Checkpoint, state: TrainState) -> None:
     state.pretrained = checkpoint.record.pretrained
     state.warm_up = checkpoint.record.warm_up
     state.doubling = checkpoint.record.doubling
+    state.attempt = checkpoint.record.attempt
+    state.health = list(checkpoint.record.health)

@@ -14,6 +14,7 @@ from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import write_json
 from biggan.foundation.limits import Ge, Le, MaxLen
 from biggan.foundation.records import Count, Name, read_record
+from biggan.training.health.records import HealthRecord
 
 FORMAT = 2
 
@@ -88,6 +89,10 @@ class CheckpointRecord:
     """Of a run that begins with D alone."""
     doubling: dict[Network, DoublingRecord] = field(default_factory=dict)
     """Of networks whose batch follows their noise scale."""
+    attempt: Count = 0
+    """How often the run had gone back from a collapse."""
+    health: tuple[HealthRecord, ...] = ()
+    """What was found at each look at the health of the networks."""
     format: Count = FORMAT
     digest: Name = ""
     """SHA-256 of all that stands above."""
@@ -127,4 +132,8 @@ def _plain(record: CheckpointRecord) -> dict[str, Any]:
         del plain["pretrained"]
     if not record.doubling:
         del plain["doubling"]
+    if not record.attempt:
+        del plain["attempt"]
+    if not record.health:
+        del plain["health"]
     return plain

@@ -19,6 +19,7 @@ from biggan.foundation.schedules import Schedule, batch_factor
 from biggan.foundation.sizes import size_option
 from biggan.models.architecture import Architecture
 from biggan.models.sizes import parse_resolution
+from biggan.training.health.configuration import HealthConfig
 
 Resolution = Annotated[tuple[int, int], size_option(parse_resolution)]
 
@@ -247,6 +248,10 @@ class TrainingConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
     evaluation: TrainingEvaluation = field(default_factory=TrainingEvaluation)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    on_collapse: Literal["warn", "stop", "rollback"] = "warn"
+    """When the networks collapse: say so, end with status 3, or go back to the last healthy checkpoint, with other
+    draws and half the rates, three times at most."""
     precision: Literal["float32", "float32-strict", "tf32", "bfloat16", "float16"] = "float32"
     """float32 is exact, as the references were recorded; tf32 lets CUDA round the factors of convolutions to 10 bits;
     bfloat16 runs convolutions narrow; normalisation, spectral norm, scores and losses stay float32; float16, with a

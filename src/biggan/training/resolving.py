@@ -99,6 +99,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         terms=config.terms if source is None else written_out(config.terms, len(source)),
         model=model,
         log=log,
+        health=config.health.resolved(config.duration),
         resolution=None,
         compatibility=expand(config.compatibility, "training"),
         recompute=_recomputed(config),

@@ -1,6 +1,6 @@
 """The run directory: what lies there, and whether a command may go on in it.
 
-``config.json  init.json  log.txt  stats.jsonl  data_card.png  samples/  checkpoints/<images>/ + LAST
+``config.json  init.json  rollback.json  log.txt  stats.jsonl  data_card.png  samples/  checkpoints/<images>/ + LAST
 snapshots/<images>.safetensors``
 """
 
@@ -24,13 +24,14 @@ from biggan.training.configuration import TrainingConfig
 FORMAT = 1
 CONFIG = "config.json"
 INIT = "init.json"
+ROLLBACK = "rollback.json"
 LOG = "log.txt"
 STATS = "stats.jsonl"
 METRICS = "metrics.jsonl"
 CARD = "data_card.png"
 SAMPLES = "samples"
 LOCK = ".lock"
-_OUTPUTS = (CONFIG, INIT, LOG, STATS, METRICS, CARD, SAMPLES, CHECKPOINTS, SNAPSHOTS, "tensorboard")
+_OUTPUTS = (CONFIG, INIT, ROLLBACK, LOG, STATS, METRICS, CARD, SAMPLES, CHECKPOINTS, SNAPSHOTS, "tensorboard")
 _SHOWN = 4
 
 

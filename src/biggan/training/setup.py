@@ -46,6 +46,7 @@ from biggan.training.planning import check_exact
 from biggan.training.pretraining import pretrain
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
+from biggan.training.rollback import CollapseError, farewell, find_point, go_back, of_attempt
 from biggan.training.run import Run
 from biggan.training.run_directory import INIT, RunDirectory
 from biggan.training.starting.beginning import Beginning, begin, describe, plan_beginning, put_in_place
@@ -65,6 +66,8 @@ class Outcome:
     signal: int | None = None
     """The signal that ended it early."""
     already_finished: bool = False
+    collapsed: bool = False
+    """It ended because the networks had collapsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,8 @@ def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place
             return _train(config, preset, own, place)
         except RanOutError as error:
             ran_out = error.with_traceback(None)  # which holds what fills the memory
+        except CollapseError:
+            continue  # what was decided lies in the directory, and is found there
         take_half(place.directory, ran_out, distributed.world_size())
         if distributed.world_size() > 1:  # the others wait in the middle of an update
             raise LostRankError("out of memory: the job has to be started again, with the micro-batch that is noted")
@@ -148,7 +153,8 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     directory, store = place.directory, place.store
     check_options_agree(config, preset)
     started = distributed.on_primary(directory.started, "reading the run directory")
-    newest = distributed.on_primary(store.newest, "reading the newest checkpoint")
+    point = distributed.on_primary(lambda: find_point(directory.path, store), "reading the newest checkpoint")
+    newest = point.newest
     refuse_another_preset(started, preset, directory.path, saved=newest is not None)
     stored = None if newest is None else started
     refuse_forgotten_step(stored, config)
@@ -181,6 +187,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     def write() -> None:
         directory.write_config(preset, kept, facts(config, source, key, plans, ranks, tried=config is not kept))
         store.sweep()
+        directory.tell(*go_back(point, store))
         pending = newest.record.pending if newest else ()
         directory.rewind(clock, again="evaluation" in pending)
         directory.tell(*remarks)
@@ -193,13 +200,16 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
 
     distributed.on_primary(write, "writing the run directory")
 
+    drawn = of_attempt(config, point.attempt)
+
     def build() -> TrainState:
-        state = make_state(config, place.device, own, begun)
+        state = make_state(drawn, place.device, own, begun)
         if newest is not None:
             restore(newest, state)
             state.doubling = doubling
         elif beginning is not None and begun is not None:
             put_in_place(state, beginning, begun, config, source)
+        state.attempt = point.attempt
         return state
 
     state = distributed.together(build, "building the networks")
@@ -213,13 +223,13 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         config=config,
         directory=directory,
         state=state,
-        engine=make_engine(config, ranks, state, place.device, directory.tell),
+        engine=make_engine(drawn, ranks, state, place.device, directory.tell),
         objective=Objective(
             loss=ADVERSARIAL_LOSSES[config.loss](),
             judge=judge_separately if config.split_discriminator_pass else judge_together,
-            seed=config.seed,
+            seed=drawn.seed,
         ),
-        draws=distributed.together(lambda: make_draws(config, source, state, place.device), "preparing to read"),
+        draws=distributed.together(lambda: make_draws(drawn, source, state, place.device), "preparing to read"),
         store=store,
         class_names=source.class_names,
         provenance=provenance(config, preset, source) | ({"init": begun.origin()} if begun else {}),
@@ -249,6 +259,14 @@ def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outc
                 train_loop(run, agenda)
                 agenda.close(run)
         run.tell(f"finished: {run.state.images_seen:,} images, {run.directory.path}")
+    except CollapseError as collapse:
+        if collapse.decision is not None:
+            raise
+        agenda.checkpoints.save(run, ())
+        agenda.checkpoints.note(run, ())  # it has been looked at
+        for line in farewell(str(collapse), run.state.images_seen, attempts=run.state.attempt):
+            run.tell(line)
+        return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, collapsed=True)
     except Stopped as stop:  # raised only where everything is saved
         signal = stop.number
         run.tell(f"{stop}: saved at {run.state.images_seen:,} images and stopped; the same command continues from here")

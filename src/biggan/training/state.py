@@ -12,6 +12,7 @@ from biggan.losses.terms import Term, term_tensors
 from biggan.models.contract import Discriminator, Generator
 from biggan.training.checkpoint_record import DoublingRecord, Network, WarmUpRecord
 from biggan.training.ema import MovingAverage
+from biggan.training.health.records import HealthRecord
 from biggan.training.loss_scale import new_scale
 
 SCALE = "scale/"
@@ -36,6 +37,10 @@ class TrainState:
     """Updates of G (of D, while it trains alone), for logs and for comparison with papers."""
     best: list[tuple[str, float, int]] = field(default_factory=list)
     """(name, value, images seen) of the values reported so far by which checkpoints are kept."""
+    attempt: int = 0
+    """How often the run has gone back from a collapse: part of the seed of every draw."""
+    health: list[HealthRecord] = field(default_factory=list)
+    """What was found at each look at the health of the networks."""
     resting: tuple[nn.Module, ...] = ()
     """Parts of networks that do not learn: they need no gradients and stay in evaluation mode."""
     scales: dict[str, torch.Tensor] = field(default_factory=dict)

@@ -70,8 +70,8 @@ def test_the_bar_of_the_demonstration_is_reached(words: list[str], ranks: int, t
     told = (tmp_path / "learnt" / "run" / "log.txt").read_text()
     if "--compile" in words:
         assert "not compiled" not in told, told
-        last = json.loads((tmp_path / "learnt" / "run" / "stats.jsonl").read_text().splitlines()[-1])
-        assert last["compiled_graphs"] > 0
+        lines = map(json.loads, (tmp_path / "learnt" / "run" / "stats.jsonl").read_text().splitlines())
+        assert [line["compiled_graphs"] for line in lines if "compiled_graphs" in line][-1] > 0
     assert ("moments over micro-batches of 2 ranks, 64 images" in told) == (ranks == 2)
     assert learnt.verdict.passed, learnt.verdict
 

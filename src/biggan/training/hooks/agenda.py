@@ -12,6 +12,7 @@ from biggan.training.hooks.doublings import Doublings
 from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.hooks.saving import Checkpoints
 from biggan.training.hooks.statistics import Statistics
+from biggan.training.rollback import CollapseError
 from biggan.training.run import Run
 
 
@@ -66,6 +67,7 @@ class Agenda:
 
         Raises:
             Stopped: a signal arrived, and the checkpoint says what is left to do.
+            CollapseError: the networks have collapsed, and the run does not go on as it was.
             UserError: at the end, what the run is not finished without failed.
         """
         saved = bool(pending) and self.checkpoints.saved_at(run.state.images_seen)
@@ -86,7 +88,7 @@ class Agenda:
         """Act; return what went wrong, which is told once for each message."""
         try:
             self.views[name].act(run)
-        except (NonFiniteError, LostRankError):
+        except (NonFiniteError, LostRankError, CollapseError):
             raise
         except Exception as error:  # of whatever kind: a run is worth more than a picture or a number of it
             message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,33 @@
+"""How often the health of a run is looked at. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from biggan.foundation.durations import Images
+from biggan.foundation.errors import UserError
+
+OF_A_RUN = 40
+"""Looks in the course of a run, by default: what goes wrong is seen within a twentieth of it, at the second look."""
+LEAST, MOST = 1_000, 500_000
+"""Images between two looks, by default: as many as make a look cheap, and no more than between two checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """When the health of the networks is looked at."""
+
+    every: Images | None = None
+    """Interval of looks at the health of the networks; 0 for none. By default a fortieth of the duration, 1,000 to
+    500,000 images."""
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 0:
+            raise UserError(f"--health.every {self.every}: a number of images, or 0 for never")
+
+    def resolved(self, duration: int) -> HealthConfig:
+        """Return it with the interval written out, so that a longer duration later does not change it."""
+        if self.every is not None:
+            return self
+        return dataclasses.replace(self, every=min(max(duration // OF_A_RUN, LEAST), MOST))

@@ -1,0 +1,206 @@
+"""What is said of what was measured: a pure function of a run's own records. Imports no torch.
+
+A finding is a sign that has been there for some looks in a row. Signs look at one record and at the healthy stretch
+before it: the earlier looks, without the first few, at which nothing had collapsed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from biggan.training.health import constants as limit
+from biggan.training.health.records import Finding, HealthRecord, Kind
+
+Numbers = Mapping[str, float]
+
+
+class _Look(NamedTuple):
+    """One record, and what came before it."""
+
+    now: Numbers
+    before: Sequence[HealthRecord]
+    number: int
+    """Of the attempt."""
+
+    @property
+    def attempt(self) -> Sequence[HealthRecord]:
+        """Return the earlier looks of the same attempt."""
+        return [record for record in self.before if record.attempt == self.number]
+
+    @property
+    def nth(self) -> int:
+        """Return its number, from 1."""
+        return len(self.before) + 1
+
+    def has(self, *names: str) -> bool:
+        """Tell whether all these numbers are known."""
+        return all(name in self.now for name in names)
+
+    def healthy(self, name: str) -> float | None:
+        """Return the median of a number in the healthy stretch, None where that is too short."""
+        stretch = [r for r in self.before[limit.SETTLING :] if not r.has("collapse") and name in r.numbers]
+        if len(stretch) < limit.ENOUGH:
+            return None
+        return statistics.median(record.numbers[name] for record in stretch)
+
+    def lately(self, name: str) -> float:
+        """Return the mean of a number over the last few looks, this one included, which has it."""
+        earlier = self.attempt[1 - limit.LONG_RUNNING :]
+        return statistics.fmean([*(r.numbers[name] for r in earlier if name in r.numbers), self.now[name]])
+
+
+class _Sign(NamedTuple):
+    """Something that may be wrong."""
+
+    kind: Kind
+    looks: int
+    """How many in a row it must be there."""
+    tell: Callable[[_Look], str | None]
+    """Returns a sentence if it is there."""
+
+
+def findings(records: Sequence[HealthRecord]) -> tuple[Finding, ...]:
+    """Return what is wrong at the last of ``records``, which are in the order of their clocks.
+
+    The last one's own findings are not looked at; those of earlier ones tell the healthy stretch.
+    """
+    found: dict[Kind, Finding] = {}
+    for sign in _SIGNS:
+        last = range(len(records) - sign.looks, len(records))
+        if last.start < 0 or sign.kind in found or records[last.start].attempt != records[-1].attempt:
+            continue
+        told = [sign.tell(_Look(records[i].numbers, records[:i], records[i].attempt)) for i in last]
+        text = told[-1]
+        if text is not None and None not in told:
+            found[sign.kind] = Finding(kind=sign.kind, text=text)
+    return tuple(found.values())
+
+
+def line_of(record: HealthRecord) -> str:
+    """Return what the log says: healthy, with the numbers that tell most, or what is wrong and by how much."""
+    if record.findings:
+        return "; ".join(f"{finding.kind}: {finding.text}" for finding in record.findings)
+    shown = {
+        "separation": "D ranks reals above fakes",
+        "label_use": "heeds labels",
+        "diversity": "variety",
+        "distance": "distance",
+    }
+    told = [f"{words} {record.numbers[name]:.2f}" for name, words in shown.items() if name in record.numbers]
+    if "memory" not in record.numbers:
+        told.append("memorisation unknown without --data.holdout")
+    return f"healthy ({', '.join(told)})"
+
+
+def _lost_variety(look: _Look) -> str | None:
+    before = look.healthy("diversity")
+    if before is None or not look.has("diversity", "diversity_raw"):
+        return None
+    now = max(look.now["diversity"], look.now["diversity_raw"])
+    if now >= limit.LOST_VARIETY * min(before, 1.0):
+        return None
+    return f"images of a class have {now:.2f} of the reals' variety, and had {before:.2f}"
+
+
+def _far_away(look: _Look) -> str | None:
+    before = look.healthy("distance")
+    if before is None or not look.has("distance", "distance_raw"):
+        return None
+    now = min(look.now["distance"], look.now["distance_raw"])
+    if now <= limit.FAR * max(before, limit.NEAR):
+        return None
+    return f"images have gone away from the reals: their distance is {now:.2f}, and was {before:.2f}"
+
+
+def _blind(look: _Look) -> str | None:
+    young = look.nth < limit.SETTLING + limit.LONG_RUNNING or len(look.attempt) + 1 < limit.LONG_RUNNING
+    if young or not look.has("separation", "distance", "distance_raw"):
+        return None
+    apart, separation = min(look.now["distance"], look.now["distance_raw"]), look.lately("separation")
+    if apart < limit.APART or abs(separation - 0.5) > limit.BLIND:
+        return None
+    return (
+        f"D is blind: it ranks reals above fakes {separation:.2f} of the time (1/2 is chance), though they are "
+        f"{apart:.2f} apart"
+    )
+
+
+def _by_heart(look: _Look) -> str | None:
+    if not look.has("memory", "separation", "separation_held"):
+        return None
+    memory, separation, held = (look.now[name] for name in ("memory", "separation", "separation_held"))
+    if memory < limit.KNOWN_BY_HEART or separation - held < limit.LIKE_FAKES * (separation - 0.5):
+        return None
+    return (
+        f"D ranks reals that it was trained on above held-out ones {memory:.2f} of the time (1/2 is none by heart), "
+        f"and these above fakes only {held:.2f} of it ({separation:.2f} of those trained on)"
+    )
+
+
+def _unheeded(look: _Look) -> str | None:
+    if "label_use" not in look.now:
+        return None
+    now, before = look.lately("label_use"), look.healthy("label_use")
+    heeded = before is not None and before > limit.UNHEEDED_NOW
+    if now >= limit.UNHEEDED or (look.nth <= limit.YOUNG and not heeded):
+        return None
+    had = f", and did {before:.2f}" if heeded else ""
+    return f"D scores an image higher under its own label {now:.2f} of the time (1/2 is chance){had}"
+
+
+def _unused_z(look: _Look) -> str | None:
+    if look.nth <= limit.SETTLING or not look.has("z_use", "within_real"):
+        return None
+    share = look.now["z_use"] / look.now["within_real"]
+    if share >= limit.UNUSED_Z:
+        return None
+    return f"images of a class differ over z by {share:.3f} of what reals of a class do"
+
+
+def _leaks(look: _Look) -> str | None:
+    if not look.has("leak", "distance_raw") or look.now["distance_raw"] > limit.LIKE_REALS:
+        return None
+    leak = look.now["leak"]
+    if leak <= limit.LEAKS:
+        return None
+    return f"about {leak:.0%} of fakes look augmented as what D sees is, not as the data are (samples/*/leak.png)"
+
+
+def _at_rest(look: _Look) -> str | None:
+    if not look.before or not look.has("average_trace", "G_trace"):
+        return None
+    last = look.before[-1].numbers
+    if not {"average_trace", "G_trace"} <= last.keys():
+        return None
+    of_average, of_generator = (abs(look.now[name] - last[name]) for name in ("average_trace", "G_trace"))
+    if not of_generator or of_average > limit.STANDS_STILL * of_generator:
+        return None
+    return (
+        "the moving average of G has not moved since the look before, and G has: look at --ema.decay, --ema.half-life"
+    )
+
+
+def _repeating(look: _Look) -> str | None:
+    if not look.has("distinct", "different", "epochs") or look.now["epochs"] < limit.OFTEN:
+        return None
+    few, copies = look.now["distinct"] < limit.FEW_IMAGES, look.now["different"] < limit.MANY_COPIES
+    if not few and not copies:
+        return None
+    return (
+        f"there are about {look.now['distinct']:.0f} different images, and each was seen {look.now['epochs']:.0f} times"
+    )
+
+
+_SIGNS = (
+    _Sign("collapse", limit.RUNNING, _lost_variety),
+    _Sign("collapse", limit.RUNNING, _far_away),
+    _Sign("collapse", 1, _blind),
+    _Sign("memorisation", limit.RUNNING, _by_heart),
+    _Sign("labels ignored", 1, _unheeded),
+    _Sign("z ignored", limit.RUNNING, _unused_z),
+    _Sign("leak of augmentation", limit.RUNNING, _leaks),
+    _Sign("average at rest", limit.RUNNING, _at_rest),
+    _Sign("data repeat", 1, _repeating),
+)
