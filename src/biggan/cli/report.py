@@ -1,4 +1,4 @@
-"""``biggan report compare RUN``."""
+"""``biggan report compare RUN`` and ``biggan report health RUN``."""
 
 from __future__ import annotations
 
@@ -24,14 +24,45 @@ class CompareOptions(OverwriteOption):
     """The plot, .png or .svg; by default compare.png in the run directory."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class HealthOptions(OverwriteOption):
+    """Show the looks at the health of a run over images seen, and what was found."""
+
+    run: tyro.conf.Positional[str]
+    """A run directory with stats.jsonl."""
+    out: str | None = None
+    """The plot, .png or .svg; by default health.png in the run directory."""
+
+
 def main(words: list[str]) -> int:
     """Find the sub-command."""
+    commands = {"compare": _compare, "health": _health}
     if not words or words[0] in ("-h", "--help"):
-        say("usage: biggan report compare RUN [OPTIONS]\n\nbiggan report compare --help tells the options.")
+        usages = "\n".join(f"biggan report {name} RUN [OPTIONS]" for name in commands)
+        say(f"usage:\n{usages}\n\nbiggan report compare --help tells the options.")
         return 0 if words else 2
-    if words[0] != "compare":
-        raise UserError(f"unknown command 'report {words[0]}'; nearest: {', '.join(nearest(words[0], ['compare']))}")
-    options = tyro.cli(CompareOptions, args=words[1:], prog="biggan report compare")
+    if words[0] not in commands:
+        raise UserError(f"unknown command 'report {words[0]}'; nearest: {', '.join(nearest(words[0], commands))}")
+    return commands[words[0]](words[1:])
+
+
+def _health(words: list[str]) -> int:
+    options = tyro.cli(HealthOptions, args=words, prog="biggan report health")
+    from biggan.foundation.plots import check_figure
+    from biggan.report.health import lines, plot, read_looks
+
+    run = Path(options.run)
+    out = output_file(run / "health.png" if options.out is None else options.out, overwrite=options.overwrite)
+    check_figure(out)
+    looks = read_looks(run)
+    say("\n".join(lines(looks)))
+    plot(looks, out)
+    say(str(out))
+    return 0
+
+
+def _compare(words: list[str]) -> int:
+    options = tyro.cli(CompareOptions, args=words, prog="biggan report compare")
     from biggan.evaluation.records import comparable_groups
     from biggan.foundation.plots import check_figure
     from biggan.report.compare import PUBLISHED, PUBLISHED_SOURCE, compare, plot, published_log, read_metrics

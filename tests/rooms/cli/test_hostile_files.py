@@ -20,6 +20,7 @@ from PIL import Image
 from biggan.cli.main import main
 from biggan.sampling.sampler import load
 from biggan.sampling.standing import write_with_standing_statistics
+from biggan.training.health.configuration import HealthConfig
 from biggan.training.setup import train
 from tests.conftest import HANGS, tiny_config
 from tests.damaged_files import damage
@@ -94,6 +95,7 @@ CASES = [
     ),
     *(Case("whole.safetensors", line) for line in ("info FILE", DRAWERS[2], EXPORT.format("FILE"))),
     *(Case("run/metrics.jsonl", f"report compare KIT/run --out OUT/c.{ending}") for ending in ("png", "svg", "pdf")),
+    Case("run/stats.jsonl", "report health KIT/run --out OUT/h.png"),
     Case("log.csv", "report compare KIT/run --log FILE --out OUT/c.svg"),
     *(
         Case(f"reference.{ending}", f"evaluate KIT/colour.safetensors --reference FILE --out OUT/e {MEASURE}")
@@ -124,7 +126,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     register()
     kit = tmp_path_factory.mktemp("kit")
     colour = write(kit / "colour.safetensors", names=tuple("0123456789"))
-    train(tiny_config(kit / "run", duration=16, batch=8), "digits")
+    train(tiny_config(kit / "run", duration=16, batch=8, health=HealthConfig(every=8)), "digits")
     shutil.rmtree(kit / "run" / "snapshots")  # a run that was killed is found by its pointer
     chance = np.random.default_rng(0)
     for folder, name in (("a", "0.png"), ("b", "1.jpg"), ("b", "2.gif"), ("b", "3.bmp"), ("b", "4.webp")):

@@ -1,0 +1,189 @@
+"""Whether looks at the health of a run find what is wrong, and nothing else: digits, healthy and made to go wrong.
+
+Usage:
+    python benchmarks/health.py --out benchmarks/results/health_cpu.json
+    python benchmarks/health.py --part shown --kinds healthy rates --seeds 10 11
+    python benchmarks/health.py --report benchmarks/results/health_cpu.json
+
+Constants were fixed on seeds 0 to 9 (--part fixed) and are shown on seeds 10 to 29 (--part shown): 20 healthy runs, and
+5 of each other kind. A run has collapsed at the first clock from which on the judge's value is below half of its best
+before, for good. The alarm is in time if it is not later than a twentieth of the duration after that; one of another
+kind than expected, and any in a healthy run, is counted as false. The judge's value is no part of any alarm. What did
+not collapse is reported as such. Runs that the results file holds are skipped: the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from biggan.augmentation.ada import PARTS
+from biggan.foundation.files import write_json
+from biggan.presets.registry import get_preset
+from biggan.training.configuration import CheckpointConfig, TrainingConfig
+from biggan.training.health.configuration import HealthConfig
+from biggan.training.setup import train
+from machine import describe
+
+Change = Callable[[TrainingConfig], TrainingConfig]
+SEEDS = {"fixed": range(10), "shown": range(10, 30)}
+OF_EACH = 5
+"""Seeds of a kind that is made to go wrong; of healthy runs all."""
+IN_TIME = 0.05
+HALF = 0.5
+
+
+def _rates(config: TrainingConfig) -> TrainingConfig:
+    g, d = config.generator_adam, config.discriminator_adam
+    return dataclasses.replace(
+        config,
+        generator_adam=dataclasses.replace(g, learning_rate=30 * g.learning_rate),
+        discriminator_adam=dataclasses.replace(d, learning_rate=30 * d.learning_rate),
+    )
+
+
+def _no_spectral_norm(config: TrainingConfig) -> TrainingConfig:
+    plain = dataclasses.replace(config.model.discriminator_spectral_norm, enabled=False)
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, discriminator_spectral_norm=plain))
+
+
+def _data(**values: Any) -> Change:
+    return lambda config: dataclasses.replace(config, data=dataclasses.replace(config.data, **values))
+
+
+def _turned(config: TrainingConfig) -> TrainingConfig:
+    off = "+".join(part for part in PARTS if part != "rotate90")
+    return dataclasses.replace(config, terms=(f"ada,p=1,without={off}",))
+
+
+KINDS: dict[str, tuple[Change, tuple[str, ...]]] = {
+    "healthy": (lambda config: config, ()),
+    "rates": (_rates, ("collapse",)),
+    "plain D": (_no_spectral_norm, ("collapse",)),
+    "one image a class": (_data(fraction=1e-9, holdout=0.0), ("data repeat", "memorisation")),
+    "shuffled labels": (_data(labels="random", random_classes=10), ("labels ignored",)),
+    "quarter turns": (_turned, ("leak of augmentation",)),
+}
+"""How a run is made to go wrong, and which alarms are right."""
+
+
+def configuration(kind: str, seed: int, folder: Path, duration: int) -> TrainingConfig:
+    """Return a run: digits with a tenth held out, judged and looked at 40 times."""
+    config = get_preset("digits").build()
+    every = max(duration // 40, 1)
+    log = dataclasses.replace(
+        config.log, every=every, samples_every=every, tensorboard=False, sheet_columns=1, interpolation_rows=1
+    )
+    config = dataclasses.replace(
+        config,
+        run_dir=str(folder),
+        seed=seed,
+        duration=duration,
+        device="cpu",
+        data=dataclasses.replace(config.data, holdout=0.1),
+        health=HealthConfig(every=every),
+        checkpoint=CheckpointConfig(every=duration, keep_last=1, keep_best=0),
+        log=log,
+    )
+    return KINDS[kind][0](config)
+
+
+def measured(kind: str, seed: int, duration: int) -> dict[str, Any]:
+    """Return what became of one run: values of the judge, alarms, and seconds."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        train(configuration(kind, seed, run, duration), "digits")
+        lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+        last = max((run / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
+        best = json.loads((last / "state.json").read_text())["best"]
+    looks = [line for line in lines if "health" in line]
+    return {
+        "kind": kind,
+        "seed": seed,
+        "duration": duration,
+        "seconds": time.monotonic() - begin,
+        "judge": [[clock, value] for _, value, clock in best],
+        "alarms": [[line["images_seen"], sorted(line["findings"])] for line in looks if line["findings"]],
+        "last": looks[-1]["health"],
+    }
+
+
+def collapsed_at(judge: Sequence[Sequence[float]]) -> int | None:
+    """Return the first clock from which on the value is below half of its best before, for good; None if never."""
+    found, best = None, 0.0
+    for clock, value in judge:
+        best = max(best, value)
+        if value >= HALF * best:
+            found = None
+        elif found is None:
+            found = int(clock)
+    return found
+
+
+def told(run: dict[str, Any]) -> dict[str, Any]:
+    """Return when a run collapsed, when the right alarm came, whether in time, and which alarms were wrong."""
+    right = KINDS[run["kind"]][1]
+    collapse = collapsed_at(run["judge"])
+    first = next((clock for clock, kinds in run["alarms"] if set(kinds) & set(right)), None)
+    wrong = sorted({kind for _, kinds in run["alarms"] for kind in kinds} - set(right))
+    in_time = None
+    if collapse is not None:
+        in_time = first is not None and first <= collapse + IN_TIME * run["duration"]
+    return {"collapsed": collapse, "alarm": first, "in_time": in_time, "other_alarms": wrong}
+
+
+def report(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each kind."""
+    lines = []
+    for kind, (_, right) in KINDS.items():
+        found = [told(run) for run in runs if run["kind"] == kind]
+        if not found:
+            continue
+        collapsed = [one for one in found if one["collapsed"] is not None]
+        others = sorted({name for one in found for name in one["other_alarms"]})
+        alarmed, wrong = (sum(bool(one[name]) for one in found) for name in ("alarm", "other_alarms"))
+        lines.append(
+            f"{kind}: {len(found)} runs, {len(collapsed)} collapsed by the judge, "
+            f"{sum(one['in_time'] for one in collapsed)} of these with the right alarm in time; {alarmed} with "
+            f"{' or '.join(right) or 'none expected'}; other alarms in {wrong}"
+            + (f" ({', '.join(others)})" * bool(others))
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure what is missing, and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=tuple(SEEDS), default="shown")
+    parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS))
+    parser.add_argument("--seeds", nargs="+", type=int, help="these instead of those of the part")
+    parser.add_argument("--duration", type=int, default=60_000, help="images of a run")
+    parser.add_argument("--out", type=Path, default=Path("health.json"))
+    parser.add_argument("--report", type=Path, help="only report what this file holds")
+    options = parser.parse_args()
+    path = options.report or options.out
+    results = json.loads(path.read_text()) if path.exists() else {"machine": describe(torch.device("cpu")), "runs": []}
+    for kind in [] if options.report else options.kinds:
+        of_part = list(SEEDS[options.part])
+        for seed in options.seeds or (of_part if kind == "healthy" else of_part[:OF_EACH]):
+            key = {"kind": kind, "seed": seed, "duration": options.duration}
+            if any(key.items() <= run.items() for run in results["runs"]):
+                continue
+            run = measured(kind, seed, options.duration)
+            results["runs"].append(run)
+            write_json(path, results)
+            print(f"{kind}, seed {seed}: {told(run)}", flush=True)
+    print("\n".join(report(results["runs"])))
+
+
+if __name__ == "__main__":
+    main()
