@@ -17,10 +17,11 @@ from biggan.models.export_file import Export
 from biggan.training.assembly import make_state
 from biggan.training.batches import Doublings, plan
 from biggan.training.checkpoint import CheckpointStore
-from biggan.training.configuration import AdamConfig, InitConfig, TrainingConfig
+from biggan.training.configuration import AdamConfig, TrainingConfig
 from biggan.training.own_step import OwnStep
 from biggan.training.record import derived
 from biggan.training.run_directory import RunDirectory, StoredData
+from biggan.training.starting.configuration import InitConfig
 from biggan.training.step import train_step
 
 UNKNOWN = "unknown"

@@ -20,9 +20,10 @@ from biggan.models.architecture import SpectralNorm
 from biggan.models.contract import build
 from biggan.models.snapshot import read_snapshot
 from biggan.training.checkpoint import read_checkpoint
-from biggan.training.configuration import InitConfig, TrainingConfig
+from biggan.training.configuration import TrainingConfig
 from biggan.training.setup import train
 from biggan.training.starting.classes import match_classes
+from biggan.training.starting.configuration import InitConfig
 from biggan.training.starting.record import ClassOrigin
 from biggan.training.starting.transplant import Change, class_axes, keep_contrast, settle, transplant
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config

@@ -15,11 +15,11 @@ from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.models.contract import build
 from biggan.models.snapshot import SnapshotInfo, read_info, write_snapshot
 from biggan.training.assembly import make_engine, make_state
-from biggan.training.configuration import InitConfig
 from biggan.training.exportable import read_exportable
 from biggan.training.own_step import OwnStep
 from biggan.training.run_directory import RunDirectory
 from biggan.training.setup import train
+from biggan.training.starting.configuration import InitConfig
 from biggan.training.step import DiscriminatorBatch, GeneratorBatch, Objective, StepInputs, train_step
 from tests.conftest import assert_same_tensors, tiny, tiny_config
 from tests.rooms.training.test_run import final_state

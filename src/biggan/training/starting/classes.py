@@ -9,7 +9,7 @@ from pathlib import Path
 from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.records import parse_plain, read_bounded
 from biggan.foundation.terminal import one_line
-from biggan.training.configuration import InitConfig
+from biggan.training.starting.configuration import InitConfig
 from biggan.training.starting.record import ClassOrigin
 
 _SHOWN = 20
