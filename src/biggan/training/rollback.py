@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from biggan.foundation.courses import Course
 from biggan.foundation.durations import format_images
 from biggan.foundation.files import write_json
 from biggan.foundation.limits import Ge, Le, MaxLen
@@ -108,7 +109,12 @@ def of_attempt(config: TrainingConfig, attempt: int) -> TrainingConfig:
         return config
 
     def slower(adam: AdamConfig) -> AdamConfig:
-        return dataclasses.replace(adam, learning_rate=adam.learning_rate * RATE_FACTOR**attempt)
+        rate, factor = adam.learning_rate, RATE_FACTOR**attempt
+        if isinstance(rate, Course):
+            return dataclasses.replace(
+                adam, learning_rate=dataclasses.replace(rate, first=rate.first * factor, last=rate.last * factor)
+            )
+        return dataclasses.replace(adam, learning_rate=rate * factor)
 
     return dataclasses.replace(
         config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 from functools import partial
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from biggan.foundation.courses import parse_course
 from biggan.foundation.errors import UserError
 from biggan.foundation.records import parse_record, read_record
 from biggan.training.assembly import make_state
 from biggan.training.checkpoint import CheckpointStore, read_checkpoint
+from biggan.training.configuration import AdamConfig
 from biggan.training.health.constants import LONG_RUNNING
 from biggan.training.health.records import Finding, HealthRecord
 from biggan.training.own_step import OwnStep
@@ -173,6 +176,15 @@ def test_an_attempt_has_draws_and_rates_of_its_own_and_the_first_has_the_runs() 
     for attempt, one in enumerate(attempts, 1):
         assert one.generator_adam.learning_rate == config.generator_adam.learning_rate / 2**attempt
         assert one.discriminator_adam.learning_rate == config.discriminator_adam.learning_rate / 2**attempt
+
+
+def test_a_rate_with_a_course_of_its_own_is_halved_all_the_way() -> None:
+    course = parse_course("0.4..0.1:10..20", "rate")
+    config = dataclasses.replace(tiny_config(), generator_adam=AdamConfig(learning_rate=course))
+    slower = of_attempt(config, 2).generator_adam
+    assert slower.full_rate == 0.1
+    for clock in (0, 12, 15, 20, 30):
+        assert slower.factor(8, clock) * slower.full_rate == pytest.approx(course.at(clock) / 4)
 
 
 def test_a_damaged_record_is_an_error_and_a_link_is_refused(tmp_path: Path) -> None:
