@@ -71,14 +71,14 @@ def test_it_goes_back_three_times_and_ends_with_advice(undisturbed: Path) -> Non
 @pytest.mark.parametrize(
     ("where", "occurrence"),
     [
-        ("training/rollback.py:CollapseError.__init__", 1),
         ("training/checkpoint.py:CheckpointStore._put_aside", 2),
-        ("training/loop.py:_read", 40),
         *(
             pytest.param(*moment, marks=pytest.mark.nightly)
             for moment in (
                 ("training/hooks/health.py:_decide", 1),
                 ("training/rollback.py:decide", 2),
+                ("training/rollback.py:CollapseError.__init__", 1),
+                ("training/loop.py:_read", 40),
                 ("training/rollback.py:find_point", 2),
                 ("training/checkpoint.py:CheckpointStore.set_aside", 1),
                 ("training/checkpoint.py:CheckpointStore._put_aside", 1),
@@ -100,6 +100,7 @@ def test_killed_anywhere_in_it_the_same_command_comes_to_the_same(
     assert decided[0] == decided[1]
 
 
+@pytest.mark.nightly
 def test_a_signal_is_heard_too(undisturbed: Path, tmp_path: Path) -> None:
     attack = partial(signal_at, "training/rollback.py:go_back", int(signal.SIGTERM), 2)
     assert collapsing(tmp_path, "rollback", attack=attack).status == 128 + signal.SIGTERM
@@ -134,6 +135,7 @@ def test_warn_says_so_and_trains_on(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "snapshots" / "144.safetensors").exists()
 
 
+@pytest.mark.nightly
 def test_without_a_checkpoint_it_begins_again(tmp_path: Path) -> None:
     words = [*OPTIONS, "--on-collapse", "rollback", "--run-dir", str(tmp_path / "run"), "--checkpoint.every", "1G"]
     attack = partial(signal_at, "training/assembly.py:make_state", int(signal.SIGKILL), 2)
