@@ -121,7 +121,7 @@ def test_no_more_is_held_out_where_a_run_goes_on(tmp_path: Path) -> None:
 
 def test_a_report_draws_looks_and_says_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    train(tiny_config(run, duration=80, health=LOOKING, data=DataConfig(path="digits", fraction=1e-9)), "digits")
+    train(tiny_config(run, duration=120, health=LOOKING, data=DataConfig(path="digits", fraction=1e-9)), "digits")
     assert main(["report", "health", str(run)]) == 0
     assert "data repeat: there are about 10 different images" in capsys.readouterr().out
     assert (run / "health.png").exists()
