@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from biggan.data.configuration import DataConfig, ReadingConfig
+from biggan.data.configuration import DataConfig
 from biggan.foundation.errors import UserError
 from biggan.foundation.names import CHECKPOINTS
 from biggan.foundation.terminal import one_line, say
@@ -36,7 +36,8 @@ class RefineOption:
     """Let D choose: ddls (latents walk towards what it takes for real) or drs (of several images the first that it
     accepts), with options behind commas, as in ddls,steps=100. Needs a run, a checkpoint, or an export with D."""
     refine_data: str | None = None
-    """Real images by which D's score is calibrated; of a run by default those of its training."""
+    """Real images by which D's score is calibrated; of a run by default those that were held out, or else those of its
+    training."""
 
 
 class Reals(NamedTuple):
@@ -94,7 +95,7 @@ def read_discriminator(file: str, sampler: Sampler) -> Discriminator:
 
 
 def calibration_reals(file: str, sampler: Sampler, path: str | None) -> Reals:
-    """Return the real images by which D's score is calibrated.
+    """Return the real images by which D's score is calibrated: held-out ones where a run has some.
 
     Args:
         file: what is drawn from.
@@ -105,25 +106,25 @@ def calibration_reals(file: str, sampler: Sampler, path: str | None) -> Reals:
         UserError: it is not known where they are, or they have other classes.
     """
     from biggan.cli.together import open_at
-    from biggan.data.choosing.selection import part_of_each_class
+    from biggan.data.opening import open_apart
     from biggan.training.run_directory import RunDirectory
 
     folder = Path(file).resolve()
     run = folder.parent.parent if folder.parent.name == CHECKPOINTS else folder
     stored = RunDirectory(run).stored_run() if (run / "config.json").is_file() else None
     data = stored.config.data if stored is not None else DataConfig()
-    config: ReadingConfig = data if path is None else dataclasses.replace(data, path=path)
+    config = data if path is None else dataclasses.replace(data, path=path)
     if config.path is None:
         raise UserError(f"--refine: {file} does not say where its real images are; name some with --refine-data")
-    # Here images that were held out of training are to be taken, where a run has such: D knows those of its training.
-    words = f"the images of {one_line(config.path)}" if path is not None else "images that D was trained on"
     architecture = sampler.info.architecture
-    config = dataclasses.replace(config, channels=architecture.channels)
+    config = dataclasses.replace(config, channels=architecture.channels, random_crop=False)
     if not architecture.classes:
         config = dataclasses.replace(config, labels="unconditional")
-    source = open_at(config, architecture.resolution)
-    if path is None and data.fraction < 1:
-        source = part_of_each_class(source, data.fraction, data.fraction_draw)
+    if path is not None:
+        source, words = open_at(config, architecture.resolution), f"the images of {one_line(path)}"
+    else:
+        of_training, held = open_apart(config, architecture.resolution)
+        source, words = (of_training, "images that D was trained on") if held is None else (held, "held-out images")
     if architecture.classes and tuple(source.class_names) != tuple(sampler.class_names):
         raise UserError(
             f"--refine-data {config.path}: other classes than the generator's, or another order; give images of those"

@@ -22,6 +22,7 @@ import biggan
 from biggan.cli import evaluate as evaluate_command
 from biggan.cli import export
 from biggan.cli import sample as sample_command
+from biggan.data.opening import open_held_out
 from biggan.evaluation.protocol import JudgedProtocol, Protocol, comparable
 from biggan.foundation.errors import UserError
 from biggan.foundation.seeding import normals
@@ -385,6 +386,18 @@ def test_files_say_how_images_were_refined(
     assert sample_command.main([str(run), *words]) == 0
     with (tmp_path / "png" / "labels.csv").open(newline="") as file:
         assert [row["refinement"] for row in csv.DictReader(file)] == [record] * 2
+
+
+def test_held_out_reals_calibrate_where_there_are_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config(tmp_path / "run", duration=64)
+    data = dataclasses.replace(config.data, holdout=0.1, fraction=0.5)
+    train(dataclasses.replace(config, data=data), "digits")
+    sampled(tmp_path / "run", tmp_path / "out", "--refine", QUICK["drs"])
+    printed = capsys.readouterr().out
+    assert "the reals are held-out images" in printed
+    held = open_held_out(data, (16, 16))
+    assert held is not None
+    assert f" {len(held)} reals" in printed
 
 
 def test_checkpoints_and_exports_with_d_refine_as_the_run_does(run: Path, tmp_path: Path) -> None:
