@@ -106,13 +106,13 @@ def test_launch_scripts(script: str, name: str) -> None:
 
 
 def cases() -> list[Any]:
-    """Every preset; of those of 128 px and more one of each family by day, for they take most of the time."""
+    """Every preset; by day those with a loss or heads of their own, and one below and one at 128 px of each family."""
     found, seen = [], set()
     for name in NAMES:
-        model = get_preset(name).build().model
-        small = model.resolution[0] < 128
-        by_day = small or (model.resolution[0] == 128 and model.family not in seen)
-        seen |= set() if small else {model.family}
+        config = get_preset(name).build()
+        side, kind = config.model.resolution[0], (config.model.family, config.loss, config.model.discriminator_heads)
+        by_day = side <= 128 and (side < 128, kind) not in seen
+        seen |= {(side < 128, kind)} if side <= 128 else set()
         found.append(name if by_day else pytest.param(name, marks=pytest.mark.nightly))
     return found
 

@@ -62,7 +62,7 @@ def test_compiled_networks_train_alike_in_few_graphs(family: str, rhythm: Any, b
         assert torch.allclose(ours, states[None][name], rtol=1e-9, atol=1e-12), name
 
 
-@pytest.mark.parametrize("rhythm", ["phase", "forward"])
+@pytest.mark.parametrize("rhythm", ["phase", pytest.param("forward", marks=pytest.mark.nightly)])
 def test_autocast_breaks_no_graph(rhythm: Any) -> None:
     compiler = Compiler("aot_eager")
     engine = Engine(device=CPU, narrow=torch.bfloat16, spectral_norm=rhythm, statistics=rhythm, compiler=compiler)
@@ -125,12 +125,16 @@ def test_a_backward_pass_that_cannot_be_compiled_is_heard_before_it_is_needed() 
         assert torch.equal(tensor, states[1][name]), name
 
 
-def test_terms_act_beside_compiled_networks() -> None:
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [("sngan", ["cr", "r1"]), pytest.param("biggan", ["cr", "r1", "zcr", "lecam,start=1"], marks=pytest.mark.nightly)],
+)
+def test_terms_act_beside_compiled_networks(family: str, words: list[str]) -> None:
     """Passes of their own are compiled apart or not at all; none is compiled after the second update."""
-    a, states, graphs = tiny("biggan"), [], []
+    a, states, graphs = tiny(family), [], []
     for compiler in (None, Compiler("aot_eager")):
         state = make_state(a, F64)
-        state.terms = parse_terms(["cr", "r1", "zcr", "lecam,start=1"])
+        state.terms = parse_terms(words)
         for term in state.terms.values():
             term.begin(CPU)
         engine = Engine(device=CPU, terms=state.terms, compiler=compiler)

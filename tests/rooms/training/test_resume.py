@@ -29,7 +29,14 @@ from tests.rooms.training.test_run import SMALL, MakeFolder, damaged, final_stat
 
 
 @pytest.mark.parametrize(
-    ("family", "rhythm"), [*((family, "forward") for family in FAMILIES), ("biggan", "phase")], ids="-".join
+    ("family", "rhythm"),
+    [
+        *(
+            pytest.param(family, "forward", marks=[] if family in ("biggan", "r3gan") else pytest.mark.nightly)
+            for family in FAMILIES
+        ),
+        ("biggan", "phase"),
+    ],
 )
 def test_twenty_steps_are_ten_and_ten(family: str, rhythm: str, tmp_path: Path) -> None:
     """Bitwise, EMA and optimizer included; the second ten in a process of their own."""
