@@ -4,17 +4,21 @@ Usage:
     python benchmarks/terms.py --out benchmarks/results/terms_cpu.json
     python benchmarks/terms.py --terms lecam r1,every=16 --pairs 3
 
-BigGAN at 32 px, width 16, 64 images, one D step, float32. With and without alternate, and ratios are of medians; a term
-that acts in one of n updates is measured over n. Where no terms are named, each has a bound (``BOUNDS``), and the exit
-status is 1 if one is above its own.
+BigGAN at 32 px, width 16, 64 images, one D step, float32. With and without alternate, and the ratio is the median of
+those of the pairs; a term that acts in one of n updates is measured over n. Where no terms are named, each has a bound
+(``BOUNDS``), and the exit status is 1 if one is above its own. ``health`` is the beginning of a digits run, as long as four
+looks by default are apart, with these and without.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import statistics
+import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +30,8 @@ from biggan.foundation.devices import choose_device
 from biggan.losses.terms import parse_terms
 from biggan.presets.registry import get_preset
 from biggan.training.configuration import TrainingConfig
+from biggan.training.health.configuration import HealthConfig
+from biggan.training.setup import train
 from floors import CORES, PAIRS
 from iterations import Iteration, ours
 from machine import describe
@@ -39,8 +45,11 @@ BOUNDS = {
     "cr": 1.30,
     "ada,p=0.5": 1.35,
     "bcr": 1.55,
+    "health": 1.03,
 }
 """Terms with their options, and how many times as long an iteration may take."""
+HEALTH = "health"
+LOOKS = 4
 
 
 def configuration(word: str | None) -> TrainingConfig:
@@ -69,12 +78,42 @@ def measured(word: str, device: torch.device, pairs: int) -> dict[str, Any]:
     (term,) = parse_terms([word]).values()
     held = {name: peak_memory(make, device) for name, make in makers.items()}
     seconds = measure({name: repeated(make, term.every) for name, make in makers.items()}, device, 1, pairs)
-    medians = {name: statistics.median(values) / term.every for name, values in seconds.items()}
+    return compared(seconds, term.every) | {"peak_bytes": held}
+
+
+def compared(seconds: dict[str, list[float]], times: int) -> dict[str, Any]:
+    """Return the ratio of what was measured by pairs, and medians of one iteration."""
+    pairs = zip(seconds["term"], seconds["plain"], strict=True)
     return {
-        "ratio": medians["term"] / medians["plain"],
-        "seconds": medians,
-        "peak_bytes": held,
+        "ratio": statistics.median(term / plain for term, plain in pairs),
+        "seconds": {name: statistics.median(values) / times for name, values in seconds.items()},
     }
+
+
+def looked_at(pairs: int) -> dict[str, Any]:
+    """Measure digits runs with a look at every fortieth of the preset's duration, and without."""
+    config = get_preset("digits").build()
+    interval = config.health.resolved(config.duration).every
+    assert interval is not None
+    silent = dataclasses.replace(
+        config.log, judge="none", samples_every=10**9, tensorboard=False, sheet_columns=1, interpolation_rows=1
+    )
+    config = dataclasses.replace(config, duration=LOOKS * interval, log=silent, device="cpu")
+
+    def run(name: str) -> float:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+            every = interval if name == "term" else 0
+            one = dataclasses.replace(config, run_dir=f"{folder}/run", health=HealthConfig(every=every))
+            begin = time.perf_counter()
+            train(one, "digits")
+            return time.perf_counter() - begin
+
+    run("term")
+    seconds: dict[str, list[float]] = {"plain": [], "term": []}
+    for _ in range(pairs):
+        for name, values in seconds.items():
+            values.append(run(name))
+    return compared(seconds, 1)
 
 
 def main() -> int:
@@ -90,10 +129,10 @@ def main() -> int:
     results: dict[str, Any] = {**describe(device), "precision": "float32", "terms": {}}
     above = 0
     for word in options.terms or BOUNDS:
-        found = measured(word, device, options.pairs)
+        found = looked_at(options.pairs) if word == HEALTH else measured(word, device, options.pairs)
         bound = BOUNDS.get(word) if not options.terms else None
         above += bound is not None and found["ratio"] > bound
-        memory = " -> ".join(f"{held / 2**20:,.0f}" for held in found["peak_bytes"].values())
+        memory = " -> ".join(f"{held / 2**20:,.0f}" for held in found.get("peak_bytes", {}).values()) or "not measured,"
         said = "" if bound is None else f", at most {bound:.2f}: {'held' if found['ratio'] <= bound else 'ABOVE'}"
         print(f"{word}: {found['ratio']:.3f} times plain{said}; peak {memory} MiB", flush=True)
         results["terms"][word] = found | ({} if bound is None else {"bound": bound})
