@@ -6,8 +6,8 @@ Usage:
 
 BigGAN at 32 px, width 16, 64 images, one D step, float32. With and without alternate, and the ratio is the median of
 those of the pairs; a term that acts in one of n updates is measured over n. Where no terms are named, each has a bound
-(``BOUNDS``), and the exit status is 1 if one is above its own. ``health`` is the beginning of a digits run, as long as four
-looks by default are apart, with these and without.
+(``BOUNDS``), and the exit status is 1 if one is above its own. ``health`` is the beginning of a digits run, with four
+looks at its health, as far apart as by default, and without.
 """
 
 from __future__ import annotations
