@@ -90,6 +90,7 @@ def _dry_run(config: TrainingConfig) -> int:
     from biggan.data.order.epochs import make_order
     from biggan.training.continuing import refuse_another_run, refuse_forgotten_step
     from biggan.training.own_step import load_own_step
+    from biggan.training.pretraining import check_pretraining
     from biggan.training.resolving import check_names, resolve, summary
     from biggan.training.starting.beginning import begin, describe, plan_beginning
 
@@ -103,6 +104,7 @@ def _dry_run(config: TrainingConfig) -> int:
     check_names(config, source)
     ranks = launch.announced_world_size()
     resolved = resolve(config, source, ranks)
+    check_pretraining(resolved)
     if stored is not None:
         refuse_another_run(stored.config, dataclasses.replace(resolved, run_dir=stored.config.run_dir))
     if source is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from biggan.foundation.durations import Images
+from biggan.foundation.durations import MaybeImages
 from biggan.foundation.errors import UserError
 from biggan.models.norm_records import check_batches, check_range
 
@@ -73,7 +73,7 @@ class EvaluationConfig:
 class TrainingEvaluation(EvaluationConfig):
     """Evaluation of the published generator while it trains."""
 
-    every: Images | None = None
+    every: MaybeImages = None
     """Interval; none by default, and none starts in a run that is shorter."""
     best_by: str | None = None
     """The number by which the best checkpoints are kept, such as fid; the first one that has a direction by default."""

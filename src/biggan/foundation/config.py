@@ -7,6 +7,8 @@ import json
 from typing import Any, TypeVar
 
 from biggan.foundation.courses import Course
+from biggan.foundation.durations import DIGITS
+from biggan.foundation.errors import UserError
 from biggan.foundation.records import parse_record
 
 Config = TypeVar("Config")
@@ -51,6 +53,20 @@ def differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any
         elif before != after:
             found[name] = (before, after)
     return found
+
+
+def check_digits(config: Any, where: str = "") -> None:
+    """Check that all whole numbers of a dataclass, and of those in it, are read back from where they are stored.
+
+    Raises:
+        UserError: one has too many digits; names its option.
+    """
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), f"{where}{field.name}"
+        if dataclasses.is_dataclass(value) and not isinstance(value, Course):
+            check_digits(value, f"{name}.")
+        elif isinstance(value, int) and not -(10 ** (DIGITS - 1)) < value < 10**DIGITS:
+            raise UserError(f"{option_name(name)}: a number of more than {DIGITS} digits; choose a smaller one")
 
 
 def option_name(dotted: str) -> str:

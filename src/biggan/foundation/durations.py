@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.options import written
 
+DIGITS = 20
+"""Digits of a whole number that is stored: all that are ever needed fit into 64 bits."""
 _FACTORS = {
     "": 1,
     "k": 10**3,
@@ -35,6 +37,8 @@ def parse_images(text: str) -> int:
     normal = {"K": "k", "m": "M", "g": "G", "ki": "Ki", "mi": "Mi", "gi": "Gi"}.get(suffix, suffix)
     factor = _FACTORS[normal]
     scale = 10 ** max(len(fraction) - 1, 0)
+    if len(whole + fraction) > DIGITS:
+        raise UserError(f"'{text}' is a number of {len(whole + fraction)} digits; write a smaller number of images")
     images, rest = divmod(int(whole + fraction[1:]) * factor, scale)
     if rest:
         raise UserError(f"'{text}' is not a whole number of images")
@@ -52,3 +56,18 @@ def format_images(images: int) -> str:
 
 Images = Annotated[int, written(int, "IMAGES", parse_images, format_images)]
 """A number of images as an option."""
+
+
+def _or_none(word: str) -> int | None:
+    return None if word == "None" else parse_images(word)
+
+
+def _shown_or_none(images: int | None) -> str:
+    return "None" if images is None else format_images(images)
+
+
+_EITHER: Any = int | None
+OR_NONE = written(_EITHER, "None|IMAGES", _or_none, _shown_or_none)
+"""How a number of images that may be None is written as an option."""
+MaybeImages = Annotated[int | None, OR_NONE]
+"""A number of images as an option, or None."""

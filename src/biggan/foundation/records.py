@@ -14,6 +14,7 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
+from biggan.foundation.durations import DIGITS
 from biggan.foundation.errors import CorruptFileError, UserError, nearest
 from biggan.foundation.files import format_bytes
 from biggan.foundation.limits import Ge, Le, MaxLen
@@ -25,8 +26,6 @@ LIMIT = 4 * 2**20
 """Bytes of JSON that a record may have: a hundred thousand class names, and no more."""
 DEPTH = 64
 """Lists within lists."""
-DIGITS = 20
-"""Digits of a whole number; all that are ever stored fit into 64 bits."""
 _SHOWN = 80
 
 Count = Annotated[int, Ge(0), Le(2**53)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from biggan.foundation.courses import Course
-from biggan.foundation.durations import Images, format_images
+from biggan.foundation.durations import OR_NONE, Images, format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.limits import Ge, Le, Lt
 
@@ -27,7 +27,7 @@ class Schedule:
     """Images over which the rate rises in a line from 0; the iteration at clock 0 has rate 0."""
     decay: Literal["none", "linear", "cosine"] = "none"
     """How it falls after that."""
-    until: Clock | None = None
+    until: Annotated[Clock | None, OR_NONE] = None
     """Clock at which it has fallen; the duration with which the run was begun, by default."""
     final: Annotated[float, Ge(0), Lt(1)] = 0.0
     """What it falls to, relative to the full rate; it stays there."""

@@ -57,6 +57,7 @@ class Term:
 
     phases: ClassVar[tuple[Phase, ...]] = ("discriminator",)
     """In whose updates it acts."""
+    has_strength: ClassVar[bool] = True  # else it acts alike wherever the weight is not 0
     batch_relative: ClassVar[bool] = False
     """Whether images of a micro-batch are compared with each other."""
     needs_reals: ClassVar[bool] = False
@@ -190,12 +191,11 @@ def acting(terms: Mapping[str, Term], phase: str, clock: int, number: int) -> li
         clock: images seen at its beginning.
         number: which update of that network it is.
     """
-    found = []
-    for name, term in terms.items():
-        weight = term.weight.at(clock)
-        if phase in term.phases and number % term.every == 0 and weight:
-            found.append(Acting(name, term, weight * term.every))
-    return found
+    return [
+        Acting(name, term, weight * term.every)
+        for name, term in terms.items()
+        if phase in term.phases and number % term.every == 0 and (weight := term.weight.at(clock))
+    ]
 
 
 def parse_terms(words: Sequence[str]) -> dict[str, Term]:
@@ -218,8 +218,10 @@ def parse_terms(words: Sequence[str]) -> dict[str, Term]:
                 raise UserError(f"--terms {word}: write {name},OPTION=VALUE; '{option}' has no value")
             if key not in known:
                 raise unknown(f"option of the term {name}", key, known)
-            kind_of = known[key].type  # its name, or the type itself where annotations are evaluated
-            values[key] = _value(getattr(kind_of, "__name__", str(kind_of)), value, f"--terms {name},{key}")
+            if key in values:
+                raise UserError(f"--terms {word}: {key} is there twice; give it once")
+            kind_of = getattr(known[key].type, "__name__", str(known[key].type))  # annotations may be evaluated
+            values[key] = _value(kind_of, value, f"--terms {name},{key}")
         term = kind(**values)  # type: ignore[arg-type]
         term.check(name)
         found[name] = term
@@ -230,25 +232,30 @@ def _value(kind: str, word: str, option: str) -> object:
     """Return an option's value from its word, by the type of its field."""
     if kind == "Course":
         return parse_course(word, option)
+    if kind == "bool" and word not in ("yes", "no"):
+        raise UserError(f"{option}={word}: yes or no")
     if kind == "bool":
-        if word not in ("yes", "no"):
-            raise UserError(f"{option}={word}: yes or no")
         return word == "yes"
     if kind.startswith("tuple"):
         return tuple(word.split("+"))
     try:
-        return {"int": int, "float": float, "str": str}[kind](word)
+        value = {"int": int, "float": float, "str": str}[kind](word)
     except ValueError:
         raise UserError(f"{option}={word}: must be {'a whole number' if kind == 'int' else 'a number'}") from None
+    if isinstance(value, int) and abs(value) > 2**53:  # floats hold all that are smaller
+        raise UserError(f"{option}={word}: beyond {2**53:,}; choose a smaller number")
+    return value
 
 
 def described(terms: Mapping[str, Term], data: Seen) -> list[str]:
     """Say of each term how it acts, and what is to be said of it with such data."""
     lines = []
     for name, term in terms.items():
-        how = f"weight {term.weight}" + (f", every {term.every} updates" if term.every > 1 else "")
-        relative = "; compares the images of a micro-batch, so that those are part of the result"
-        lines.append(f"term {name}: {how} ({term.paper}){relative if term.batch_relative else ''}")
+        how = f"weight {term.weight}" + f", every {term.every} updates" * (term.every > 1) + f" ({term.paper})"
+        relative = "; compares the images of a micro-batch, so that those are part of the result" * term.batch_relative
+        lines.append(f"term {name}: {how}{relative}")
+        if not term.has_strength and term.weight != constant(1.0):
+            lines.append("  its weight is no strength: where that is not 0 it acts as with weight 1")
         lines += [f"  {remark}" for remark in term.remarks(data)]
     return lines
 
@@ -256,8 +263,7 @@ def described(terms: Mapping[str, Term], data: Seen) -> list[str]:
 def listing() -> str:
     """Return a line for each term: name, what it does, options with their values, where it is from."""
     lines = []
-    for name in TERMS:
-        kind = TERMS[name]
+    for name, kind in ((name, TERMS[name]) for name in TERMS):
         first = (kind.__doc__ or "").partition("\n")[0]
         options = " ".join(f"{each.name}={_shown(getattr(kind(), each.name))}" for each in fields(kind) if each.init)
         lines.append(f"  {name:14} {first}\n{'':17}{options}\n{'':17}{kind.paper}")
@@ -265,8 +271,7 @@ def listing() -> str:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    value = ("no", "yes")[value] if isinstance(value, bool) else value
     return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 from biggan.data.configuration import DataConfig
 from biggan.evaluation.configuration import TrainingEvaluation
 from biggan.foundation.compatibility import expand
+from biggan.foundation.config import check_digits
 from biggan.foundation.courses import Changing, ChangingImages, Course, as_course
-from biggan.foundation.durations import Images
+from biggan.foundation.durations import Images, MaybeImages
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import Schedule, batch_factor
 from biggan.foundation.sizes import size_option
@@ -39,12 +40,17 @@ class AdamConfig:
     schedule: Schedule = field(default_factory=Schedule)
 
     def __post_init__(self) -> None:
-        beta2 = as_course(self.beta2)
-        betas = 0 <= self.beta1 < 1 and beta2.least >= 0 and beta2.most < 1
-        if not as_course(self.learning_rate).least >= 0 or not self.eps > 0 or not betas:
-            raise UserError(
-                f"Adam needs learning rate >= 0, eps > 0, betas in [0, 1), all the way where they change; given {self}"
-            )
+        rate, beta2 = as_course(self.learning_rate), as_course(self.beta2)
+        # What a run stored before is read here too: the rate was never bounded above.
+        for name, value, holds, must in (
+            ("learning-rate", rate, rate.least >= 0, "be 0 or more"),
+            ("beta1", self.beta1, 0 <= self.beta1 < 1, "be at least 0 and below 1"),
+            ("beta2", beta2, beta2.least >= 0 and beta2.most < 1, "be at least 0 and below 1"),
+            ("eps", self.eps, self.eps > 0, "be above 0"),
+        ):
+            if not holds:
+                throughout = ", all the way where it changes" if isinstance(value, Course) else ""
+                raise UserError(f"Adam's .{name} {value}: must {must}{throughout}")
         if isinstance(self.learning_rate, Course) and not self.schedule.constant:
             raise UserError(f"the learning rate {self.learning_rate} has a course of its own; leave out the schedule")
 
@@ -108,9 +114,9 @@ class CheckpointConfig:
     """Newest checkpoints to keep."""
     keep_best: int = 1
     """Checkpoints to keep for the best reported value."""
-    keep_every: Images | None = None
+    keep_every: MaybeImages = None
     """Also keep the first checkpoint of each such interval for ever."""
-    snapshot_every: Images | None = None
+    snapshot_every: MaybeImages = None
     """Interval of published generators; at the end one is always written. By default only then."""
 
     def __post_init__(self) -> None:
@@ -189,7 +195,7 @@ class TrainingConfig:
     init: InitConfig = field(default_factory=InitConfig)
     freeze_d: int = 0
     """Stages of D, from the image on, that do not learn (FreezeD); for weights that were trained before."""
-    d_warmup: Images | None = None
+    d_warmup: MaybeImages = None
     """Train D alone until it is ready, for at most this many images, before G learns; by default a quarter of the
     duration if G is taken over and D is new, else 0."""
     d_warmup_accuracy: float = 0.75
@@ -250,6 +256,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         expand(self.compatibility)
+        check_digits(self)
         for name in ("batch", "discriminator_steps", "generator_batch", "micro_batch", "norm_group"):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:

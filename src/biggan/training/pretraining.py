@@ -23,7 +23,7 @@ from torch import Tensor
 from biggan.data.contract import ImageSource
 from biggan.data.reading import read_those_that_can_be
 from biggan.foundation import distributed
-from biggan.foundation.errors import UserError
+from biggan.foundation.errors import UserError, unknown
 from biggan.foundation.images import to_float
 from biggan.layers.standing_still import still
 from biggan.metrics.features import EXTRACTORS, Extractor, ExtractorOptions, make_extractor
@@ -124,12 +124,14 @@ def check_pretraining(config: TrainingConfig) -> None:
     Raises:
         UserError: features without gradients, or statistics that are those of whole batches.
     """
-    if not config.pretrain:
-        return
-    if not _gives_gradients(config.pretrain_features):
+    if not _gives_gradients(config.pretrain_features):  # without --pretrain too: a name that does not exist is a slip
         able = ", ".join(name for name in EXTRACTORS if _gives_gradients(name))
         raise UserError(f"--pretrain-features {config.pretrain_features}: gives no gradients; choose one of {able}")
-    if config.statistics == "exact":
+    if config.pretrain and config.pretrain_features == "classifier" and config.model.classes < 2:
+        raise UserError(
+            "--pretrain-features classifier: needs two classes or more; use --pretrain-features random for these data"
+        )
+    if config.pretrain and config.statistics == "exact":
         raise UserError(
             "--pretrain: G is called with micro-batches, and with --statistics exact it sees the whole batch at once; "
             "choose --statistics phase, or leave it out"
@@ -137,6 +139,8 @@ def check_pretraining(config: TrainingConfig) -> None:
 
 
 def _gives_gradients(name: str) -> bool:
+    if name not in EXTRACTORS:
+        raise unknown("--pretrain-features", name, EXTRACTORS)
     return bool(getattr(EXTRACTORS[name], "gives_gradients", False))
 
 

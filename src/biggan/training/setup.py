@@ -43,7 +43,7 @@ from biggan.training.memory_trials import RanOutError, fitting, noted, take_half
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
 from biggan.training.planning import check_exact
-from biggan.training.pretraining import pretrain
+from biggan.training.pretraining import check_pretraining, pretrain
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
 from biggan.training.rollback import CollapseError, farewell, find_point, go_back, of_attempt
@@ -169,6 +169,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         return _finished(place, config, newest, f"its data cannot be opened ({error})")
     check_names(config, source)
     config = kept = dataclasses.replace(resolve(config, source, ranks), run_dir=str(directory.path))
+    check_pretraining(config)  # again: now it is known how many classes there are
     if config.micro_batch == "auto":
         found = noted(started, config, ranks) or fitting(config, own, ranks, place.device)
         config = resolve(dataclasses.replace(config, micro_batch=found), source, ranks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from biggan.foundation.errors import UserError
 from biggan.losses.terms import Seen, described, parse_terms
 
 COLOUR = Seen(3, (32, 32), flipped=True)
@@ -40,3 +41,20 @@ def test_how_terms_act_is_said() -> None:
     assert "every 16 updates" in lines[0]
     assert "compares the images of a micro-batch" in lines[1]
     assert "weight 0..1:0..1M" in lines[2].replace("1Mi", "1M")
+
+
+@pytest.mark.parametrize("word", ["diffaugment", "ada", "apa", "top-k"])
+def test_a_weight_that_is_no_strength_is_said(word: str) -> None:
+    assert not any("no strength" in line for line in described(parse_terms([word]), COLOUR))
+    assert any("no strength" in line for line in described(parse_terms([f"{word},weight=0.5"]), COLOUR))
+
+
+def test_an_option_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="weight is there twice; give it once"):
+        parse_terms(["lecam,weight=1,weight=2"])
+
+
+@pytest.mark.parametrize("word", ["ada,images", "lecam,start", "r1,every", "top-k,epoch"])
+def test_whole_numbers_that_no_float_holds_are_refused(word: str) -> None:
+    with pytest.raises(UserError, match=f"--terms {word}=99999999999999999999: beyond .*; choose a smaller number"):
+        parse_terms([f"{word}=99999999999999999999"])

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from biggan.cli.main import main
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.metrics.features import EXTRACTORS, ExtractorOptions
@@ -177,7 +178,11 @@ def test_features_without_gradients_are_refused_and_those_with_give_some() -> No
             {"pretrain": 8, "statistics": "exact", "spectral_norm": "phase"},
             "--pretrain: G is called with micro-batches",
         ),
-        ({"pretrain": 8, "pretrain_features": "clasifier"}, "clasifier"),
+        (
+            {"pretrain": 8, "pretrain_features": "clasifier"},
+            "unknown --pretrain-features 'clasifier'; nearest: classifier",
+        ),
+        ({"pretrain_features": "clasifier"}, "unknown --pretrain-features 'clasifier'"),
     ],
 )
 def test_what_cannot_be_is_said(options: Any, message: str) -> None:
@@ -185,3 +190,14 @@ def test_what_cannot_be_is_said(options: Any, message: str) -> None:
         check_pretraining(tiny_config(**options))
     with pytest.raises(UserError, match="--pretrain -1: must not be negative"):
         tiny_config(pretrain=-1)
+
+
+def test_a_classifier_of_one_class_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["--pretrain", "8", "--data.labels", "unconditional", "--run-dir", str(run)]
+    for more in ([], ["--dry-run"]):
+        assert main(["train", "digits", *words, *more]) == 2
+        assert "use --pretrain-features random for these data" in capsys.readouterr().err
+        assert not (run / "config.json").exists()

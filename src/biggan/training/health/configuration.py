@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from biggan.foundation.durations import Images
+from biggan.foundation.durations import MaybeImages
 from biggan.foundation.errors import UserError
 
 OF_A_RUN = 40
@@ -18,7 +18,7 @@ LEAST, MOST = 1_000, 500_000
 class HealthConfig:
     """When the health of the networks is looked at."""
 
-    every: Images | None = None
+    every: MaybeImages = None
     """Interval of looks at the health of the networks; 0 for none. By default a fortieth of the duration, 1,000 to
     500,000 images."""
 
