@@ -167,6 +167,7 @@ class Ada(Adaptive, _Augmented):
     cutout: bool = False
     """A rectangle of half the sides becomes gray, with p."""
 
+    before: ClassVar[Mapping[str, str]] = {"resampling": "bilinear"}
     signs: ClassVar[str] = "ada/signs"
     paper: ClassVar[str] = "Karras et al. 2020, arXiv 2006.06676"
 

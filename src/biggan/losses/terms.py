@@ -68,6 +68,8 @@ class Term:
     """Which head of D it reads; empty for none."""
     of_data: ClassVar[tuple[str, ...]] = ()
     """Options that are the number of images of the data where they are not given."""
+    before: ClassVar[Mapping[str, str]] = {}
+    """Of options that came later with another default, what a run did that was stored before."""
     paper: ClassVar[str] = ""
     """Where it is from."""
 
@@ -283,16 +285,6 @@ def on_stage(term: Term) -> bool:
 def acts(term: Term, place: str) -> bool:
     """Tell whether a term acts at a place, of those above."""
     return getattr(type(term), place) is not getattr(Term, place)
-
-
-def written_out(words: Sequence[str], images: int) -> tuple[str, ...]:
-    """Return terms with the options written out that are the number of images of the data, where they are not given."""
-    found = []
-    for word in words:
-        name, *options = word.split(",")
-        given = {option.partition("=")[0] for option in options}
-        found.append(",".join([word, *(f"{key}={images}" for key in TERMS[name].of_data if key not in given)]))
-    return tuple(found)
 
 
 def term_tensors(terms: Mapping[str, Term]) -> dict[str, Tensor]:

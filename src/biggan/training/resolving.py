@@ -16,7 +16,8 @@ from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import batch_factor
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES, pairs
-from biggan.losses.terms import Seen, described, parse_terms, written_out
+from biggan.losses.stored_terms import written_out
+from biggan.losses.terms import Seen, described, parse_terms
 from biggan.losses.together import check_together
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture

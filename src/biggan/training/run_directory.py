@@ -6,6 +6,7 @@ snapshots/<images>.safetensors``
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -107,7 +108,7 @@ class RunDirectory:
             stored = read_record(StoredRun, file)
             if stored.format != FORMAT:
                 raise CorruptFileError(f"{file} is of run format {stored.format}, this version reads {FORMAT}")
-            return stored
+            return _as_meant(stored)
         if self.path.exists():
             if not self.path.is_dir():
                 raise UserError(f"--run-dir {self.path}: this is a file")
@@ -199,6 +200,16 @@ class RunDirectory:
         # What `biggan evaluate` added names the file that it measured, and stays.
         last = clock - again
         _rewind(self.path / METRICS, lambda record: record.get("file") is not None or record["images_seen"] <= last)
+
+
+def _as_meant(stored: StoredRun) -> StoredRun:
+    """Return the run with terms as they were when it was stored."""
+    if not stored.config.terms:
+        return stored
+    from biggan.losses.stored_terms import as_stored  # which imports torch
+
+    config = dataclasses.replace(stored.config, terms=as_stored(stored.config.terms))
+    return dataclasses.replace(stored, config=config)
 
 
 def _rewind(path: Path, stays: Callable[[dict[str, Any]], bool]) -> None:

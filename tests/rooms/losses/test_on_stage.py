@@ -22,7 +22,8 @@ from biggan.losses.adversarial import Hinge, Relativistic
 from biggan.losses.gradient_penalties import R1
 from biggan.losses.latent_optimisation import natural_step
 from biggan.losses.scene import Scene
-from biggan.losses.terms import Acting, Term, parse_terms, written_out
+from biggan.losses.stored_terms import as_stored, going_on, written_out
+from biggan.losses.terms import Acting, Term, parse_terms
 from biggan.losses.top_k import TopK
 from biggan.models.architecture import SpectralNorm
 from biggan.training.engine import Engine
@@ -124,6 +125,15 @@ def test_an_epoch_is_the_data_s_where_nothing_is_said() -> None:
         "top-k,epoch=7,gamma=0.9",
         "r1,every=4",
     )
+
+
+def test_ada_of_a_run_that_was_stored_before_it_had_filters_stays_bilinear() -> None:
+    assert written_out(["ada,p=0.5"], 9) == ("ada,p=0.5,resampling=wavelet",)
+    stored = as_stored(["lecam", "ada,p=0.5", "of-a-step-of-ones-own"])
+    assert stored == ("lecam", "ada,p=0.5,resampling=bilinear", "of-a-step-of-ones-own")
+    assert going_on(["ada,p=0.3", "lecam"], stored) == ("ada,p=0.3,resampling=bilinear", "lecam")
+    assert going_on(["ada,resampling=wavelet"], stored) == ("ada,resampling=wavelet",)
+    assert going_on(["ada"], ["lecam"]) == ("ada",)
 
 
 # -- latent optimisation -----------------------------------------------------------------------------------------------

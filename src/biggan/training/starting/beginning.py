@@ -16,6 +16,7 @@ from biggan.data.order.epochs import class_frequencies, real_frequencies
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.layers.normalization import RUNNING_STATISTICS, batch_norms
+from biggan.losses.stored_terms import going_on
 from biggan.models.contract import Generator, build_on_meta
 from biggan.models.export_file import Export
 from biggan.sampling.standing import BATCH, StandingEstimate
@@ -85,6 +86,7 @@ def _going_on(config: TrainingConfig, stored: StoredRun) -> TrainingConfig:
             f"--d-warmup {config.d_warmup}: D warms up at the start of a run, and this one began without. Leave the "
             "option out, or begin another --run-dir"
         )
+    config = dataclasses.replace(config, terms=going_on(config.terms, stored.config.terms))
     if stored.config.init.path is None:
         return config
     warm_up = stored.config.d_warmup if config.d_warmup is None else config.d_warmup
