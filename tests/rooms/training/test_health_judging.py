@@ -159,3 +159,9 @@ def test_records_are_bounded_and_the_latest_stay() -> None:
     clocks = [record.images_seen for record in records]
     assert clocks == sorted(set(clocks))
     assert clocks[0] == 0
+
+
+def test_reals_that_do_not_differ_within_a_class_ask_nothing_of_z() -> None:
+    numbers = {"z_use": 0.0, "within_real": 0.0}
+    records = [HealthRecord(images_seen=100 * look, numbers=numbers) for look in range(20)]
+    assert findings(records) == ()

@@ -151,8 +151,8 @@ def _unheeded(look: _Look) -> str | None:
 
 
 def _unused_z(look: _Look) -> str | None:
-    if look.nth <= limit.SETTLING or not look.has("z_use", "within_real"):
-        return None
+    if look.nth <= limit.SETTLING or not look.has("z_use", "within_real") or not look.now["within_real"]:
+        return None  # reals of a class that are all one image ask nothing of z
     share = look.now["z_use"] / look.now["within_real"]
     if share >= limit.UNUSED_Z:
         return None
