@@ -193,3 +193,11 @@ def test_a_damaged_record_is_an_error_and_a_link_is_refused(tmp_path: Path) -> N
     for wrong in (b"[]", b'{"decisions": [{"attempt": 4, "to": 0, "decided_at": 1, "reason": "x"}]}'):
         with pytest.raises(UserError, match="rollback"):
             parse_record(RollbackRecord, wrong, "rollback.json")
+
+
+def test_a_checkpoint_to_go_back_to_that_is_gone_is_said(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, tiny_config().checkpoint)
+    (store.root / "400").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"none is left at 300 images or before.*nothing was removed"):
+        store.newest(300)
+    assert store.numbers() == [400]
