@@ -241,8 +241,8 @@ class CheckpointStore:
                 self._damaged.append(number)
         if not candidates:
             raise UserError(
-                f"{self.root}: none is left at {last:,} images or before, from where the run is to go on (rollback.json); "
-                "nothing was removed. Restore one, or start over in another --run-dir."
+                f"{self.root}: none is left at {last:,} images or before, from where the run is to go on "
+                "(rollback.json); nothing was removed. Restore one, or start over in another --run-dir."
             )
         raise UserError(
             f"{self.root}: all {len(candidates)} checkpoints are damaged (see above); nothing was removed. "
