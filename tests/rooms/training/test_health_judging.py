@@ -61,6 +61,12 @@ def test_each_alarm_comes_and_no_other(kind: str, changes: dict[str, float]) -> 
     assert all(not record.findings for record in course(**changes)[: -limit.LONG_RUNNING])
 
 
+def test_what_looks_like_nothing_yet_does_not_leak() -> None:
+    assert "leak of augmentation" not in {each.kind for each in course(limit.YOUNG, leak=0.9)[-1].findings}
+    far = limit.LIKE_REALS + 0.1
+    assert not any(record.findings for record in course(leak=0.9, distance_raw=far))
+
+
 def test_a_healthy_course_is_healthy_and_noise_changes_nothing() -> None:
     assert not any(record.findings for record in course())
     draw = random.Random(0)

@@ -14,7 +14,8 @@ RUNNING = 2
 LONG_RUNNING = 4
 """Looks over whose mean that is judged which one look tells badly: whether D sees a difference, or heeds labels."""
 YOUNG = 12
-"""Looks before which D may ignore labels that it has never heeded: three tenths of a run."""
+"""Looks before which D may ignore labels that it has never heeded, and fakes look like augmented reals because they
+look like nothing yet: three tenths of a run."""
 
 LOST_VARIETY = 0.4
 """Variety within classes that is left, relative to the healthy stretch (which counts as 1 at most: more variety than
@@ -55,5 +56,6 @@ OFTEN = 10.0
 
 LEAKS = 0.4
 """Estimated share of fakes that look augmented: its standard error is about 0.1."""
-LIKE_REALS = 0.5
-"""Distance to the reals within which that says anything: what looks like nothing looks augmented, too."""
+LIKE_REALS = 0.3
+"""Distance to the reals within which that says anything: what looks like nothing looks augmented, too. At 0.5 a run
+of 200 photos that had hardly begun was said to leak."""

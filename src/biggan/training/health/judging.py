@@ -160,7 +160,7 @@ def _unused_z(look: _Look) -> str | None:
 
 
 def _leaks(look: _Look) -> str | None:
-    if not look.has("leak", "distance_raw") or look.now["distance_raw"] > limit.LIKE_REALS:
+    if look.nth <= limit.YOUNG or not look.has("leak", "distance_raw") or look.now["distance_raw"] > limit.LIKE_REALS:
         return None
     leak = look.now["leak"]
     if leak <= limit.LEAKS:
