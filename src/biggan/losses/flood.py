@@ -1,7 +1,7 @@
 """Keeping D from being too sure: its loss is not to fall below a level.
 
 Both look at the loss of the whole update, over micro-batches and ranks, so that they do not depend on how a batch was
-divided.
+divided. Orthogonal regularisation is no part of that loss: what it adds to gradients is never turned.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class DiscriminatorFlood(Term):
 
     weight: Course = constant(0.2)
 
+    turns_gradients: ClassVar[bool] = True
     paper: ClassVar[str] = "Ishida et al. 2020, arXiv 2002.08709"
 
     def gradients(self, network: nn.Module, loss: Tensor, weight: float) -> bool:

@@ -64,6 +64,8 @@ class Term:
     """Whether G's phase must have reals on stage, as many as fakes."""
     calls_generator: ClassVar[bool] = False
     """Whether it makes further fakes of a micro-batch, which G cannot do where moments are those of the whole batch."""
+    turns_gradients: ClassVar[bool] = False
+    """Whether it changes the gradient of the loss itself, and so acts before those that add gradients of their own."""
     head: ClassVar[str] = ""
     """Which head of D it reads; empty for none."""
     of_data: ClassVar[tuple[str, ...]] = ()
@@ -185,7 +187,7 @@ TERMS: Registry[type[Term]] = Registry(
 
 
 def acting(terms: Mapping[str, Term], phase: str, clock: int, number: int) -> list[Acting]:
-    """Return the terms that act in an update.
+    """Return the terms that act in an update, in the order in which they do.
 
     Args:
         terms: all, by name.
@@ -193,11 +195,12 @@ def acting(terms: Mapping[str, Term], phase: str, clock: int, number: int) -> li
         clock: images seen at its beginning.
         number: which update of that network it is.
     """
-    return [
+    found = [
         Acting(name, term, weight * term.every)
         for name, term in terms.items()
         if phase in term.phases and number % term.every == 0 and (weight := term.weight.at(clock))
     ]
+    return sorted(found, key=lambda each: not each.term.turns_gradients)
 
 
 def parse_terms(words: Sequence[str]) -> dict[str, Term]:
