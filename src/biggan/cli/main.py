@@ -43,7 +43,7 @@ def usage() -> str:
 
     lines = "\n".join(f"  {name:12} {what}" for name, (_, what) in COMMANDS.items())
     return (
-        f"biggan {__version__}: class-conditional GANs (BigGAN, BigGAN-deep, SAGAN, SNGAN)\n\n"
+        f"biggan {__version__}: class-conditional GANs (BigGAN, BigGAN-deep, SAGAN, SNGAN, R3GAN)\n\n"
         f"usage: biggan COMMAND [OPTIONS]\n\ncommands:\n{lines}\n\n"
         "biggan COMMAND --help tells the options of a command."
     )

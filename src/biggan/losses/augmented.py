@@ -18,6 +18,7 @@ from biggan.augmentation.noise import InstanceNoise
 from biggan.foundation.chance import Chance
 from biggan.foundation.courses import Course, constant, parse_course
 from biggan.foundation.errors import UserError
+from biggan.losses.switches import check_always, check_switch
 from biggan.losses.terms import Phase, Seen, Term
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ class _Augmented(Term):
     def check(self, name: str) -> None:
         """Check the options."""
         super().check(name)
-        if self.every != 1:
-            raise UserError(f"--terms {name},every={self.every}: D must see images alike in all updates; leave it out")
+        check_always(self, name, "D must see images alike in all updates")
         self.augmentation()
 
     def augmentation(self) -> Augmentation:
@@ -60,6 +60,11 @@ class DiffAugment(_Augmented):
     def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002
         """Return what D sees."""
         return self.augmentation().view(images, chance)
+
+    def check(self, name: str) -> None:
+        """Check the options."""
+        super().check(name)
+        check_switch(self, name, "leave it out, or choose another policy")
 
     def augmentation(self) -> Augmentation:
         """Return the policy."""
@@ -149,6 +154,7 @@ class Adaptive(Term):
             if getattr(self, key) < 1:
                 raise UserError(f"--terms {name},{key}={getattr(self, key)}: 1 or more")
         super().check(name)
+        check_switch(self, name, "give p, for example p=0.2 or p=0..0.5:0..1M")
 
 
 @dataclass(frozen=True, kw_only=True)

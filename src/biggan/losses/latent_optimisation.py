@@ -11,6 +11,7 @@ from torch import Tensor
 from biggan.foundation.courses import Course, constant
 from biggan.foundation.errors import UserError
 from biggan.layers.precision import at_least_float32
+from biggan.losses.switches import check_always
 from biggan.losses.terms import Phase, Term
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ class LatentOptimisation(Term):
     def check(self, name: str) -> None:
         """Check the options."""
         super().check(name)
-        if self.every != 1:
-            raise UserError(f"--terms {name},every={self.every}: G must be given latents alike in all updates")
+        check_always(self, name, "G must be given latents alike in all updates")
         if not self.beta > 0:
             raise UserError(f"--terms {name},beta={self.beta:g}: it damps the step, and must be above 0")
         if not 0 <= self.alpha < float("inf"):

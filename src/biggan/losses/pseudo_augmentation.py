@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from biggan.foundation.errors import UserError
 from biggan.losses.augmented import Adaptive
+from biggan.losses.switches import check_always
 
 if TYPE_CHECKING:
     from biggan.losses.scene import Scene
@@ -41,5 +41,4 @@ class PseudoAugmentation(Adaptive):
     def check(self, name: str) -> None:
         """Check the options."""
         super().check(name)
-        if self.every != 1:
-            raise UserError(f"--terms {name},every={self.every}: p is of all updates; leave it out")
+        check_always(self, name, "p is of all updates")

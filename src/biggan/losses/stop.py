@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from biggan.foundation.courses import Course, constant
-from biggan.foundation.errors import UserError
+from biggan.losses.switches import check_always
 from biggan.losses.terms import Phase, Term
 
 
@@ -32,8 +32,7 @@ class DiscriminatorStop(Term):
     def check(self, name: str) -> None:
         """Check the options."""
         super().check(name)
-        if self.every != 1:
-            raise UserError(f"--terms {name},every={self.every}: a level holds in every update; leave it out")
+        check_always(self, name, "a level holds in every update")
 
 
 @dataclass(frozen=True, kw_only=True)

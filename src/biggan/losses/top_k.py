@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor
 
 from biggan.foundation.errors import UserError
+from biggan.losses.switches import check_always, check_switch
 from biggan.losses.terms import Phase, Term
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class TopK(Term):
     def check(self, name: str) -> None:
         """Check the options."""
         super().check(name)
-        if self.every != 1:
-            raise UserError(f"--terms {name},every={self.every}: a choice has no strength; leave it out")
+        check_always(self, name, "a choice has no strength")
+        check_switch(self, name, "choose how many are left by gamma and least")
         for key in ("gamma", "least"):
             if not 0 < getattr(self, key) <= 1:
                 raise UserError(f"--terms {name},{key}={getattr(self, key):g}: a share, above 0 and at most 1")

@@ -359,6 +359,8 @@ def test_one_term_decides_what_takes_the_places_of_reals() -> None:
         ("apa,p=2", "--terms apa,p=2: adaptive, or a probability from 0 to 1"),
         ("apa,target=0", "--terms apa,target=0: a mean sign"),
         ("apa,without=xflip", "unknown option of the term apa 'without'"),
+        ("apa,weight=0.5", "--terms apa,weight=0.5: it is there (1) or not (0), and has no weight; give p"),
+        ("top-k,weight=2", "--terms top-k,weight=2: it is there (1) or not (0)"),
         ("top-k,gamma=0", "--terms top-k,gamma=0: a share, above 0"),
         ("top-k,least=2", "--terms top-k,least=2: a share, above 0"),
         ("top-k,epoch=-1", "--terms top-k,epoch=-1: a number of images"),

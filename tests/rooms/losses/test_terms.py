@@ -365,6 +365,8 @@ def test_two_ranks_with_all_terms_are_one(tmp_path: Path) -> None:
         (["lecam,decay=1"], "--terms lecam,decay=1: from 0 to below 1"),
         (["diffaugment,policy=colour"], "'colour'"),
         (["diffaugment,every=2"], "--terms diffaugment,every=2: D must see images alike in all updates"),
+        (["diffaugment,weight=0.5"], "--terms diffaugment,weight=0.5: it is there (1) or not (0), and has no weight"),
+        (["ada,weight=0..1:0..1M"], "--terms ada,weight=0..1:0..1M: it is there (1) or not (0), and has no weight"),
         (["d-flood,every=2"], "--terms d-flood,every=2: a level holds in every update"),
         (["ada,without=flip"], "unknown part of ADA 'flip'"),
         (["ada,p=2"], "--terms ada,p=2: adaptive, or a probability from 0 to 1"),
