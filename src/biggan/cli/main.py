@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status.
 
     0: done. 1: a bug of this program, told with its traceback. 2: a mistake in what was given, or something that this
-    machine does not have. 75: another process of the command is gone, and the same again may well succeed. 130:
-    interrupted; 143: terminated; 141: nobody reads the output any more.
+    machine does not have. 3: training ended because the networks collapsed (--on-collapse). 75: another process of the
+    command is gone, and the same again may well succeed. 130: interrupted; 143: terminated; 141: nobody reads the
+    output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

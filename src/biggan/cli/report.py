@@ -38,8 +38,8 @@ def main(words: list[str]) -> int:
     """Find the sub-command."""
     commands = {"compare": _compare, "health": _health}
     if not words or words[0] in ("-h", "--help"):
-        usages = "\n".join(f"biggan report {name} RUN [OPTIONS]" for name in commands)
-        say(f"usage:\n{usages}\n\nbiggan report compare --help tells the options.")
+        usages = "\n       ".join(f"biggan report {name} RUN [OPTIONS]" for name in commands)
+        say(f"usage: {usages}\n\nbiggan report compare --help tells the options.")
         return 0 if words else 2
     if words[0] not in commands:
         raise UserError(f"unknown command 'report {words[0]}'; nearest: {', '.join(nearest(words[0], commands))}")

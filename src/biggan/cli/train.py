@@ -23,16 +23,15 @@ def main(words: list[str]) -> int:
         if words:
             tyro.cli(TrainingConfig, args=["--help"], prog="biggan train PRESET")
         return 2
+    if words == ["--terms", "help"]:
+        return _terms()
     if words[0].startswith("-"):
         raise UserError(f"name a preset first: biggan train PRESET {' '.join(words)}\n{_overview()}")
     preset = get_preset(words[0])
     run_dir = _given(words[1:], "--run-dir") or str(Path("runs") / preset.name)
     config = parse(preset.name, words[1:], run_dir)
     if "help" in config.terms:
-        from biggan.losses.terms import listing
-
-        say(listing())
-        return 2
+        return _terms()
     if config.dry_run:
         return _dry_run(config)
     from biggan.training.rollback import STATUS
@@ -42,6 +41,14 @@ def main(words: list[str]) -> int:
     if outcome.collapsed:
         return STATUS
     return 128 + outcome.signal if outcome.signal else 0
+
+
+def _terms() -> int:
+    """Say which terms there are."""
+    from biggan.losses.terms import listing
+
+    say(listing())
+    return 2
 
 
 def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:

@@ -53,6 +53,15 @@ def test_presets_are_listed_with_titles() -> None:
     assert "launch_BigGAN_bs256x8.sh" in printed
 
 
+@pytest.mark.parametrize("words", [["--terms", "help"], ["digits", "--terms", "help"]])
+def test_terms_are_listed_with_their_papers(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *words]) == 2
+    printed = capsys.readouterr().out
+    assert "lecam" in printed
+    assert "Tseng et al. 2021" in printed
+    assert "decay=0.99" in printed
+
+
 def test_version_and_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
