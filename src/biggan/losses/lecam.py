@@ -29,7 +29,7 @@ class LeCam(Term):
 
     weight: Course = constant(0.3)
     decay: float = 0.99
-    """Weight of the past in the averages, an update."""
+    """Weight of the past in the averages, an update in which they move: one of ``every``."""
     start: int = 1000
     """Updates of D before it acts; averages move from the first on."""
 
@@ -60,7 +60,7 @@ class LeCam(Term):
             average = self.state[which]
             moved = torch.where(first, mean, average + (1 - self.decay) * (mean - average))
             average.copy_(torch.where(taken > 0, moved, average))
-        self.state["updates"] += taken
+        self.state["updates"] += taken * self.every
 
     def check(self, name: str) -> None:
         """Check the options."""
