@@ -288,7 +288,7 @@ def test_lecam_begins_after_as_many_updates_of_d_however_seldom_it_acts() -> Non
         for start in (8, 9):
             state, term = run("lecam", several(count=9), start=start, every=every)
             assert term is not None
-            begun.append({key: value for key, value in state.discriminator.named_parameters()})
+            begun.append(dict(state.discriminator.named_parameters()))
             assert float(term.state["updates"]) == (9 if every == 1 else 12)
         # The ninth update, which every=4 has as its third, is the first that either start tells apart.
         assert any(not torch.equal(one, other) for one, other in zip(*(each.values() for each in begun), strict=True))

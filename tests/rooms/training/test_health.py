@@ -51,7 +51,9 @@ def test_looking_changes_nothing(family: str, tmp_path: Path) -> None:
     assert_same_tensors(final_state(tmp_path / "with"), final_state(tmp_path / "without"))
     assert [line["images_seen"] for line in looks(tmp_path / "with")] == [40, 80]
     assert not looks(tmp_path / "without")
-    numbers = looks(tmp_path / "with")[-1]["health"]
+    first, numbers = (line["health"] for line in looks(tmp_path / "with"))
+    assert "D_sigma_growth" not in first
+    assert numbers["D_sigma_growth"] == numbers["D_sigma"] / first["D_sigma"]
     assert numbers.keys() <= NUMBERS.keys()
     assert {"memory", "label_use", "z_use", "class_use", "G_gradient_norm", "average_distance"} <= numbers.keys()
 

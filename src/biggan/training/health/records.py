@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -41,6 +41,8 @@ NUMBERS = {
     "G_trace": "the same of G",
     "G_sigma": "largest singular value of G's weights",
     "D_sigma": "the same of D",
+    "G_sigma_growth": "times as large as at the look before, of the same attempt",
+    "D_sigma_growth": "the same of D",
     "G_gradient_norm": "of G's latest update",
     "D_gradient_norm": "of D's latest update",
     "judge_slope": "change of the value by which checkpoints are kept since the look before",
@@ -74,6 +76,13 @@ class HealthRecord:
     def has(self, kind: Kind) -> bool:
         """Tell whether something of this kind was found."""
         return any(finding.kind == kind for finding in self.findings)
+
+
+def growth(numbers: Mapping[str, float], earlier: Sequence[HealthRecord], attempt: int) -> dict[str, float]:
+    """Return how many times as large singular values are as they were at the look before, of the same attempt."""
+    before = earlier[-1].numbers if earlier and earlier[-1].attempt == attempt else {}
+    names = [name for name in ("G_sigma", "D_sigma") if name in numbers and before.get(name)]
+    return {f"{name}_growth": numbers[name] / before[name] for name in names}
 
 
 MOST_RECORDS = 400

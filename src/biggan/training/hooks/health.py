@@ -16,7 +16,7 @@ from biggan.sampling.pictures import sheet
 from biggan.training.health.judging import findings, line_of
 from biggan.training.health.leak import find_leak, views
 from biggan.training.health.measuring import Subject, measure
-from biggan.training.health.records import HealthRecord, kept
+from biggan.training.health.records import HealthRecord, growth, kept
 from biggan.training.health.sample import Sample, take
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.rollback import CollapseError, Decision, decide
@@ -80,8 +80,9 @@ class Health(AtIntervals):
             "different": sample.different,
             "distinct": sample.different * self._images,
         }
-        record = HealthRecord(images_seen=clock, numbers=numbers, attempt=state.attempt)
         earlier = [one for one in state.health if one.images_seen < clock]
+        numbers |= growth(numbers, earlier, state.attempt)
+        record = HealthRecord(images_seen=clock, numbers=numbers, attempt=state.attempt)
         return dataclasses.replace(record, findings=findings([*earlier, record]))
 
     def _leak(self, run: Run, sample: Sample) -> dict[str, float]:
