@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -461,8 +462,6 @@ def test_training_with_terms_leaves_torchs_generators_alone() -> None:
 
 
 def test_the_term_of_ones_own_in_the_docs_trains(tmp_path: Path) -> None:
-    import re
-
     from biggan.training.setup import train
 
     page = (Path(__file__).parents[3] / "docs" / "terms.md").read_text()
@@ -475,9 +474,21 @@ def test_the_term_of_ones_own_in_the_docs_trains(tmp_path: Path) -> None:
 
 
 def test_every_term_is_in_the_docs() -> None:
+    """In both tables: what it does, and with its values and to what it is relative."""
     page = (Path(__file__).parents[3] / "docs" / "terms.md").read_text()
+    described, valued = page.split("## Values, cost and effect")
     for name in NAMES:
-        assert f"`{name}`" in page
+        assert f"`{name}`" in described
+        (row,) = [line for line in valued.splitlines() if line.startswith(f"| `{name}` |")]
+        _, _, values, relative, _, _, _ = row.split("|")
+        assert ("micro-batch" in relative) is TERMS[name].batch_relative, name
+        term, told = TERMS[name](), dict(re.findall(r"`(\w+)=([\d.]+)`", values))
+        usual = {key: term.weight.at(0) if key == "weight" else getattr(term, key) for key in told}
+        assert {key: float(value) for key, value in told.items() if key != "every"} == {
+            key: value for key, value in usual.items() if key != "every"
+        }, name
+        numbers = {each.name for each in dataclasses.fields(term) if isinstance(each.default, (int, float))}
+        assert numbers - told.keys() <= {"every", "epoch", "fakes", "mirror", "half", "normal", "cutout"}, name
 
 
 @pytest.mark.parametrize(
