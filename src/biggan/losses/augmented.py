@@ -131,7 +131,7 @@ class Adaptive(Term):
         if self.signs not in sums or self._given is not None:
             return
         state = self.state
-        state["signs"] += taken * sums[self.signs]
+        state["signs"] += torch.where(taken > 0, sums[self.signs], 0)  # 0 times what is no number is none
         state["images"] += taken * images
         state["updates"] += taken
         due = (state["updates"] >= self.interval).float()

@@ -306,7 +306,9 @@ def test_ada_moves_its_probability_by_how_well_the_reals_are_known() -> None:
     # Sixteen images of eighty a move: up at mean sign 1, down at 0, never below 0.
     assert steps == [0.0, 0.2, 0.2, 0.0, 0.0, 0.2, 0.2, 0.0, 0.0, 0.0]
     term.after({"ada/signs": torch.tensor(8.0)}, images, torch.zeros(()))
+    term.after({"ada/signs": torch.tensor(float("nan"))}, images, torch.zeros(()))
     assert float(term.state["updates"]) == 0, "an update that was skipped does not count"
+    assert float(term.state["signs"]) == 0
 
 
 def test_attention_spelt_out_is_attention() -> None:
