@@ -21,7 +21,7 @@ from biggan.foundation.courses import constant, parse_course
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.layers.attention import spelt_out
-from biggan.losses.adversarial import Hinge
+from biggan.losses.adversarial import Hinge, Relativistic
 from biggan.losses.augmented import Ada, Adaptive
 from biggan.losses.lecam import LeCam
 from biggan.losses.terms import TERMS, Acting, Term, acting, listing, parse_terms
@@ -511,6 +511,23 @@ def test_what_terms_need_is_said_before_training(options: Any, message: str) -> 
     with pytest.raises(UserError) as caught:
         resolve(tiny_config(None, **options), None, 1)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("parts", [{"discriminator": 3, "generator": 1}, {"discriminator": 2, "generator": 3}])
+def test_pairs_stay_pairs_however_a_batch_is_divided(parts: dict[str, int]) -> None:
+    """G is compared with the reals of D's last batch, though their micro-batches are others."""
+    found = []
+    for accumulation in ({}, parts):
+        state = make_state(tiny("biggan", **FREE), F64)
+        state.terms = {name: term_of(name) for name in ("r1", "d-flood", "g-flood")}
+        engine = Engine(device=CPU, accumulation=accumulation, terms=state.terms)
+        for inputs in several(steps=2):
+            train_step(state, inputs, Objective(loss=Relativistic(), seed=1), engine)
+            state.images_seen = inputs.images_seen
+            state.iterations += 1
+        found.append(state.tensors())
+    for key, value in found[0].items():
+        assert torch.allclose(found[1][key], value, rtol=1e-10, atol=1e-10), key
 
 
 def test_pairs_are_of_one_class(tmp_path: Path) -> None:
