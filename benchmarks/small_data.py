@@ -5,10 +5,10 @@ Usage:
     python benchmarks/small_data.py --rows plain lecam --seeds 0 --runs /tmp/small
 
 Each row is a command: the digits preset with some options, or another one, on a tenth of each class; the seed of a run
-draws its images as well. When it has ended, its moving average is judged against all 1,797 digits: share of 500 samples that a
-classifier recognises as their digit, their variety relative to the real digits', and the Frechet distance of 1,797
-samples by features of a classifier that was fitted to all digits. `best` is the largest of the judge's values (share
-times variety) on the way, at `best_at`, and `last` that at the end: what is lost by training on.
+draws its images as well. When it has ended, its moving average is judged against all 1,797 digits: share of 500 samples
+that a classifier recognises as their digit, their variety relative to the real digits', and the Frechet distance of
+1,797 samples by features of a classifier that was fitted to all digits. `best` is the largest of the judge's values
+(share times variety) on the way, at `best_at`, and `last` that at the end: what is lost by training on.
 
 What the results file holds already is not run again, and a run that was cut off goes on.
 """
