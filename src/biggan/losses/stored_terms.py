@@ -8,13 +8,17 @@ from dataclasses import fields
 from biggan.losses.terms import TERMS
 
 
-def written_out(words: Sequence[str], images: int) -> tuple[str, ...]:
-    """Return terms with the options written out that are the number of images of the data, or once had no name."""
+def written_out(words: Sequence[str], images: int | None) -> tuple[str, ...]:
+    """Return terms with the options written out that are the number of images of the data, or once had no name.
+
+    Where there are no data yet, ``images`` None, those that wait for them stay as they are.
+    """
     found = []
     for word in words:
         kind = TERMS[word.partition(",")[0]]
         now = {each.name: str(each.default) for each in fields(kind) if each.name in kind.before}
-        found.append(_with(word, {key: str(images) for key in kind.of_data} | now))
+        of_data = {} if images is None else {key: str(images) for key in kind.of_data}
+        found.append(_with(word, of_data | now))
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ import torch
 from biggan.foundation.compatibility import ALL, expand
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import UserError
+from biggan.losses.stored_terms import written_out
 from biggan.models.continuation import AdamRecord
 from biggan.models.export_file import Export
 from biggan.training.assembly import make_state
@@ -77,6 +78,7 @@ def adopt(
         run_dir=str(directory),
         # Where the weights come from is here; how another run once began, and which of its stages rested, is not.
         init=InitConfig(),
+        terms=written_out(config.terms, None),
         freeze_d=0,
         d_warmup=None,
         generator_adam=_adam(continuation.generator_adam),
