@@ -135,9 +135,9 @@ def tell_all(store: Store, rank: int, ranks: int, words: str) -> list[str]:
     """Return the ``words`` of every process, in order of rank; waits for them as long as the store does."""
     store.set(f"device/{rank}", words)
     told = store.multi_get([f"device/{number}" for number in range(ranks)])
-    store.set(f"heard/{rank}", "")
+    store.set(f"heard/{rank}", "yes")
     if rank == 0:  # whose process may hold the store: it must not end, with a message, before all can read why
-        store.wait([f"heard/{number}" for number in range(ranks)])
+        store.multi_get([f"heard/{number}" for number in range(ranks)])
     return [words.decode() for words in told]
 
 
