@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import io
 import json
 import statistics
 import tempfile
@@ -101,7 +102,7 @@ def looked_at(pairs: int) -> dict[str, Any]:
     config = dataclasses.replace(config, duration=LOOKS * interval, log=silent, device="cpu")
 
     def run(name: str) -> float:
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             every = interval if name == "term" else 0
             one = dataclasses.replace(config, run_dir=f"{folder}/run", health=HealthConfig(every=every))
             begin = time.perf_counter()
