@@ -54,7 +54,6 @@ class DiffAugment(_Augmented):
     policy: tuple[str, ...] = POLICIES
     """Some of color, translation, cutout, in this order. The paper's BigGAN rows use translation and cutout."""
 
-    has_strength: ClassVar[bool] = False
     paper: ClassVar[str] = "Zhao et al. 2020, arXiv 2006.10738"
 
     def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002
@@ -103,7 +102,6 @@ class Adaptive(Term):
     p: str = "adaptive"
     """adaptive, or a probability that stays, or one that changes with the clock."""
 
-    has_strength: ClassVar[bool] = False
     signs: ClassVar[str]
     """Under what name signs are summed up."""
 

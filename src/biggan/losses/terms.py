@@ -57,7 +57,6 @@ class Term:
 
     phases: ClassVar[tuple[Phase, ...]] = ("discriminator",)
     """In whose updates it acts."""
-    has_strength: ClassVar[bool] = True  # else it acts alike wherever the weight is not 0
     batch_relative: ClassVar[bool] = False
     """Whether images of a micro-batch are compared with each other."""
     needs_reals: ClassVar[bool] = False
@@ -259,8 +258,6 @@ def described(terms: Mapping[str, Term], data: Seen) -> list[str]:
         how = f"weight {term.weight}" + f", every {term.every} updates" * (term.every > 1) + f" ({term.paper})"
         relative = "; compares the images of a micro-batch, so that those are part of the result" * term.batch_relative
         lines.append(f"term {name}: {how}{relative}")
-        if not term.has_strength and term.weight != constant(1.0):
-            lines.append("  its weight is no strength: where that is not 0 it acts as with weight 1")
         lines += [f"  {remark}" for remark in term.remarks(data)]
     return lines
 

@@ -31,7 +31,6 @@ class TopK(Term):
     """Images of an epoch; as many as the data have, which a run writes out, if it is not given. 0: k never falls."""
 
     phases: ClassVar[tuple[Phase, ...]] = ("generator",)
-    has_strength: ClassVar[bool] = False
     batch_relative: ClassVar[bool] = True
     of_data: ClassVar[tuple[str, ...]] = ("epoch",)
     paper: ClassVar[str] = "Sinha et al. 2020, arXiv 2002.06224"

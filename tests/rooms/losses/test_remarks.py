@@ -44,9 +44,10 @@ def test_how_terms_act_is_said() -> None:
 
 
 @pytest.mark.parametrize("word", ["diffaugment", "ada", "apa", "top-k"])
-def test_a_weight_that_is_no_strength_is_said(word: str) -> None:
-    assert not any("no strength" in line for line in described(parse_terms([word]), COLOUR))
-    assert any("no strength" in line for line in described(parse_terms([f"{word},weight=0.5"]), COLOUR))
+def test_a_weight_that_is_no_strength_is_refused(word: str) -> None:
+    parse_terms([f"{word},weight=0"])
+    with pytest.raises(UserError, match=r"weight=0\.5: it is there \(1\) or not \(0\), and has no weight"):
+        parse_terms([f"{word},weight=0.5"])
 
 
 def test_an_option_that_is_there_twice_is_refused() -> None:
