@@ -48,8 +48,8 @@ def suggestions(source: ImageSource) -> list[str]:
     if len(source) >= _AUGMENTED_BELOW:
         return []
     return [
-        f"suggestion: for fewer than {_AUGMENTED_BELOW:,} images, train with {_FOR_FEW} (that helped with photographs in "
-        "the papers, and not with tiny digits here: compare with a run without)"
+        f"suggestion: fewer than {_AUGMENTED_BELOW:,} images; worth comparing with, since it helped with photographs in "
+        f"the papers, though not with tiny digits here: {_FOR_FEW}"
     ]
 
 
