@@ -48,7 +48,7 @@ def suggestions(source: ImageSource) -> list[str]:
     if len(source) >= _AUGMENTED_BELOW:
         return []
     return [
-        f"suggestion: fewer than {_AUGMENTED_BELOW:,} images; worth comparing with, since it helped with photographs in "
+        f"suggestion: fewer than {_AUGMENTED_BELOW:,} images; worth a comparison, since it helped with photographs in "
         f"the papers, though not with tiny digits here: {_FOR_FEW}"
     ]
 
