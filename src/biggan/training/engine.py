@@ -60,7 +60,6 @@ class Engine:
     """Compiles the networks' calls; None runs them as they are written."""
     rates: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
     """Factor of the learning rates in the iteration that begins at a clock, by network; 1 where absent."""
-
     betas: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
     """Second beta of Adam in the iteration that begins at a clock, by network; as it is where absent."""
 

@@ -115,7 +115,7 @@ def test_classifiers_by_value(phase: Any) -> None:
         scene = stage.scene(fakes, d.latents, d.fake_labels, torch.arange(len(fakes)), images, d.labels)
         assert scene.on_reals is not None
         shares = {
-            which: verdict.outputs[name].softmax(1).gather(1, _columns(name, which, verdict.labels)).log()
+            which: verdict.outputs[name].softmax(1).gather(1, _columns(name, verdict.labels)).log()
             for which, verdict in (("real", scene.on_reals), ("fake", scene.on_fakes))
         }
         if name == "ac":
@@ -129,9 +129,8 @@ def test_classifiers_by_value(phase: Any) -> None:
         assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-9)
 
 
-def _columns(name: str, which: str, labels: Tensor) -> Tensor:
+def _columns(name: str, labels: Tensor) -> Tensor:
     """Return the columns of a label: one, or those of the real and the fake of it."""
-    del which
     return labels[:, None] if name == "ac" else torch.stack([2 * labels, 2 * labels + 1], dim=1)
 
 
