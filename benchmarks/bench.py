@@ -97,13 +97,19 @@ class Bench:
             rate = self._rate(precision)
         self._conclude(precision, alone, rate)
 
-    def train_compiled(self, precision: str, rhythm: Rhythm) -> None:
+    def train_compiled(self, precision: str, rhythm: Rhythm, *, cuda_graphs: bool = False) -> None:
         """Measure the same at the best micro-batch, compiled, in one rhythm of spectral norm and statistics."""
         size = self.report.get("models", self.model, "ours", precision, "micro_batch")
         if size is None:
             raise RuntimeError("its plain run found no micro-batch")
         config = dataclasses.replace(
-            self.config, precision=precision, compile="on", micro_batch=size, spectral_norm=rhythm, statistics=rhythm
+            self.config,
+            precision=precision,
+            compile="on",
+            cuda_graphs=cuda_graphs,
+            micro_batch=size,
+            spectral_norm=rhythm,
+            statistics=rhythm,
         )
         with Backends(tf32=precision == "tf32", fastest=True).for_a_while():
             compiled: list[Callable[[], None]] = []
@@ -112,7 +118,7 @@ class Bench:
                 compiled.append(ours(config, self.device))
                 return compiled[0]
 
-            keys = ("compiled", rhythm, precision)
+            keys = ("CUDA graphs" if cuda_graphs else "compiled", rhythm, precision)
             if (found := self._try(size, make, *keys)) is not None:
                 line = f"{self.model}, {' '.join(keys)}: ready after {found['warm_up_seconds']:.0f} s"
                 entry = {"micro_batch": size, "images_per_second": found["images_per_second"]}

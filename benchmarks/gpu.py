@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--against", type=Path, help="a clone of BigGAN-PyTorch, measured in the same run")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="compiled as well")
     parser.add_argument("--rhythms", nargs="+", choices=RHYTHMS, default=list(RHYTHMS), help="compiled by these")
+    parser.add_argument("--cuda-graphs", action="store_true", help="compiled with CUDA graphs as well")
     parser.add_argument("--micro-batches", nargs="+", type=int, default=[], help="instead of those that are tried")
     parser.add_argument("--sampling", action=argparse.BooleanOptionalAction, default=True, help="sampling as well")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
@@ -68,6 +69,10 @@ def main() -> int:
             for rhythm in options.rhythms if options.compile else ():
                 parts[f"{precision}, compiled, by {rhythm}"] = lambda bench=bench, precision=precision, rhythm=rhythm: (
                     bench.train_compiled(precision, rhythm)
+                )
+            if options.cuda_graphs:
+                parts[f"{precision}, CUDA graphs"] = lambda bench=bench, precision=precision: bench.train_compiled(
+                    precision, options.rhythms[0], cuda_graphs=True
                 )
         if options.sampling:
             parts["sampling"] = bench.sample

@@ -17,9 +17,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -167,21 +170,26 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS))
     parser.add_argument("--seeds", nargs="+", type=int, help="these instead of those of the part")
     parser.add_argument("--duration", type=int, default=60_000, help="images of a run")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--out", type=Path, default=Path("health.json"))
     parser.add_argument("--report", type=Path, help="only report what this file holds")
     options = parser.parse_args()
     path = options.report or options.out
     results = json.loads(path.read_text()) if path.exists() else {"machine": describe(torch.device("cpu")), "runs": []}
+    left = []
     for kind in [] if options.report else options.kinds:
         of_part = list(SEEDS[options.part])
         for seed in options.seeds or (of_part if kind == "healthy" else of_part[:OF_EACH]):
             key = {"kind": kind, "seed": seed, "duration": options.duration}
-            if any(key.items() <= run.items() for run in results["runs"]):
-                continue
-            run = measured(kind, seed, options.duration)
-            results["runs"].append(run)
+            if not any(key.items() <= run.items() for run in results["runs"]):
+                left.append((kind, seed, options.duration))
+    left.sort(key=lambda each: each[1])  # so that a part of it is a part of every kind
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        for ended in as_completed([pool.submit(measured, *each) for each in left]):
+            results["runs"].append(ended.result())
             write_json(path, results)
-            print(f"{kind}, seed {seed}: {told(run)}", flush=True)
+            print("{kind}, seed {seed}: {0}".format(told(ended.result()), **ended.result()), flush=True)
     print("\n".join(report(results["runs"])))
 
 

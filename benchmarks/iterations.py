@@ -61,7 +61,7 @@ def make_engine(config: TrainingConfig, device: torch.device) -> Engine:
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         spectral_norm=config.spectral_norm,
         statistics=config.statistics,
-        compiler=Compiler(tell=print) if config.compile == "on" else None,
+        compiler=Compiler(cuda_graphs=config.cuda_graphs, tell=print) if config.compile == "on" else None,
     )
 
 

@@ -38,8 +38,9 @@ from iterations import draws, their_generator
 from machine import describe
 from training_step import measure
 
-WAYS = ("plain", "contiguous", "compiled")
-"""As ``biggan sample`` draws, with filters that lie as usual, and by ``--compile``."""
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
+WAYS = ("plain", *LAYOUTS, "compiled")
+"""As ``biggan sample`` draws, with filters that lie as usual or channels last, and by ``--compile``."""
 
 
 def configuration(setting: SamplingSetting) -> TrainingConfig:
@@ -75,15 +76,16 @@ def measured(
     _, y, z = draws(config.model, setting.batch, device)
     with contextlib.ExitStack() as held:
         drawn: dict[str, Callable[[], object]] = {}
-        by_layout: dict[bool, Generator] = {}
+        by_layout: dict[torch.memory_format | None, Generator] = {}
         for way in options.ours:
-            usual = way == "contiguous"
-            if usual not in by_layout:
+            layout = LAYOUTS.get(way)
+            if layout not in by_layout:
                 copied = build_generator(config.model).eval()
                 copied.load_state_dict(made.state_dict())
-                by_layout[usual] = copied.to(device) if usual else placed(copied, device)
-                held.enter_context(divided_once(by_layout[usual]))
-            drawn[way] = drawing(way, by_layout[usual], setting)
+                own = placed(copied, device) if layout is None else copied.to(device, memory_format=layout)
+                held.enter_context(divided_once(own))
+                by_layout[layout] = own
+            drawn[way] = drawing(way, by_layout[layout], setting)
         drawn["theirs"] = lambda: theirs(z, y)
         seconds = measure(drawn, device, options.warm_up, options.pairs or setting.pairs)
     entry: dict[str, Any] = {

@@ -19,6 +19,7 @@ from biggan.foundation.compiling import Compiler
 from biggan.layers.normalization import BatchNorm
 from biggan.layers.shared_norm import SharedBatchNorm
 from biggan.losses.adversarial import Hinge
+from biggan.losses.terms import parse_terms
 from biggan.training.assembly import make_draws, make_engine
 from biggan.training.assembly import make_state as make_state_of_run
 from biggan.training.configuration import CheckpointConfig, TrainingConfig
@@ -31,9 +32,10 @@ from biggan.training.setup import train
 from biggan.training.step import Objective, StepInputs, train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
 from tests.rooms.foundation.test_agreement import distributed_port
+from tests.rooms.losses.test_terms import NAMES, WORDS, several, suited
 from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_run import final_state
-from tests.rooms.training.test_step import make_inputs, make_state
+from tests.rooms.training.test_step import FREE, make_inputs, make_state
 
 pytestmark = pytest.mark.cuda
 
@@ -41,7 +43,12 @@ pytestmark = pytest.mark.cuda
 @pytest.mark.parametrize("family", FAMILIES)
 def test_train_resume_sample(family: str, tmp_path: Path) -> None:
     config = tiny_config(
-        tmp_path / "run", family, device="cuda", duration=80, checkpoint=CheckpointConfig(every=40, keep_last=9)
+        tmp_path / "run",
+        family,
+        device="cuda",
+        duration=80,
+        checkpoint=CheckpointConfig(every=40, keep_last=9),
+        compile="off",  # compiled, each family takes a minute, and other tests look at that
     )
     train(config, "digits")
     train(dataclasses.replace(config, duration=160), "digits")
@@ -112,6 +119,59 @@ def test_compiled_networks_train_as_plain_ones(rhythm: Literal["phase", "forward
         for seed in range(3):
             inputs = make_inputs(a, seed=seed)
             train_step(state, inputs_on(inputs, device), Objective(loss=Hinge()), engine)
+        states.append(state.tensors())
+    assert not said, "it did compile"
+    for name, value in states[0].items():
+        assert torch.allclose(value, states[1][name], rtol=1e-2, atol=1e-3), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_terms_wait_for_nothing_and_agree_with_the_cpu(name: str) -> None:
+    """In float64, three updates; what terms remember is float32, and so is what follows from it."""
+    found = []
+    for device in (torch.device("cpu"), torch.device("cuda")):
+        state = make_state(suited(name, **FREE), torch.float64)
+        for network in (*state.networks.values(), state.average.network):
+            assert network is not None
+            network.to(device)
+        for optimizer in state.optimizers.values():
+            for group in optimizer.param_groups:
+                group["eps"] = 1e-3  # else Adam makes noise of 1e-14 in a gradient near 0 one of 1e-5 in the weight
+        state.terms = parse_terms([WORDS.get(name, name)])
+        for term in state.terms.values():
+            term.begin(device)
+        engine = Engine(device=device, terms=state.terms)
+        for inputs in several():
+            moved = inputs_on(inputs, device)
+            torch.cuda.set_sync_debug_mode("error" if state.iterations else "default")  # the first one prepares
+            try:
+                train_step(state, moved, Objective(loss=Hinge(), seed=1), engine)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+            state.images_seen = inputs.images_seen
+            state.iterations += 1
+        found.append({key: value.cpu() for key, value in state.tensors().items()})
+    for key, value in found[0].items():
+        torch.testing.assert_close(
+            found[1][key], value, rtol=1e-5, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}"
+        )
+
+
+@pytest.mark.parametrize("words", [("lecam,start=1", "diffaugment", "r1,every=1"), ("ada,p=0.5", "cr")])
+def test_compiled_networks_train_with_terms_as_plain_ones(words: tuple[str, ...]) -> None:
+    a, device, states, said = tiny("biggan"), torch.device("cuda"), [], []
+    for compiler in (None, Compiler(tell=said.append)):
+        state = make_state(a)
+        for network in (*state.networks.values(), state.average.network):
+            assert network is not None
+            network.cuda()
+        state.terms = parse_terms(words)
+        for term in state.terms.values():
+            term.begin(device)
+        engine = Engine(device=device, terms=state.terms, compiler=compiler)
+        for seed in range(2):
+            train_step(state, inputs_on(make_inputs(a, seed=seed), device), Objective(loss=Hinge()), engine)
+            state.iterations += 1
         states.append(state.tensors())
     assert not said, "it did compile"
     for name, value in states[0].items():
