@@ -193,8 +193,8 @@ def load(path: str | Path, device: str = "auto", *, compiled: bool = False) -> S
 def placed(network: Network, device: torch.device) -> Network:
     """Return ``network`` on ``device``, its filters as they are drawn with fastest there.
 
-    On a CPU that is with the channels innermost. On a GPU (H200, float32, 128 px) it made no difference for one image at
-    a time, and was slower for eight.
+    On a CPU that is with the channels innermost. On a GPU (H200, float32, 128 px) it made no difference for one image
+    at a time, and was slower for eight.
     """
     layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
     return network.to(device).to(memory_format=layout)
