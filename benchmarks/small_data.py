@@ -128,7 +128,8 @@ def main() -> int:
         with report.part(f"{name} {seed}"):
             found = measured(name, seed, options.runs, options.images)
             line = ", ".join(f"{key} {value:.3f}" for key, value in found.items())
-            report.put(f"{name} {seed}: {line}", found, "rows", name, str(seed))
+            entry = found | {"torch": torch.__version__}  # runs may come from several machines
+            report.put(f"{name} {seed}: {line}", entry, "rows", name, str(seed))
 
     left = [each for each in product(options.seeds, options.rows) if report.get("rows", each[1], str(each[0])) is None]
     with ThreadPoolExecutor(options.jobs) as pool:

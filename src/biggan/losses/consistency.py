@@ -54,7 +54,9 @@ def apart(one: Verdict, other: Verdict) -> Tensor:
     """Return the mean squared difference of the scores, plus that of what each further head of D says."""
     found = (one.score - other.score).square().mean()
     for name, output in one.outputs.items():
-        found = found + (output - other.outputs[name]).square().mean()
+        squared = (output - other.outputs[name]).square()
+        # Of an embedding and its proxy, [N, 2, E], the proxy does not depend on the image: it is not to be counted.
+        found = found + (squared.sum(dim=1) if squared.dim() == 3 else squared).mean()
     return found
 
 

@@ -89,8 +89,8 @@ def check(architecture: Architecture) -> None:
                 for each in (getattr(architecture, name), value)
             )
             raise UserError(
-                f"--model.{name.replace('_', '-')} {asked}: r3gan has nothing that this could change; leave it out "
-                f"({there}), or choose another --model.family"
+                f"--model.{name.replace('_', '-')} {asked}: r3gan has nothing that this could change; give {there}, "
+                "begin with a preset of r3gan, or choose another --model.family"
             )
     if architecture.generator_spectral_norm.enabled:
         raise UserError("--model.generator-spectral-norm.enabled: not in r3gan, whose G is not bounded; leave it out")

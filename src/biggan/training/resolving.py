@@ -117,7 +117,8 @@ def _check_terms(config: TrainingConfig) -> None:
     """Check that terms and the loss get what they need: a real for each fake, fakes of a micro-batch.
 
     Raises:
-        UserError: batches of D and G differ, or G sees whole batches only, or two terms decide the same.
+        UserError: batches of D and G differ, classes of fakes are drawn where those of reals decide, G sees whole
+            batches only, or two terms decide the same.
     """
     terms = parse_terms(config.terms)
     calling = [name for name, term in terms.items() if term.calls_generator]
@@ -130,6 +131,11 @@ def _check_terms(config: TrainingConfig) -> None:
     needing = [f"--terms {name}" for name, term in terms.items() if term.needs_reals]
     if pairs(config.loss):
         needing.append(f"--loss {config.loss}")
+        if config.fake_labels != "data":
+            raise UserError(
+                f"--fake-labels {config.fake_labels}: with --loss {config.loss} each fake is of the class of a real, "
+                "beside which it is judged; leave it out"
+            )
     if not needing:
         return
     for option, value, other in (

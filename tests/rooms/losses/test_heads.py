@@ -153,6 +153,10 @@ def test_consistency_is_of_every_head() -> None:
     )
     assert float(apart(one, other)) == 4 / 2 + 9 / 6
     assert float(apart(one._replace(outputs={}), other)) == 4 / 2
+    # An embedding beside its proxy, which does not depend on the image, is as far apart as it is alone.
+    alone, moved = torch.zeros(2, 3), torch.tensor([[3.0, 0, 0], [0, 0, 0]])
+    pairs = [{"2c": torch.stack([each, torch.ones(2, 3)], dim=1)} for each in (alone, moved)]
+    assert float(apart(one._replace(outputs=pairs[0]), other._replace(outputs=pairs[1]))) == 4 / 2 + 9 / 6
 
 
 # -- networks ----------------------------------------------------------------------------------------------------------

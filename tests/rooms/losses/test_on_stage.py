@@ -329,6 +329,7 @@ def test_a_penalty_on_gradients_spells_attention_out_where_a_fused_kernel_is_for
     ("options", "message"),
     [
         ({"terms": ("apa",), "loss": "relativistic"}, "--terms apa: with --loss relativistic a fake"),
+        ({"fake_labels": "uniform", "loss": "relativistic"}, "--fake-labels uniform: with --loss relativistic"),
         (
             {"terms": ("logan",), "statistics": "exact", "spectral_norm": "phase"},
             "--terms logan: makes fakes of a micro-batch",
