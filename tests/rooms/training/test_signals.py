@@ -94,6 +94,16 @@ def test_a_signal_at_moments_of_every_kind(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
+def test_a_signal_in_a_look_at_the_health(tmp_path: Path) -> None:
+    options = ["--log.judge", "none", "--health.every", "16"]
+    _, calls = undisturbed(tmp_path, options)
+    within = [name for name in dict.fromkeys(calls) if name.startswith(("training/health/", "training/hooks/health"))]
+    assert len(within) > 5, "there were looks"
+    for occurrence, name in enumerate(within):
+        assert disturb(tmp_path, options, signal.SIGTERM, name, 1 + occurrence % 2)
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_at_the_call_of_every_function(number: int, make_folder: Callable[..., Path], tmp_path: Path) -> None:
     """The first call of each function, and one more at random."""
