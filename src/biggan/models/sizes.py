@@ -45,7 +45,8 @@ def bottom_grid(height: int, width: int) -> tuple[int, int]:
             f"--resolution {_name((height, width))} cannot be built: sides must be h0 x 2^k and w0 x 2^k with one k, "
             f"h0 and w0 in {SMALLEST_GRID}..{LARGEST_GRID}, {SMALLEST_SIDE} to {LARGEST_SIDE} pixels; nearest: {names}"
         )
-    return next((grid for grid in reversed(grids) if min(grid) >= 4), grids[-1])
+    usual = [grid for grid in grids if min(grid) >= 4]  # no next() with a default: PyTorch 2.8 cannot compile it
+    return (usual or grids)[-1]
 
 
 def nearest_sizes(height: int, width: int, count: int = 3) -> list[tuple[int, int]]:

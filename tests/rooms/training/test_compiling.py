@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch._dynamo.backends.common import aot_autograd
+from torch._functorch import config as functorch
 
 from biggan.cli.main import main
 from biggan.foundation.compiling import Compiler
@@ -105,6 +106,10 @@ def test_options_that_cannot_be(words: list[str], message: str, tmp_path: Any, c
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.skipif(
+    not hasattr(functorch, "force_non_lazy_backward_lowering"),
+    reason="this PyTorch cannot compile a backward pass before it is needed",
+)
 def test_a_backward_pass_that_cannot_be_compiled_is_heard_before_it_is_needed() -> None:
     def fails(*_: Any) -> Any:
         raise NotImplementedError("no such kernel")
