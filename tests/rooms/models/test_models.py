@@ -243,7 +243,10 @@ def test_unknown_names() -> None:
         ),
         ({"generator_spectral_norm": SpectralNorm()}, r"generator-spectral-norm.enabled: not in r3gan"),
         ({"discriminator_spectral_norm": SpectralNorm()}, r"begin with weights of 0"),
-        ({"normalization": "batch"}, r"--model.normalization batch: r3gan has nothing .* give none, begin with a preset of r3gan"),
+        (
+            {"normalization": "batch"},
+            r"--model.normalization batch: r3gan has nothing .* give none, begin with a preset of r3gan",
+        ),
         ({"hierarchical_latent": True}, r"--model.hierarchical-latent true: r3gan has nothing"),
         ({"shared_embedding": 0}, r"shared-embedding 0: by its class embedding alone"),
         ({"discriminator_heads": ("ac", "projection")}, r"discriminator-heads ac projection: r3gan has nothing"),
