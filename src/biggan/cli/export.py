@@ -18,11 +18,12 @@ class ExportOptions(OverwriteOption):
 
     file: tyro.conf.Positional[str]
     """A run (its newest checkpoint), a checkpoint, a snapshot, or an export."""
-    to: Literal["safetensors", "biggan-pytorch", "onnx", "torch-export"]
+    to: Literal["safetensors", "biggan-pytorch", "onnx", "torch-export", "page"]
     """safetensors: G, its average and, if asked for, D and moments, to sample from and to train on from;
-    biggan-pytorch: the same as the files that it saves; onnx, torch-export: programs for ONNX Runtime, PyTorch."""
+    biggan-pytorch: the same as the files that it saves; onnx, torch-export: programs for ONNX Runtime, PyTorch;
+    page: a folder that draws in a browser."""
     out: str | None = None
-    """File (biggan-pytorch: folder) to write; by default beside what was named, after the images seen."""
+    """File (biggan-pytorch, page: folder) to write; by default beside what was named, after the images seen."""
     with_discriminator: bool = False
     """D as well."""
     with_optimizers: bool = False
@@ -35,6 +36,9 @@ class ExportOptions(OverwriteOption):
     """Labels become weights of classes, float32 [N, classes], so that images between classes can be drawn."""
     uint8: bool = False
     """Images become uint8 in 0..255."""
+    runtime: str | None = None
+    """ONNX Runtime Web, by which a page draws: the folder dist of the npm package onnxruntime-web, which is copied, or
+    an https address of it."""
 
 
 def main(words: list[str]) -> int:
@@ -50,6 +54,7 @@ def main(words: list[str]) -> int:
         kind=options.truncation_kind,
         mixtures=options.mix_classes,
         uint8=options.uint8,
+        runtime=options.runtime,
     )
     out = None if options.out is None else Path(options.out)
     say("\n".join(export(Path(options.file), options.to, request, out, overwrite=options.overwrite)))

@@ -20,7 +20,8 @@ KEY = "biggan"
 """Of the metadata of an ONNX file."""
 FORMAT = 1
 SEEDS = (
-    "z of seed s: key = first 16 bytes (little-endian) of SHA-256 of 'biggan:0:sample:0'; words = the uint64 stream of "
+    "z of seed s: key = first 16 bytes (little-endian) of SHA-256 of 'biggan:0:sample:0', as two uint64, both rounded "
+    "to float64 (as numpy does to lists) if one of them alone is 2^63 or more; words = the uint64 stream of "
     "Philox4x64-10 with that key, its counter starting at s * ceil(2p/4) (numpy.random.Philox), p = ceil(z_size/2); "
     "u = (words >> 11) / 2^53, 2p of them; r = sqrt(-2 log(1 - u[:p])), a = 2 pi u[p:]; z = the first z_size of "
     "(r cos a, r sin a), in float64, rounded to float32. Truncation: see the documentation"

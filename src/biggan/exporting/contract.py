@@ -30,6 +30,8 @@ class ExportRequest:
     """Labels are weights of classes, float32 [N, classes], in place of indices."""
     uint8: bool = False
     """Images are uint8 in 0..255, in place of float32 in [-1, 1]."""
+    runtime: str | None = None
+    """Folder or address of the program that runs the generator where the export is opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,10 @@ class ExportFormat:
     """Whether it holds programs, which fix truncation, labels and pixels, and not only tensors."""
     refuse: Callable[[Export, ExportRequest], None] = lambda _export, _request: None
     """Raise ``UserError`` for what the format cannot express, before anything is written."""
+    refuse_request: Callable[[ExportRequest], None] = lambda _request: None
+    """Raise ``UserError`` for what the format never has, before anything is read."""
+    runtime: bool = False
+    """Whether it carries the program that runs it."""
     packages: tuple[str, ...] = ()
     """What must be installed."""
 
@@ -58,6 +64,7 @@ FORMATS: Registry[ExportFormat] = Registry(
         "biggan-pytorch": "biggan.exporting.original_files:FORMAT",
         "onnx": "biggan.exporting.onnx_file:FORMAT",
         "torch-export": "biggan.exporting.torch_program:FORMAT",
+        "page": "biggan.exporting.page_folder:FORMAT",
     },
 )
 

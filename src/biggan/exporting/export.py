@@ -39,6 +39,9 @@ def check_request(name: str, request: ExportRequest) -> ExportFormat:
     ):
         if given and not chosen.runs:
             raise UserError(f"{option}: {name} holds weights, not a program; leave it out, or choose --to onnx")
+    if request.runtime is not None and not chosen.runtime:
+        raise UserError(f"--runtime: {name} is run by programs of others; leave it out, or choose --to page")
+    chosen.refuse_request(request)
     missing = [package for package in chosen.packages if importlib.util.find_spec(package) is None]
     if missing:
         raise UserError(f"--to {name} needs {', '.join(missing)}: pip install 'biggan-torch[export]'")

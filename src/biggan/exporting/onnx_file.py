@@ -20,6 +20,8 @@ OPSET = 20
 """Version of ONNX's operators; ONNX Runtime knows it from 1.17."""
 LARGEST = 2**31 - 2**24
 """Bytes of weights: one file of protocol buffers holds no more than 2 GiB."""
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""That write and check such a file."""
 
 
 def refuse(export: Export, request: ExportRequest) -> None:
@@ -43,10 +45,15 @@ def refuse(export: Export, request: ExportRequest) -> None:
 
 def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
     """Write and check the programs."""
-    return [*write_programs(export, path, request, _write_one), f"ONNX opset {OPSET}, one file each, dynamic batch"]
+    return [*write_programs(export, path, request, write_one), f"ONNX opset {OPSET}, one file each, dynamic batch"]
 
 
-def _write_one(program: Program, card: Card, path: Path) -> str:
+def write_one(program: Program, card: Card, path: Path) -> str:
+    """Write one program and check what was written; return a line to tell.
+
+    Raises:
+        UserError: it differs from the network.
+    """
     graph = traced(program)
     with quiet():
         made: Any = torch.onnx.export(
@@ -88,5 +95,5 @@ FORMAT = ExportFormat(
     optimizers=False,
     runs=True,
     refuse=refuse,
-    packages=("onnx", "onnxscript", "onnxruntime"),
+    packages=PACKAGES,
 )

@@ -125,6 +125,42 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
             sync_directory(path.parent)
 
 
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``, which takes its place if the block ends well and goes if it does not.
+
+    Where ``path`` holds something already, files of the same names are replaced, and others stay.
+
+    Raises:
+        UserError: ``path``, or what would be replaced in it, is a link.
+        NoSpaceError: the disk is full.
+    """
+    refuse_link(path)
+    with full_disk_is_an_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_name(path)
+        try:
+            temporary.mkdir()
+            yield temporary
+            inside = [found.relative_to(temporary) for found in sorted(temporary.rglob("*"))]
+            for name in inside:
+                refuse_link(path / name)
+                if (temporary / name).is_file():
+                    sync_file(temporary / name)
+            if not path.exists() or next(path.iterdir(), None) is None:
+                if path.exists():
+                    path.rmdir()
+                temporary.replace(path)
+            for name in inside:
+                if (temporary / name).is_dir():
+                    (path / name).mkdir(exist_ok=True)
+                elif (temporary / name).is_file():
+                    (temporary / name).replace(path / name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        sync_directory(path.parent)
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write ``path`` so that a reader finds either the old content or the new, never a part.
 

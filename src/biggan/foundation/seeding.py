@@ -27,7 +27,8 @@ def words(seed: int, purpose: str, clock: int, first: int, count: int, columns: 
     blocks = -(-columns // _WORDS_PER_BLOCK)
     key = derive_seed(seed, purpose, clock, bits=128)
     # A numpy Philox steps its counter before use: counter c yields block c + 1. The offset is immaterial, but
-    # must be the same for every first row, which it is.
+    # must be the same for every first row, which it is. It makes float64 of this list where one word alone is 2^63 or
+    # more, so that such keys have 53 bits a word: this stays, as all that was ever drawn depends on it.
     generator = np.random.Philox(
         key=[key & (2**64 - 1), key >> 64],
         counter=first * blocks,

@@ -23,7 +23,9 @@ from tests.rooms.training import commands
 from tests.snapshots import write
 
 FORMATS = ("safetensors", "biggan-pytorch")
-PROGRAMS = tuple(pytest.param(name, marks=pytest.mark.nightly) for name in ("onnx", "torch-export"))
+RUNTIME = {"page": ["--runtime", "https://example.org/dist/"]}
+"""What a format needs to be asked with; the address is not fetched."""
+PROGRAMS = tuple(pytest.param(name, marks=pytest.mark.nightly) for name in ("onnx", "torch-export", "page"))
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_what_exists_is_replaced_only_when_asked_and_whole(
     name: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    words = ["export", str(small), "--to", name, "--out", str(out / "x")]
+    words = ["export", str(small), "--to", name, "--out", str(out / "x"), *RUNTIME.get(name, [])]
     before = small.read_bytes()
     assert main(words) == 0
     said = capsys.readouterr()
@@ -75,9 +77,10 @@ def test_links_are_not_written_through(
     name: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     victim = tmp_path / "victim"
-    victim.mkdir() if name == "biggan-pytorch" else victim.write_text("dear")
+    victim.write_text("dear") if contract.FORMATS[name].suffix else victim.mkdir()
     (tmp_path / "x").symlink_to(victim)
-    assert main(["export", str(small), "--to", name, "--out", str(tmp_path / "x"), "--overwrite"]) == 2
+    words = ["export", str(small), "--to", name, "--out", str(tmp_path / "x"), "--overwrite"]
+    assert main([*words, *RUNTIME.get(name, [])]) == 2
     assert "link" in capsys.readouterr().err
     assert contents(victim) == {} if victim.is_dir() else victim.read_text() == "dear"
 

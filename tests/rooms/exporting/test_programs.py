@@ -42,7 +42,7 @@ VARIATIONS: tuple[dict[str, Any], ...] = (
     {"channel_order": "bgr", "output_width": 5, "inplace_activation": True, "condition_order": "latent-class"},
     {"resolution": (64, 64), "hierarchical_latent": False},
 )
-PROGRAMS = [name for name in FORMATS if FORMATS[name].runs]
+PROGRAMS = [name for name in FORMATS if FORMATS[name].runs and FORMATS[name].suffix]
 
 
 def onnx_card(path: Path) -> Card:

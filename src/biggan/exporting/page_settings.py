@@ -1,0 +1,81 @@
+"""What a page is told about its generator: a script with one JSON value, of text that is never HTML."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from biggan.exporting.card import Card
+from biggan.exporting.page_runtime import Runtime
+from biggan.foundation.terminal import one_line
+from biggan.models.norm_records import TruncationBank
+from biggan.sampling.latents import TRUNCATION_KINDS
+
+_LONGEST_NAME = 300
+MODEL = "generator.onnx"
+"""Within a page's folder."""
+
+
+def settings(card: Card, bank: TruncationBank | None, runtime: Runtime, *, embedded: bool) -> dict[str, Any]:
+    """Return what ``page.js`` reads, see there.
+
+    Args:
+        card: of the generator's program.
+        bank: of statistics by truncation that the file holds.
+        runtime: by which the page draws.
+        embedded: whether generator and runtime also lie there as scripts, for a page that is opened as a file.
+    """
+    height, width = card.resolution
+    kinds, note = _truncations(card, bank)
+    average = "moving average of the generator" if card.weights == "ema" else "generator itself"
+    classes = f", {card.classes} classes" if card.classes else ""
+    return {
+        "title": f"Images by {_family(card.family)}",
+        "about": f"{width} x {height} pixels{classes}. Drawn in this browser; nothing is sent anywhere.",
+        "provenance": (
+            f"{average[0].upper()}{average[1:]} after {card.images_seen:,} images; batch norm: {card.norm_statistics}. "
+            f"A seed means the same image as in “biggan sample”. Written by {card.written_by}."
+        ),
+        "height": height,
+        "width": width,
+        "channels": card.channels,
+        "classes": card.classes,
+        # Characters that command or reorder are written out.
+        "classNames": [one_line(name, _LONGEST_NAME) for name in card.class_names],
+        "latentSize": card.latent_size,
+        "kinds": kinds,
+        "truncation": card.truncation,
+        "truncationNote": note,
+        "model": MODEL,
+        "embedded": embedded,
+        "runtime": runtime.address,
+        "runtimeIsLocal": bool(runtime.files),
+    }
+
+
+def settings_script(values: dict[str, Any]) -> str:
+    """Return the script: ASCII alone, so that no character ends a line, a string or the script."""
+    text = json.dumps(values, ensure_ascii=True, allow_nan=False, indent=1).replace("<", "\\u003c")
+    return f'"use strict";\nglobalThis.BIGGAN = {text};\n'
+
+
+def _truncations(card: Card, bank: TruncationBank | None) -> tuple[list[str], str]:
+    """Return which truncations give our images by this graph, whose statistics are fixed, and a sentence."""
+    if card.truncation is not None and card.truncation_kind is not None:
+        how = TRUNCATION_KINDS[card.truncation_kind]
+        return [card.truncation_kind], (
+            f"T = {card.truncation:g}, {card.truncation_kind} ({how}), for which alone the generator has statistics."
+        )
+    left_out = None if bank is None else bank.kind
+    kinds = ["none", *(kind for kind in TRUNCATION_KINDS if kind != left_out)]
+    if left_out is None:
+        return kinds, "A smaller T gives more typical images, and less variety."
+    return kinds, (
+        f"“{left_out}” is not offered: with it “biggan sample” draws with other statistics for each T. "
+        "A page for one T is written by --truncation."
+    )
+
+
+def _family(family: str) -> str:
+    known = {"biggan": "BigGAN", "biggan-deep": "BigGAN-deep", "sagan": "SAGAN", "sngan": "SNGAN", "r3gan": "R3GAN"}
+    return known.get(family, family)
