@@ -1,0 +1,231 @@
+"""A page's arithmetic is ours, its settings are text, and what cannot be is said before anything is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from biggan.cli.main import main
+from biggan.exporting.card import Card, card
+from biggan.exporting.contract import ExportRequest
+from biggan.exporting.page_folder import COPIED, SOURCES
+from biggan.exporting.page_runtime import find_runtime, policy
+from biggan.exporting.page_settings import settings, settings_script
+from biggan.exporting.programs import programs
+from biggan.foundation.errors import UserError
+from biggan.foundation.images import to_bytes
+from biggan.models.norm_records import TruncationBank
+from biggan.sampling.interpolation import path_through
+from biggan.sampling.latents import LARGEST_SEED, TRUNCATION_KINDS, latents
+from tests.rooms.exporting.exported import export_of, small
+from tests.rooms.exporting.javascript import needs_node, under_node
+
+AWAY = find_runtime("https://example.org/ort/dist")
+PLAIN = {"kinds": ["none", *TRUNCATION_KINDS], "classes": 5, "latentSize": 7, "truncation": None}
+
+
+def a_card(**values: Any) -> Card:
+    export = export_of(small("biggan"), discriminator=False, **values)
+    request = ExportRequest(mixtures=True)
+    return card(export, programs(export, request)[0], request)
+
+
+@needs_node
+def test_the_latents_of_a_seed_are_ours() -> None:
+    seeds = [0, 1, 2, 7, 12345, 2**32 - 1, 2**53 + 1, LARGEST_SEED]
+    ways = [(None, "resample"), (0.1, "resample"), (1.0, "resample"), (0.7, "scale"), (0.3, "clamp"), (0.7, "tfhub")]
+    cases = [(str(seed), size, t, kind) for seed in seeds for size in (1, 2, 33, 128) for t, kind in ways]
+    found = under_node("given.map(([s, n, t, kind]) => Array.from(L.latent(s, n, t, kind)))", cases)
+    ours = [latents([int(seed)], size, t, kind)[0].numpy() for seed, size, t, kind in cases]
+    theirs = [np.array(row, dtype=np.float32) for row in found]
+    assert [len(row) for row in ours] == [len(row) for row in theirs]
+    a, b = np.concatenate(ours), np.concatenate(theirs)
+    # Logarithm and cosine of two libraries: to the last bit of float32, and that hardly ever.
+    assert (a != b).mean() < 1e-3
+    assert np.allclose(a, b, rtol=3e-7, atol=0)
+
+
+@needs_node
+def test_pixels_are_rounded_as_ours() -> None:
+    values = torch.cat([torch.linspace(-1.01, 1.01, 1000), (torch.arange(256) + 0.5) / 127.5 - 1, torch.randn(4)])
+    for channels in (1, 3):
+        images = values[:1260].reshape(channels, 1, -1)
+        given = [images.flatten().tolist(), channels, 1, images.shape[2]]
+        found = torch.tensor(under_node("Array.from(L.pixels(...given))", given)).reshape(-1, 4)
+        ours = to_bytes(images)[:, 0].T.expand(-1, 3)
+        assert torch.equal(found[:, :3], ours.int())
+        assert bool((found[:, 3] == 255).all())
+
+
+@needs_node
+@pytest.mark.parametrize("curve", ["spherical", "linear"])
+def test_a_path_is_that_of_interpolate(curve: Any) -> None:
+    address = f"#seed=3&class=1&end-seed=9&end-class=4&curve={curve}&steps=6&second=2"
+    found, mixed = under_node(
+        "((state, at) => [[0, 1, 2, 3, 4, 5, 6].map((i) => at({ ...state, position: i })),"
+        "at({ ...state, share: 25 })])(S.read(...given),"
+        "(s) => { const p = S.point(s, given[1], L); return [Array.from(p.z), Array.from(p.weights)]; })",
+        [address, PLAIN],
+    )
+    z, weights = (torch.tensor([row[part] for row in found]) for part in (0, 1))
+    assert torch.allclose(z, path_through(latents([3, 9], 7), 6, curve), atol=1e-6)
+    assert torch.allclose(weights, path_through(torch.eye(5)[[1, 4]], 6, "linear"), atol=1e-6)
+    assert mixed[1] == [0, 0.75, 0.25, 0, 0]
+
+
+@needs_node
+def test_an_address_holds_the_state_and_nonsense_changes_nothing() -> None:
+    set_here = {
+        "seed": str(LARGEST_SEED), "class": 4, "kind": "tfhub", "truncation": 0.35, "second": 3, "share": 40,
+        "endSeed": "17", "endClass": 2, "curve": "linear", "steps": 9, "speed": 30, "position": 5, "again": True,
+    }  # fmt: skip
+    wrong = (
+        "#seed=-1&class=x&kind=constructor&truncation=&second=NaN&share=Infinity&end-seed=9223372036854775808"
+        "&end-class=1e999&curve=__proto__&steps=&speed=none&position=-&again=yes&<script>=1&%E0%A4%A"
+    )
+    back, usual, unmoved, beyond, round_the_end = under_node(
+        "((state, wrong, beyond, settings) => [S.read(S.write(state, settings), settings), S.initial(settings),"
+        "S.read(wrong, settings), S.read(beyond, settings),"
+        "[S.seedBeside('0', -1), S.seedBeside(state.seed, 1)]])(...given)",
+        [set_here, wrong, "#class=99&truncation=9&steps=1e9&position=7.4&share=-3", PLAIN],
+    )
+    assert back == set_here
+    assert unmoved == usual
+    assert beyond == {**usual, "class": 4, "endClass": 4, "truncation": 2, "steps": 240, "position": 7}
+    assert round_the_end == [str(LARGEST_SEED), "0"]
+
+
+def test_names_are_text_whatever_they_hold() -> None:
+    hostile = ("</script><script>alert(1)</script>", 'a"b\\', "\u2028\n\u202ex", "\ud800", "<!--", *"fghij")
+    script = settings_script(settings(a_card(names=hostile), None, AWAY, embedded=True))
+    assert script.isascii()
+    assert "<" not in script
+    value = json.loads(re.fullmatch(r'"use strict";\nglobalThis\.BIGGAN = (.*);\n', script, re.DOTALL)[1])  # type: ignore[index]
+    assert value["classNames"][:2] == list(hostile[:2])
+    assert value["classNames"][2:4] == ["\\u2028\\n\\u202ex", "\\ud800"]
+
+
+def test_only_truncations_that_give_our_images_are_offered() -> None:
+    bank = TruncationBank(truncations=(0.5, 1.0), kind="scale", batches=1, batch=1)
+    plain = settings(a_card(), None, AWAY, embedded=True)
+    assert plain["kinds"] == ["none", *TRUNCATION_KINDS]
+    banked = settings(a_card(), bank, AWAY, embedded=True)
+    assert "scale" not in banked["kinds"]
+    assert "“scale” is not offered" in banked["truncationNote"]
+    fixed = settings(dataclasses.replace(a_card(), truncation=0.5, truncation_kind="scale"), bank, AWAY, embedded=True)
+    assert (fixed["kinds"], fixed["truncation"]) == (["scale"], 0.5)
+
+
+def test_the_policy_allows_our_files_and_the_runtime() -> None:
+    away = policy(AWAY, embedded=True)
+    assert AWAY.address == "https://example.org/ort/dist/"
+    assert "script-src 'self' 'wasm-unsafe-eval' https://example.org/ort/dist/;" in away
+    assert "default-src 'none'" in away
+    assert "unsafe-inline" not in away
+    assert "'unsafe-eval'" not in away
+
+
+def an_npm_package(folder: Path, **changed: bytes) -> Path:
+    """Write what has the look of the runtime's files."""
+    files = {
+        "ort.wasm.min.js": b"/*! ONNX Runtime Web v1.20.1 */",
+        "ort-wasm-simd-threaded.mjs": b"export default 1",
+        "ort-wasm-simd-threaded.wasm": b"\0asm",
+    }
+    (folder / "dist").mkdir(parents=True)
+    for name, content in files.items():
+        (folder / "dist" / name).write_bytes(changed.get(name.rpartition(".")[2], content))
+    return folder
+
+
+def test_a_runtime_is_found_in_its_package_or_its_folder(tmp_path: Path) -> None:
+    package = an_npm_package(tmp_path / "p")
+    for named in (package, package / "dist"):
+        found = find_runtime(str(named))
+        assert (found.version, found.address, len(found.files)) == ("1.20.1", "runtime/", 3)
+    for changed, said in (
+        ({"js": b"no banner"}, "are not those of onnxruntime-web"),
+        ({"wasm": b"<html>"}, "are not those of onnxruntime-web"),
+        ({"mjs": b""}, "are not those of onnxruntime-web"),
+        ({"js": b"ONNX Runtime Web v1.18.0"}, "1.19 or newer"),
+    ):
+        with pytest.raises(UserError, match=said):
+            find_runtime(str(an_npm_package(tmp_path / str(len(list(tmp_path.iterdir()))), **changed)))
+    (package / "dist" / "ort-wasm-simd-threaded.mjs").unlink()
+    with pytest.raises(UserError, match="mjs is not there"):
+        find_runtime(str(package))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--to page", "needs --runtime"),
+        ("--to page --runtime FOLDER", "this is no onnxruntime-web"),
+        ("--to page --runtime FOLDER/nowhere", "this is no onnxruntime-web"),
+        ("--to page --runtime http://example.org/dist/", "only https is followed"),
+        ("--to page --runtime https://example.org/dist/ort.min.js", "this is a file; name its folder"),
+        ("--to page --runtime https://a.b/;script-src", "not the plain address"),
+        ("--to page --runtime https://u:p@a.b/dist/", "not the plain address"),
+        ("--to page --runtime https://a.b/dist/?x=1", "not the plain address"),
+        ("--to page --runtime https://a.b/ --uint8", "--uint8: a page has its own form"),
+        ("--to page --runtime https://a.b/ --mix-classes", "--mix-classes: a page"),
+        ("--to page --runtime https://a.b/ --with-discriminator", "--with-discriminator: a page"),
+        ("--to page --runtime https://a.b/ --with-optimizers", "page holds no optimizers"),
+        ("--to onnx --runtime https://a.b/", "--runtime: onnx is run by programs of others"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_read(
+    words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [word.replace("FOLDER", str(tmp_path)) for word in words.split()]
+    assert main(["export", str(tmp_path / "no such run"), *given]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.labelled: set[str] = set()
+        self.controls: set[str] = set()
+        self.depth = 0
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = dict(attributes)
+        assert not any(name.startswith("on") or name == "style" for name in found), "nothing inline"
+        assert tag != "script" or found.get("src")
+        self.ids.add(found.get("id") or "")
+        if tag == "label":
+            self.depth += 1
+            self.labelled.add(found.get("for") or "")
+        if tag in ("input", "select"):
+            self.controls.add(found["id"] or "")
+            if self.depth:
+                self.labelled.add(found["id"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.depth -= tag == "label"
+
+
+def test_every_control_has_a_label_and_scripts_find_what_they_look_for() -> None:
+    page = _Page()
+    page.feed((SOURCES / "index.html").read_text())
+    assert page.controls <= page.labelled
+    script = (SOURCES / "page.js").read_text()
+    assert set(re.findall(r'find\("([a-z-]+)"\)', script)) <= page.ids
+    assert {path.name for path in SOURCES.iterdir()} == {*COPIED, "index.html"}
+    for path in SOURCES.iterdir():
+        text = path.read_text()
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|https://", text), (
+            path.name
+        )
+        assert len(text.splitlines()) <= 300

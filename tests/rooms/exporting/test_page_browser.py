@@ -1,0 +1,303 @@
+"""Pages as people meet them: Chromium without a window opens, turns every control, and sees our images.
+
+Needs Chromium, Playwright for Python, and the npm package onnxruntime-web; its folder ``BIGGAN_ONNXRUNTIME_WEB`` names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import biggan
+from biggan.cli.main import main
+from biggan.sampling.draw import draw
+from biggan.sampling.interpolation import embed_on_cpu, path_through
+from biggan.sampling.latents import latents
+from tests.conftest import tiny
+from tests.snapshots import write
+
+RUNTIME = os.environ.get("BIGGAN_ONNXRUNTIME_WEB")
+CHROMIUM = os.environ.get("BIGGAN_CHROMIUM") or shutil.which("chromium")
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (BIGGAN_CHROMIUM names one)"),
+    pytest.mark.skipif(RUNTIME is None, reason="no onnxruntime-web here (BIGGAN_ONNXRUNTIME_WEB names it)"),
+]
+NAMES = (
+    "<img src=x onerror=\"document.title='ran'\">",
+    "</script><script>document.title='ran'</script>",
+    "golden_retriever",
+    "Édouard",
+    "",
+    "javascript:document.title='ran'",
+    "\u202etxt.exe",
+    "&lt;b&gt;",
+    "cat",
+    "cab",
+)
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+LEVELS = 2
+PIXELS = """() => { const c = document.getElementById("picture");
+  return [c.height, c.width, Array.from(c.getContext("2d").getImageData(0, 0, c.width, c.height).data)]; }"""
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("given") / "640.safetensors", tiny("biggan", channels=3), names=NAMES)
+
+
+@pytest.fixture(scope="module")
+def folder(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "page"
+    assert main(["export", str(snapshot), "--to", "page", "--runtime", str(RUNTIME), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words: Any) -> None:
+        pass
+
+    def end_headers(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+
+@contextlib.contextmanager
+def served(place: Path) -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(place)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def opened(chromium: Any, address: str, size: dict[str, int] = DESKTOP, **options: Any) -> Iterator[Any]:
+    """Yield a page; whatever it complains of on the console fails the test, unless ``problems`` is emptied."""
+    context = chromium.new_context(viewport=size, **options)
+    page = context.new_page()
+    page.problems = []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(address)
+    yield page
+    assert page.problems == []
+    context.close()
+
+
+def drawn(page: Any, state: str) -> np.ndarray:
+    """Wait until the page shows ``state``; return the picture uint8 [3, H, W]."""
+    page.wait_for_selector(f"body[data-drawn={json.dumps(state)}]", timeout=60_000)
+    height, width, values = page.evaluate(PIXELS)
+    return np.array(values, dtype=np.uint8).reshape(height, width, 4)[..., :3].transpose(2, 0, 1)
+
+
+def apart(found: np.ndarray, ours: torch.Tensor) -> int:
+    return int(np.abs(found.astype(int) - ours.numpy().astype(int)).max())
+
+
+@pytest.mark.parametrize("by", ["file", "server"])
+def test_images_are_ours_however_it_is_opened(by: str, folder: Path, snapshot: Path, chromium: Any) -> None:
+    sampler = biggan.load(snapshot, "cpu")
+    with served(folder) as address:
+        start = (folder / "index.html").as_uri() if by == "file" else address
+        with opened(chromium, start + "#seed=3&class=2") as page:
+            assert apart(drawn(page, "#seed=3&class=2"), sampler.sample([2], [3])[0]) <= LEVELS
+            for t, kind in ((0.5, "resample"), (0.7, "scale"), (0.3, "clamp"), (0.7, "tfhub")):
+                state = f"#seed=12&class=9&kind={kind}&truncation={t}&end-class=0"
+                page.evaluate("(state) => { location.hash = state; }", state)
+                assert apart(drawn(page, state), sampler.sample([9], [12], t, kind)[0]) <= LEVELS
+
+
+def test_every_control_does_what_it_says(folder: Path, snapshot: Path, chromium: Any, tmp_path: Path) -> None:
+    sampler = biggan.load(snapshot, "cpu")
+    with served(folder) as address, opened(chromium, address) as page:
+        first = drawn(page, "#seed=0&class=0")
+        assert apart(first, sampler.sample([0], [0])[0]) <= LEVELS
+        assert page.title() == "Images by BigGAN", "no name ran"
+        assert page.locator("#caption").inner_text().startswith(NAMES[0])
+        page.get_by_role("button", name="Next").click()
+        drawn(page, "#seed=1&class=0")
+        page.get_by_role("button", name="Previous").click()
+        page.get_by_role("button", name="Previous").click()
+        drawn(page, "#seed=9223372036854775807&class=0")
+        page.get_by_role("button", name="Random").click()
+        page.get_by_label("Seed of the latent").fill("x")
+        assert "whole number" in page.locator("#status").inner_text()
+        page.get_by_label("Seed of the latent").fill("5")
+        drawn(page, "#seed=5&class=0")
+        part = page.get_by_role("group", name="Class", exact=True)
+        part.get_by_label("Search").fill("edouard")
+        assert part.get_by_role("option").all_inner_texts() == ["Édouard"]
+        part.get_by_label("Search").press("Enter")
+        drawn(page, "#seed=5&class=3")
+        part.get_by_label("Search").fill("Golden Ret")
+        part.get_by_role("listbox").select_option("golden_retriever")
+        drawn(page, "#seed=5&class=2")
+        page.get_by_label("How").select_option("scale")
+        page.get_by_role("slider", name="T", exact=True).fill("0.5")
+        state = "#seed=5&class=2&kind=scale&truncation=0.5"
+        assert apart(drawn(page, state), sampler.sample([2], [5], 0.5, "scale")[0]) <= LEVELS
+        blend = page.get_by_role("group", name="Blend with a second class")
+        blend.get_by_role("listbox").select_option("cat")
+        blend.get_by_label("Share of it").fill("25")
+        z = latents([5], sampler.info.architecture.z_size, 0.5, "scale")
+        embedded = embed_on_cpu(sampler.generator, torch.tensor([2, 8]))
+        mixed = draw(sampler.generator, z, 0.75 * embedded[:1] + 0.25 * embedded[1:])[0]
+        assert apart(drawn(page, state + "&second=8&share=25"), mixed) <= LEVELS
+        blend.get_by_label("Share of it").fill("0")
+        page.get_by_label("How").select_option("none")
+        page.get_by_label("Seed at its end").fill("9")
+        page.get_by_label("Class at its end").select_option("cab")
+        page.get_by_label("Steps").fill("4")
+        page.get_by_label("Steps").press("Enter")
+        page.get_by_label("Position").fill("1")
+        rest = "truncation=0.5&second=8&end-seed=9&end-class=9"
+        path = path_through(latents([5, 9], z.shape[1]), 4, "spherical")
+        classes = path_through(embed_on_cpu(sampler.generator, torch.tensor([2, 9])), 4, "linear")
+        ours = draw(sampler.generator, path, classes)
+        assert apart(drawn(page, f"#seed=5&class=2&{rest}&steps=4&position=1"), ours[1]) <= LEVELS
+        with page.expect_download() as found:
+            page.get_by_role("button", name="Download PNG").click()
+        assert found.value.suggested_filename == "class2-seed5-1of4.png"
+        found.value.save_as(tmp_path / "x.png")
+        kept = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).transpose(2, 0, 1)
+        assert apart(kept, ours[1]) <= LEVELS
+        page.get_by_label("Images a second").fill("30")
+        page.get_by_role("button", name="Play").click()
+        rest = f"#seed=5&class=2&{rest}&steps=4&speed=30"
+        assert apart(drawn(page, f"{rest}&position=4"), ours[4]) <= LEVELS
+        page.get_by_role("button", name="Play").wait_for()
+        page.get_by_label("Back and forth").check()
+        page.get_by_role("button", name="Play").click()
+        drawn(page, f"{rest}&position=3&again=1")
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("button", name="To the start").click()
+        drawn(page, f"{rest}&again=1")
+        page.get_by_label("Curve of the latent").select_option("linear")
+        drawn(page, f"{rest.replace('&steps', '&curve=linear&steps')}&again=1")
+        page.locator("#title").click()
+        page.keyboard.press("ArrowRight")
+        drawn(page, f"{rest.replace('seed=5&c', 'seed=6&c').replace('&steps', '&curve=linear&steps')}&again=1")
+        page.wait_for_timeout(300)
+        assert "seed=6" in page.url
+        page.reload()
+        drawn(page, f"{rest.replace('seed=5&c', 'seed=6&c').replace('&steps', '&curve=linear&steps')}&again=1")
+        assert page.title() == "Images by BigGAN", "no name ran"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_can_be_read(scheme: Any, folder: Path, chromium: Any) -> None:
+    with opened(chromium, (folder / "index.html").as_uri(), PHONE, color_scheme=scheme, has_touch=True) as page:
+        drawn(page, "#seed=0&class=0")
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        small = """() => [...document.querySelectorAll("button, select, input")].filter((e) => e.offsetParent
+          && e.type !== "checkbox" && e.getBoundingClientRect().height < 44).map((e) => e.id)"""
+        assert page.evaluate(small) == []
+        page.get_by_role("button", name="Next").tap()
+        drawn(page, "#seed=1&class=0")
+        box = page.locator("#picture").bounding_box()
+        assert 0 <= box["y"] < 100, "the picture stays in sight of the controls"
+        assert lowest_contrast(page) >= 4.5
+
+
+def lowest_contrast(page: Any) -> float:
+    """Return the lowest contrast of text on its ground, as WCAG 2 reckons it, in all that is shown and not disabled."""
+    pairs = page.evaluate(
+        """() => {
+          const clear = (e) => /, 0\\)$|transparent/.test(getComputedStyle(e).backgroundColor);
+          const written = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+          return [...document.querySelectorAll("body *")].filter((e) => e.offsetParent && !e.disabled && written(e))
+            .map((e) => {
+              let ground = e;
+              while (clear(ground) && ground.parentElement) ground = ground.parentElement;
+              return [getComputedStyle(e).color, getComputedStyle(ground).backgroundColor];
+            });
+        }"""
+    )
+
+    def light(colour: str) -> float:
+        parts = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    ratios = [(max(a, b) + 0.05) / (min(a, b) + 0.05) for a, b in ((light(x), light(y)) for x, y in pairs)]
+    assert len(ratios) > 20
+    return min(ratios)
+
+
+def status(page: Any) -> str:
+    page.wait_for_selector("#status.wrong", timeout=60_000)
+    page.problems.clear()
+    return str(page.locator("#status").inner_text())
+
+
+def test_what_is_missing_is_said(folder: Path, chromium: Any, tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(folder, part)
+    settings = part / "settings.js"
+    settings.write_text(settings.read_text().replace('"embedded": true', '"embedded": false'))
+    with opened(chromium, (part / "index.html").as_uri()) as page:
+        assert "python -m http.server" in status(page)
+    (part / "generator.onnx").unlink()
+    with served(part) as address:
+        with opened(chromium, address) as page:
+            assert "generator.onnx could not be fetched: the server says 404" in status(page)
+        (part / "generator.onnx").write_bytes(b"no graph")
+        with opened(chromium, address) as page:
+            assert "could not be started" in status(page)
+        shutil.rmtree(part / "runtime")
+        with opened(chromium, address) as page:
+            assert "Copy the whole folder" in status(page)
+    page = chromium.new_context().new_page()
+    page.problems = []
+    page.add_init_script("delete globalThis.WebAssembly")
+    page.goto((folder / "index.html").as_uri())
+    assert "no WebAssembly" in status(page)
+    without = chromium.new_context(java_script_enabled=False).new_page()
+    without.goto((folder / "index.html").as_uri())
+    assert "switched off here" in without.inner_text("noscript")
+
+
+def test_a_page_whose_runtime_is_elsewhere_and_without_classes(chromium: Any, tmp_path: Path) -> None:
+    a = tiny("biggan", classes=0, shared_embedding=0)
+    snapshot = write(tmp_path / "s.safetensors", a, names=())
+    dist = Path(str(RUNTIME))
+    dist = dist / "dist" if (dist / "dist").is_dir() else dist
+    out = tmp_path / "page"
+    with served(dist) as runtime, served(tmp_path) as home:
+        assert main(["export", str(snapshot), "--to", "page", "--runtime", runtime, "--out", str(out)]) == 0
+        assert not (out / "runtime").exists()
+        for address in (f"{home}page/", (out / "index.html").as_uri()):
+            with opened(chromium, address + "#seed=4") as page:
+                assert apart(drawn(page, "#seed=4"), biggan.load(snapshot, "cpu").sample(seeds=[4])[0]) <= LEVELS
+                assert not page.locator("#class-part").is_visible()
+                assert not page.locator("#blend-part").is_visible()
+    with opened(chromium, (out / "index.html").as_uri()) as page:
+        assert "could not be fetched" in status(page)
