@@ -147,15 +147,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 refuse_link(path / name)
                 if (temporary / name).is_file():
                     sync_file(temporary / name)
-            if not path.exists() or next(path.iterdir(), None) is None:
-                if path.exists():
-                    path.rmdir()
+            if path.exists() and next(path.iterdir(), None) is None:
+                path.rmdir()
+            if path.exists():
+                for name in inside:
+                    if (temporary / name).is_dir():
+                        (path / name).mkdir(exist_ok=True)
+                    else:
+                        (temporary / name).replace(path / name)
+            else:
                 temporary.replace(path)
-            for name in inside:
-                if (temporary / name).is_dir():
-                    (path / name).mkdir(exist_ok=True)
-                elif (temporary / name).is_file():
-                    (temporary / name).replace(path / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_directory(path.parent)

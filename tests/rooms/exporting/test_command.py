@@ -62,10 +62,19 @@ def test_what_exists_is_replaced_only_when_asked_and_whole(
     assert small.read_bytes() == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_a_file_is_written_leaves_nothing_half(number: int, small: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (signal.SIGTERM, "safetensors"),
+        (signal.SIGINT, "safetensors"),
+        pytest.param(signal.SIGTERM, "page", marks=pytest.mark.nightly),
+    ],
+)
+def test_a_signal_while_a_file_is_written_leaves_nothing_half(
+    number: int, name: str, small: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    words = ["export", str(small), "--to", "safetensors", "--out", str(out / "x")]
+    words = ["export", str(small), "--to", name, "--out", str(out / "x"), *RUNTIME.get(name, [])]
     attack = partial(commands.signal_at, "foundation/files.py:sync_file", number)
     done = commands.run(words, tmp_path / "log", attack)
     assert done.status == 128 + number, done.printed
