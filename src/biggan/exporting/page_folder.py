@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import shlex
 import shutil
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
     opened = (
         f"open {path / 'index.html'} in a browser, or put the folder on any static host"
         if embedded
-        else f"put the folder on any static host, or: python -m http.server --directory {path}"
+        else f"put the folder on any static host, or: python -m http.server --directory {shlex.quote(str(path))}"
     )
     statistics = [] if program.statistics is None else [f"batch norm: {program.statistics}"]
     return [*statistics, line, source, opened, str(path)]

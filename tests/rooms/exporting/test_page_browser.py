@@ -272,6 +272,9 @@ def test_what_is_missing_is_said(folder: Path, chromium: Any, tmp_path: Path) ->
         (part / "generator.onnx").write_bytes(b"no graph")
         with opened(chromium, address) as page:
             assert "could not be started" in status(page)
+        (part / "runtime" / "ort.wasm.min.js").write_text("globalThis.ort = 1;")
+        with opened(chromium, address) as page:
+            assert "is no ONNX Runtime Web" in status(page)
         shutil.rmtree(part / "runtime")
         with opened(chromium, address) as page:
             assert "Copy the whole folder" in status(page)

@@ -64,6 +64,7 @@
       ? "runtime/ort.wasm.min.js is not there. Copy the whole folder."
       : `ONNX Runtime Web could not be fetched from ${base}. This page needs a connection to that address.`;
     await script(`${base}ort.wasm.min.js`, where);
+    if (!root.ort?.env?.wasm) throw new Sentence(`What came from ${base} is no ONNX Runtime Web.`);
     const wasm = root.ort.env.wasm;
     root.ort.env.logLevel = "error";
     wasm.numThreads = 1;
@@ -94,8 +95,7 @@
     try {
       session = await root.ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
     } catch (error) {
-      const base = settings.runtimeIsLocal ? "" : ` From ${settings.runtime} came perhaps no ONNX Runtime Web.`;
-      throw new Sentence(`The generator could not be started: ${error.message || error}.${base}`);
+      throw new Sentence(`The generator could not be started: ${error.message || error}`);
     }
     return async function draw(z, weights) {
       const feed = { z: new root.ort.Tensor("float32", z, [1, z.length]) };
