@@ -25,7 +25,7 @@ COPIED = ("page.css", "latents.js", "state.js", "drawing.js", "page.js")
 EMBEDDED = 2**26
 """Largest generator, in bytes of its file, that also lies there as a script."""
 LARGEST = 2**30
-"""Bytes of weights: WebAssembly has 4 GiB, which hold the file, its weights and what an image needs."""
+"""Bytes of weights: WebAssembly has 4 GiB, for the file, its weights and what an image needs."""
 
 
 def refuse_request(request: ExportRequest) -> None:
@@ -54,8 +54,8 @@ def refuse(export: Export, request: ExportRequest) -> None:
     size = _bytes(export)
     if size > LARGEST:
         raise UserError(
-            f"--to page: the generator has {format_bytes(size)} of weights, and a browser holds {format_bytes(LARGEST)}"
-            " beside all else that it needs; use --to onnx"
+            f"--to page: the generator has {format_bytes(size)} of weights, and a page takes {format_bytes(LARGEST)} of "
+            "the 4 GiB that WebAssembly has for all that it needs; use --to onnx"
         )
 
 

@@ -100,9 +100,7 @@
     writing = setTimeout(() => {
       try {
         history.replaceState(null, "", State.write(state, settings));
-      } catch {
-        // the page works without
-      }
+      } catch { /* the page works without */ }
     }, 200);
   }
 
@@ -118,6 +116,7 @@
       option.dir = "auto";
       return option;
     }));
+    if (list.selectedIndex < 0) list.scrollTop = 0;
     const rest = found.length > shown.length ? `, ${shown.length} shown` : "";
     find(`${part}-count`).textContent = `(${found.length} found${rest})`;
   }
