@@ -54,8 +54,8 @@ def refuse(export: Export, request: ExportRequest) -> None:
     size = _bytes(export)
     if size > LARGEST:
         raise UserError(
-            f"--to page: the generator has {format_bytes(size)} of weights, and a page takes {format_bytes(LARGEST)} of "
-            "the 4 GiB that WebAssembly has for all that it needs; use --to onnx"
+            f"--to page: the generator has {format_bytes(size)} of weights, and a page takes {format_bytes(LARGEST)} "
+            "of the 4 GiB that WebAssembly has for all that it needs; use --to onnx"
         )
 
 
