@@ -125,7 +125,8 @@ def draw(chart: Chart, number: int, *, alone: bool = False) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
         f'height="{height}" role="img" aria-labelledby="{name}t {name}d">'
-        f'<title id="{name}t">{shown(chart.title)}</title><desc id="{name}d">{shown(described(chart))}</desc>{style}{"".join(parts)}</svg>'
+        f'<title id="{name}t">{shown(chart.title)}</title><desc id="{name}d">{shown(described(chart))}</desc>'
+        f"{style}{''.join(parts)}</svg>"
     )
 
 

@@ -64,8 +64,8 @@ _HOW_TO_READ = (
 
 
 _MEANING_OF_SINGULAR_VALUES = (
-    "The largest singular value of a layer's weights, as power iteration estimates it. Brock et al. 2019 (section 4.1) saw "
-    "those of G explode when a run collapsed."
+    "The largest singular value of a layer's weights, as power iteration estimates it. Brock et al. 2019 (section 4.1) "
+    "saw those of G explode when a run collapsed."
 )
 
 

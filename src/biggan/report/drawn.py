@@ -104,7 +104,5 @@ def _folders(run: RunFiles) -> list[tuple[int, Path]]:
 
 
 def _none(run: RunFiles, what: str) -> Missing:
-    return Missing(
-        text=f"{run.path / SAMPLES} holds no {what} (training draws them every --log.samples-every images); this draws one",
-        command=command("sheet", run.path),
-    )
+    text = f"{run.path / SAMPLES} holds no {what}: training draws them every --log.samples-every images. This draws one"
+    return Missing(text=text, command=command("sheet", run.path))

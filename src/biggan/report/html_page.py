@@ -28,7 +28,7 @@ _WIDEST = 560  # pixels to which small pictures are enlarged, by whole numbers
 _SMALL = 400
 _LONGEST_LISTING = 100_000
 _LONGEST_CELL = 1200
-_WIDTHS = (4, 8, 12, 16, 20, 24)
+_WIDTHS = (4, 8, 12, 16, 20, 24, 36)
 """Letters of a column: room for its longest word, so that only words beyond that are broken."""
 _CSS = "".join(
     (
