@@ -195,7 +195,9 @@ def _frame(across: _Axis, up: _Axis, chart: Chart) -> str:
     for tick in nice_ticks(across.low, across.high, 6):
         x = f"{across.place(tick):.1f}"
         parts.append(f'<path class="grid" d="M{x} {bottom}v5"/>')
-        parts.append(f'<text class="soft" x="{x}" y="{bottom + 19}" text-anchor="middle">{short(tick)}</text>')
+        anchor = "middle" if across.place(tick) < _WIDTH - 24 else "end"
+        at = x if anchor == "middle" else str(_WIDTH - 2)
+        parts.append(f'<text class="soft" x="{at}" y="{bottom + 19}" text-anchor="{anchor}">{short(tick)}</text>')
     parts.append(f'<path class="grid" d="M{_LEFT} {bottom}H{_WIDTH - _RIGHT}"/>')
     scale = ", upwards by powers of ten" if up.logarithmic else ""
     note = f"{chart.across}{scale}{f'; dashed: {chart.marks_mean}' if chart.marks else ''}"

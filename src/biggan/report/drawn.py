@@ -9,7 +9,7 @@ from biggan.evaluation.evaluate import MEMORISATION_PICTURE
 from biggan.foundation.names import clock_of
 from biggan.report.document import Block, Missing, Picture, Pictures, Section, Text
 from biggan.report.film import FIXED, SAMPLES
-from biggan.report.runs import RunFiles
+from biggan.report.runs import RunFiles, is_own
 from biggan.report.settings import command
 
 _MOST_OVER_TIME = 8
@@ -27,7 +27,7 @@ def samples(runs: Sequence[RunFiles]) -> Section:
     blocks: list[Block] = []
     share = _MOST_OVER_TIME if len(runs) == 1 else max(2, 12 // len(runs))
     for number, run in enumerate(runs):
-        found = [(clock, folder / FIXED) for clock, folder in _folders(run) if (folder / FIXED).is_file()]
+        found = [(clock, folder / FIXED) for clock, folder in _folders(run) if is_own(run.path, folder / FIXED)]
         if not found:
             blocks.append(_none(run, "samples"))
             continue
@@ -60,7 +60,7 @@ def sheets(runs: Sequence[RunFiles]) -> Section:
                 caption=f"{title}: {what} ({run.name}, {clock:,} images)",
             )
             for name, (title, what) in _SHEETS.items()
-            if folders and (folder / f"{name}.png").is_file()
+            if folders and is_own(run.path, folder / f"{name}.png")
         ]
         blocks.append(Pictures(pictures=tuple(shown)) if shown else _none(run, "sheets"))
         pages = len(list(folder.glob("classes_*.png"))) if folders else 0
@@ -71,7 +71,7 @@ def sheets(runs: Sequence[RunFiles]) -> Section:
 
 def has_neighbours(run: RunFiles) -> bool:
     """Tell whether nearest neighbours were drawn."""
-    return (run.path / MEMORISATION_PICTURE).is_file()
+    return is_own(run.path, run.path / MEMORISATION_PICTURE)
 
 
 def neighbours(runs: Sequence[RunFiles]) -> Section:

@@ -14,6 +14,7 @@ from biggan.report.embedding import Encoded
 
 _MEANS = re.compile(r"([\\`*_{}\[\]#+!|~$=^])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+_LIST = re.compile(r"^(\s*\d*)([-.)])(?=\s|-|$)")
 _ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp|www)([:.])")
 
 
@@ -32,7 +33,7 @@ def plain(text: str, longest: int = 2000) -> str:
     line = _MEANS.sub(r"\\\1", one_line(text, longest))
     line = "".join(_ENTITIES.get(letter, letter) for letter in line)
     line = _ADDRESS.sub(lambda found: f"{found[1]}&#{ord(found[2])};", line)  # no address becomes a link by itself
-    return re.sub(r"^(\s*)(\d+)([.)])|^(\s*)-", lambda m: f"{m[1]}{m[2]}\\{m[3]}" if m[2] else f"{m[4]}\\-", line)
+    return _LIST.sub(lambda found: f"{found[1]}\\{found[2]}", line)
 
 
 def _block(block: Block, folder: str, pictures: Mapping[Path, Encoded | str]) -> str:

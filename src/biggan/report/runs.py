@@ -85,8 +85,8 @@ def check_runs(paths: Sequence[str], names: Sequence[str]) -> list[tuple[str, Pa
             raise UserError(
                 f"{shown}: {'this is a file' if path.exists() else 'there is no such run'}; name a run directory"
             )
-        if not (path / CONFIG).is_file():
-            raise UserError(f"{shown}: no run directory (it holds no {CONFIG})")
+        if not is_own(path, path / CONFIG):
+            raise UserError(f"{shown}: no run directory (it holds no {CONFIG}, or one that lies elsewhere)")
         name = names[place] if names else path.resolve().name or str(path)
         for other, there in found:
             if path.samefile(there):
@@ -100,6 +100,14 @@ def check_runs(paths: Sequence[str], names: Sequence[str]) -> list[tuple[str, Pa
     return found
 
 
+def is_own(run: Path, path: Path) -> bool:
+    """Tell whether a file is there and lies in the directory of the run.
+
+    What a link leads to is not the run's: a report is passed on, and must not carry what its reader never had.
+    """
+    return path.is_file() and path.resolve().is_relative_to(run.resolve())
+
+
 def read_run(name: str, path: Path) -> RunFiles:
     """Return what a run's files hold.
 
@@ -110,10 +118,12 @@ def read_run(name: str, path: Path) -> RunFiles:
     if not isinstance(stored, dict):
         raise UserError(f"{path / CONFIG}: no configuration of a run")
     run = RunFiles(name=name, path=path, stored=stored)
-    _read_statistics(run)
-    _read_metrics(run)
+    for file, read in ((STATS, _read_statistics), (METRICS_FILE, _read_metrics)):
+        if is_own(path, path / file):
+            read(run)
     _read_judged(run)
-    run.log_head, run.log_tail = ends(path / LOG)
+    if is_own(path, path / LOG):
+        run.log_head, run.log_tail = ends(path / LOG)
     return run
 
 
@@ -197,7 +207,7 @@ def _read_judged(run: RunFiles) -> None:
     folder = run.path / CHECKPOINTS
     clocks = [clock_of(entry.name) for entry in folder.iterdir()] if folder.is_dir() else []
     state = folder / str(max((clock for clock in clocks if clock is not None), default=0)) / "state.json"
-    if not state.is_file():
+    if not is_own(run.path, state):
         return
     try:
         record = read_plain(state)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from biggan.report.document import Block, Fold, Listing, Missing, Picture, Pictures, Section, Table, Text
-from biggan.report.runs import RunFiles
+from biggan.report.runs import RunFiles, is_own
 
 CARD = "data_card.png"
 _LONGEST = 300  # letters of a value
@@ -67,7 +67,7 @@ def data_card(runs: Sequence[RunFiles]) -> Section:
             blocks.append(Listing(text=said))
         else:
             blocks.append(Missing(text=f"{run.path / 'log.txt'} does not begin with what was understood of the data."))
-        if (run.path / CARD).is_file():
+        if is_own(run.path, run.path / CARD):
             caption = f"Labelled images of {run.name}, as training takes them."
             alt = f"Images of {_count(run.at('data', 'images'))} with the names of their classes"
             picture = Picture(path=run.path / CARD, name=f"data-{number}", alt=alt, caption=caption)

@@ -19,7 +19,7 @@ LARGEST_SIDE = 2048
 
 
 class Sink(ABC):
-    """Takes scalars by name at a clock, and images by name. The first process alone opens it, when there is something."""
+    """Takes scalars and images by name at a clock. The first process alone opens it, when there is something."""
 
     title: ClassVar[str]
     """What it is called."""
