@@ -18,7 +18,8 @@ _MOST_BYTES = 900_000
 """Of one picture; a larger one is shown with fewer pixels."""
 _LARGEST_PNG = 300_000
 """Bytes up to which a picture keeps every pixel; a larger one is a JPEG."""
-_SMALLEST_SIDE = 64
+_LEAST = 1 / 2
+"""Share of the side that a picture keeps at least; with less it is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +68,10 @@ def encode(path: Path, budget: int) -> Encoded | str:
         data, ending = _written(shown)
         if len(data) <= min(_MOST_BYTES, budget):
             return Encoded(data=data, ending=ending, size=shown.size, shrunk=shown.size != whole)
-        if max(shown.size) <= _SMALLEST_SIDE:
+        side = max(shown.size) * 3 // 4
+        if side < _LEAST * min(max(whole), _LONGEST_SIDE):
             return f"{path} is left out: the report has reached the size that it may have"
-        shown = _within(image, max(shown.size) * 3 // 4)
+        shown = _within(image, side)
 
 
 def _within(image: Image.Image, side: int) -> Image.Image:
