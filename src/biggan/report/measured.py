@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from biggan.evaluation.protocol import Protocol
 from biggan.evaluation.records import MetricRecord, comparable_groups
 from biggan.report.charts import Chart, Line
 from biggan.report.compare import CURVES, compare, refusal
-from biggan.report.document import Block, Charts, Fold, Missing, Section, Table, Text
-from biggan.report.runs import RunFiles
+from biggan.report.document import Block, Charts, Fold, Missing, Picture, Pictures, Section, Table, Text
+from biggan.report.runs import RunFiles, is_own
 from biggan.report.series import of_pairs
 from biggan.report.settings import command
 
+SHEET = Path("truncation") / "truncation_sheet.png"
 _MOST_ROWS = 400
 _MOST_CHARTS = 24
 Log = dict[str, "np.ndarray[tuple[int], np.dtype[np.float64]]"]
@@ -71,6 +73,12 @@ def truncation(runs: Sequence[RunFiles]) -> Section:
                 name=f"truncation-{number}-{place}", title=title, lines=(line,), across="truncation", legend=False
             ))  # fmt: skip
         blocks.append(_table_of_sweep(run, groups))
+        path = run.path / SHEET
+        if is_own(run.path, path):
+            alt = f"Images of {run.name} at rising truncation"
+            caption = f"{run.name}: the same seeds and classes in each column, a truncation a row, as in the table"
+            shown = Picture(path=path, name=f"truncation-sheet-{number}", alt=alt, caption=caption)
+            blocks.append(Pictures(pictures=(shown,)))
     if charts:
         blocks.insert(0, Charts(charts=tuple(charts)))
     return Section(name="truncation", title="Truncation", blocks=tuple(blocks))
