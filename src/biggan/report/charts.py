@@ -30,7 +30,7 @@ DARK = (
     "--c2:#4fd0a5;--c3:#d79add;--c4:#dcc04f;--c5:#5fd0e0;--c6:#f58fb8;--c7:#aab4bf"
 )
 _DASHES = ("", "7 3", "2 3", "9 3 2 3")
-_WIDTH, _PLOT, _LEFT, _RIGHT, _TOP = 400, 180, 54, 10, 30
+_WIDTH, _PLOT, _LEFT, _RIGHT, _TOP = 400, 180, 60, 10, 30
 _ROW, _LETTER = 19, 6.7  # pixels of a row of the legend, and about that of a letter
 _LEGEND_LETTERS = 50
 _NO_XML = re.compile("[\ufffe\uffff]")
