@@ -20,6 +20,7 @@ from biggan.report.settings import command
 SHEET = Path("truncation") / "truncation_sheet.png"
 _MOST_ROWS = 400
 _MOST_CHARTS = 24
+_OF_MEMORISATION = ("nearest_real", "copies")
 Log = dict[str, "np.ndarray[tuple[int], np.dtype[np.float64]]"]
 
 
@@ -86,7 +87,7 @@ def truncation(runs: Sequence[RunFiles]) -> Section:
 
 def has_metrics(run: RunFiles) -> bool:
     """Tell whether the run was evaluated without truncation, beyond a look at its nearest neighbours."""
-    return any(_asked(record) is None and not record.metric.startswith("memorisation") for record in run.records)
+    return any(_asked(record) is None and not record.metric.startswith(_OF_MEMORISATION) for record in run.records)
 
 
 def has_truncation(run: RunFiles) -> bool:

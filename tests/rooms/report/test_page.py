@@ -177,6 +177,24 @@ def test_a_truncation_curve_is_that_of_the_newest_weights(tmp_path: Path) -> Non
     assert "was not evaluated" in page.text
 
 
+@pytest.mark.nightly
+def test_what_is_missing_is_made_once(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the truncation curve needs the extra plots")
+    from biggan.training.setup import train
+    from tests.conftest import tiny_config
+
+    run = tmp_path / "run"
+    train(tiny_config(run, duration=16), "digits")
+    words = [run, "--compute", "--count", "40", "--truncations", "0.5", "1.0", "--device", "cpu", "--overwrite"]
+    page, _ = page_of(*words, out=tmp_path / "r.html")
+    assert "biggan evaluate" not in page.text
+    made = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert {path.name for path in made} >= {"memorisation.png", "truncation.csv", "metrics.jsonl"}
+    again, _ = page_of(*words, out=tmp_path / "r.html")
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == made
+    assert len(again.all("svg")) == len(page.all("svg"))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
