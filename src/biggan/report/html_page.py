@@ -33,9 +33,10 @@ _WIDTHS = (4, 8, 12, 16, 20, 24, 36)
 _CSS = "".join(
     (
         f":root{{color-scheme:light dark;{LIGHT}}}@media(prefers-color-scheme:dark){{:root{{{DARK}}}}}",
-        (Path(__file__).parent / "page.css").read_text(encoding="utf-8").replace("\n", ""),
-        f"@media print{{:root{{{LIGHT}}}}}{STYLE}",
         *(f".w{letters}{{min-width:{letters}ch}}" for letters in _WIDTHS),
+        STYLE,
+        (Path(__file__).parent / "page.css").read_text(encoding="utf-8").replace("\n", ""),
+        f"@media print{{:root{{{LIGHT}}}}}",
     )
 )
 _POLICY = (
