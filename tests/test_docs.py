@@ -61,6 +61,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.pull import PullOptions
     from biggan.cli.push import PushOptions
     from biggan.cli.reference import ReferenceOptions
+    from biggan.cli.report import ReportOptions
     from biggan.cli.sample import SampleOptions
     from biggan.cli.sheet import SheetOptions
 
@@ -80,6 +81,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         PullOptions,
         PushOptions,
         ReferenceOptions,
+        ReportOptions,
         TruncationOptions,
         ConvertOptions,
     ):

@@ -25,7 +25,7 @@ COMMANDS = {
     "grow": ("biggan.cli.grow:main", "networks for images twice as large, that go on from where the old ones are"),
     "calibrate": ("biggan.cli.calibrate:main", "store batch-norm statistics for a range of truncations"),
     "export": ("biggan.cli.export:main", "networks for other programs, or for training to go on from"),
-    "report": ("biggan.cli.report:main", "a run's metrics beside the published log"),
+    "report": ("biggan.cli.report:main", "one file of all that runs' files hold, runs beside each other"),
     "data": ("biggan.cli.data:main", "prepare, inspect or export a data set"),
     "info": ("biggan.cli.info:main", "what a run, checkpoint or snapshot is"),
     "pull": ("biggan.cli.pull:main", "fetch published weights, or list them"),

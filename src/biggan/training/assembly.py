@@ -49,6 +49,7 @@ from biggan.training.noise_scale import NoiseScale
 from biggan.training.optimizers import make_adam, rate_factors, second_betas
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import NARROW
+from biggan.training.sinks.contract import Sinks
 from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
 
@@ -219,30 +220,31 @@ def make_engine(
 
 def make_agenda(config: TrainingConfig, saved_at: int | None) -> Agenda:
     """Return what happens between iterations; ``saved_at`` is the clock of the checkpoint that was loaded."""
-    log = config.log
+    log, sinks = config.log, Sinks(config.log)
     views: dict[str, AtIntervals] = {
         "samples": Samples(
-            log.samples_every, columns=log.sheet_columns, rows=log.interpolation_rows, chunk=log.sample_batch
+            log.samples_every, sinks, columns=log.sheet_columns, rows=log.interpolation_rows, chunk=log.sample_batch
         ),
         "snapshot": Snapshots(config.checkpoint.snapshot_every),
     }
     scoring = []
     if log.judge != "none":
-        views["judge"] = Judging(log.samples_every, log.judge)
+        views["judge"] = Judging(log.samples_every, log.judge, sinks)
         scoring.append("judge")
     data = dataclasses.replace(config.data, random_crop=False, skip_corrupt=True)
     if config.evaluation.every is not None:
         views["evaluation"] = Evaluation(
-            config.evaluation, lambda: open_source(data, config.model.resolution), data.handling
+            config.evaluation, lambda: open_source(data, config.model.resolution), data.handling, sinks
         )
         scoring.append("evaluation")
     looks_every = config.health.every or 0
     if 0 < looks_every <= config.duration:  # last, so that it sees the values of the others
-        views["health"] = Health(looks_every, lambda: open_apart(data, config.model.resolution))
+        views["health"] = Health(looks_every, lambda: open_apart(data, config.model.resolution), sinks)
     return Agenda(
-        statistics=Statistics(log.every, tensorboard=log.tensorboard),
+        statistics=Statistics(log.every, sinks),
         checkpoints=Checkpoints(config.checkpoint.every, saved_at=saved_at),
         doublings=Doublings(config.checkpoint.every),
         views=views,
         scoring=frozenset(scoring),
+        sinks=sinks,
     )

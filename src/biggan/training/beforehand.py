@@ -23,6 +23,7 @@ from biggan.training.planning import check_exact
 from biggan.training.pretraining import check_pretraining
 from biggan.training.resolving import resolve
 from biggan.training.run_directory import StoredRun
+from biggan.training.sinks.contract import check_sinks
 
 # Where a machine computes and reads may have another name on each.
 _OF_ONE_RANK = ("device", "run_dir", "step", "stop_timeout", "data.path", "data.workers", "init.path", "evaluation.")
@@ -55,13 +56,15 @@ def check_before_reading(
     """Check what can be known without the data.
 
     Raises:
-        UserError: ranks or batches that cannot be, memory that is not there.
+        UserError: ranks or batches that cannot be, memory that is not there, a sink that is not installed.
     """
     ranks = distributed.world_size()
     resolved = resolve(config, None, ranks)
     refuse_another_past(stored, resolved, newest)
     norm_group(resolved, ranks)
     parse_terms(resolved.terms)
+    if distributed.is_primary():  # which alone writes to them
+        check_sinks(resolved.log)
     check_pretraining(resolved)
     if resolved.micro_batch != "auto":
         check_exact(resolved, ranks, device)

@@ -146,6 +146,8 @@ class LogConfig:
     """Images drawn at a time for sheets."""
     tensorboard: bool = True
     """Also write TensorBoard files, if it is installed."""
+    wandb: bool = False
+    """Also send numbers and sheets to Weights & Biases; WANDB_PROJECT, WANDB_MODE and so on say where and how."""
     judge: Literal["none", "digits"] = "none"
     """A judge that scores the samples at the same interval and chooses the best checkpoints."""
 

@@ -271,6 +271,8 @@ def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outc
     except Stopped as stop:  # raised only where everything is saved
         signal = stop.number
         run.tell(f"{stop}: saved at {run.state.images_seen:,} images and stopped; the same command continues from here")
+    finally:
+        agenda.sinks.close(run)
     return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, signal=signal)
 
 

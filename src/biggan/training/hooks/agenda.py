@@ -14,6 +14,7 @@ from biggan.training.hooks.saving import Checkpoints
 from biggan.training.hooks.statistics import Statistics
 from biggan.training.rollback import CollapseError
 from biggan.training.run import Run
+from biggan.training.sinks.contract import Sinks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class Agenda:
     and training goes on."""
     scoring: frozenset[str]
     """Those of them whose value chooses checkpoints: whatever they see is saved first."""
+    sinks: Sinks
+    """Where hooks write numbers and pictures besides the run's own files; closed with the run."""
     essential: frozenset[str] = frozenset({"snapshot"})
     """Those without which a run is not finished."""
     _told: set[str] = field(default_factory=set)

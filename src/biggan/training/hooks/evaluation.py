@@ -17,14 +17,18 @@ from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.hooks.judging import report
 from biggan.training.run import Run
 from biggan.training.run_directory import METRICS
+from biggan.training.sinks.contract import Sinks
 
 
 class Evaluation(AtIntervals):
     """Measures the published generator on all ranks, and tells the number by which the best are kept."""
 
-    def __init__(self, config: TrainingEvaluation, source: Callable[[], ImageSource], handling: str) -> None:
+    def __init__(
+        self, config: TrainingEvaluation, source: Callable[[], ImageSource], handling: str, sinks: Sinks
+    ) -> None:
         super().__init__(config.every)
         self.config, self.handling = config, handling
+        self._sinks = sinks
         self._open = source
         self._source: ImageSource | None = None
 
@@ -36,6 +40,8 @@ class Evaluation(AtIntervals):
         if distributed.is_primary():
             for record in records:
                 run.directory.note(METRICS, to_json(record))
+            values = {f"metrics/{record.metric}": record.value for record in records if record.value is not None}
+            self._sinks.scalars(run, values)
         run.tell(f"{run.state.images_seen:,} images: {summary(records) or 'no number could be computed'}")
         best = best_value(records, self.config.best_by)
         if best is not None:

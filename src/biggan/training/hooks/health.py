@@ -22,6 +22,7 @@ from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.rollback import CollapseError, Decision, decide
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES, STATS
+from biggan.training.sinks.contract import Sinks
 
 LEAK = "leak.png"
 _ON_SHEET = 20
@@ -32,14 +33,16 @@ Sources = tuple[ImageSource, ImageSource | None]
 class Health(AtIntervals):
     """Measures on the first process, which decides for all."""
 
-    def __init__(self, every: int, open_sources: Callable[[], Sources]) -> None:
+    def __init__(self, every: int, open_sources: Callable[[], Sources], sinks: Sinks) -> None:
         """Prepare.
 
         Args:
             every: the interval.
             open_sources: returns the images that are trained on, and those that are held out.
+            sinks: get the numbers.
         """
         super().__init__(every)
+        self._sinks = sinks
         self._open = open_sources
         self._sample: Sample | None = None
         self._images = 0
@@ -54,6 +57,7 @@ class Health(AtIntervals):
             line = {"images_seen": record.images_seen, "iterations": run.state.iterations}
             found = {finding.kind: finding.text for finding in record.findings}
             run.directory.note(STATS, {**line, "health": record.numbers | self._passing(run), "findings": found})
+            self._sinks.scalars(run, {f"health/{name}": value for name, value in record.numbers.items()})
         run.tell(f"{record.images_seen:,} images: {line_of(record)}")
         collapse = next((finding.text for finding in record.findings if finding.kind == "collapse"), None)
         if collapse is not None and run.config.on_collapse != "warn":

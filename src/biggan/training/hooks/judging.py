@@ -9,13 +9,15 @@ from biggan.foundation import distributed
 from biggan.metrics.judges import JUDGES
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.run import Run
+from biggan.training.sinks.contract import Sinks
 
 
 class Judging(AtIntervals):
     """Scores the published generator; the best checkpoints are kept by this value."""
 
-    def __init__(self, every: int, name: str) -> None:
+    def __init__(self, every: int, name: str, sinks: Sinks) -> None:
         super().__init__(every)
+        self._sinks = sinks
         self.name = name
         self._judge: Any = None
 
@@ -28,6 +30,7 @@ class Judging(AtIntervals):
         with evaluating(run.sampled) as generator:
             verdict = self._judge.judge(generator)
         run.tell(f"{run.state.images_seen:,} images: {verdict}")
+        self._sinks.scalars(run, {f"judge/{self.name}": float(verdict.value)})
         return float(verdict.value)
 
 

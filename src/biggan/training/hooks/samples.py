@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from PIL import Image
 
@@ -17,6 +19,7 @@ from biggan.training.configuration import LogConfig
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES
+from biggan.training.sinks.contract import Sinks
 
 FIXED = "fixed.png"
 
@@ -35,8 +38,9 @@ def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
 class Samples(AtIntervals):
     """Sheets from the published generator: fixed latents, every class, and the three interpolations."""
 
-    def __init__(self, every: int, *, columns: int, rows: int, chunk: int) -> None:
+    def __init__(self, every: int, sinks: Sinks, *, columns: int, rows: int, chunk: int) -> None:
         super().__init__(every)
+        self._sinks = sinks
         self.columns, self.rows, self.chunk = columns, rows, chunk
 
     def _act(self, run: Run) -> None:
@@ -46,15 +50,19 @@ class Samples(AtIntervals):
     def _write(self, run: Run) -> None:
         folder = run.directory.path / SAMPLES / str(run.state.images_seen)
         with evaluating(run.sampled) as generator:
-            write_picture(folder / FIXED, self._fixed(generator))
+            self._put(run, folder / FIXED, self._fixed(generator))
             size, classes = generator.architecture.resolution, max(generator.architecture.classes, 1)
             shown = range(min(classes, most_classes(size, self.columns)))
             pages = class_sheets(generator, run.class_names, self.columns, labels=shown, chunk=self.chunk)
             for number, page in enumerate(pages):
-                write_picture(folder / (f"classes_{number}.png" if number else "classes.png"), page)
+                self._put(run, folder / (f"classes_{number}.png" if number else "classes.png"), page)
             for kind in ("zy", "z", "y"):
                 images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
-                write_picture(folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS))
+                self._put(run, folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS))
+
+    def _put(self, run: Run, path: Path, picture: Image.Image) -> None:
+        write_picture(path, picture)
+        self._sinks.image(run, f"{SAMPLES}/{path.stem}", picture)
 
     def _fixed(self, generator: Generator) -> Image.Image:
         """The same latents and labels at every interval: how the model changes."""

@@ -1,10 +1,10 @@
-"""Losses, norms and speeds: stats.jsonl, TensorBoard, and a line where there is no terminal."""
+"""Losses, norms and speeds: stats.jsonl, the sinks, and a line where there is no terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,20 +18,20 @@ from biggan.training.hooks.intervals import AtIntervals
 from biggan.training.noise_scale import ratio
 from biggan.training.run import Run
 from biggan.training.run_directory import STATS
+from biggan.training.sinks.contract import Sinks
 from biggan.training.step import Losses
 
 
 class Statistics(AtIntervals):
-    """A line of numbers in stats.jsonl (and TensorBoard, if installed); also checks that numbers are finite."""
+    """A line of numbers in stats.jsonl and in the sinks; also checks that numbers are finite."""
 
-    def __init__(self, every: int, *, tensorboard: bool) -> None:
+    def __init__(self, every: int, sinks: Sinks) -> None:
         super().__init__(every)
         self._losses: dict[str, list[Tensor]] = {}
         self._started = time.monotonic()
         self._images = 0
         self._waited = 0.0
-        self._tensorboard = tensorboard
-        self._writer: Any = None
+        self._sinks = sinks
         self.latest: dict[str, float] = {}
 
     def note(self, losses: Losses, images: int, waited: float) -> None:
@@ -79,29 +79,10 @@ class Statistics(AtIntervals):
             run.directory.note(STATS, {**record, "singular_values": read.sigmas})
             if not sys.stderr.isatty():
                 say(_progress(run, numbers))
-            try:
-                self._to_tensorboard(run, numbers, read.sigmas)
-            except Exception as error:  # a full disk, or whatever else is the matter with a picture of the numbers
-                self._tensorboard = False
-                run.tell(f"no TensorBoard files from here on: {type(error).__name__}: {error}")
+            largest = {f"singular_values/{name}": sigmas[0] for name, sigmas in read.sigmas.items()}
+            self._sinks.scalars(run, numbers | largest)
         self._losses, self._images, self._waited = {}, 0, 0.0
         self._started = time.monotonic()
-
-    def _to_tensorboard(self, run: Run, numbers: dict[str, float], values: dict[str, list[float]]) -> None:
-        if not self._tensorboard:
-            return
-        if self._writer is None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                self._tensorboard = False
-                return
-            self._writer = SummaryWriter(str(run.directory.path / "tensorboard"))
-        for name, value in numbers.items():
-            self._writer.add_scalar(name, value, run.state.images_seen)
-        for name, sigmas in values.items():
-            self._writer.add_scalar(f"singular_values/{name}", sigmas[0], run.state.images_seen)
-        self._writer.flush()
 
 
 class _Read(NamedTuple):
