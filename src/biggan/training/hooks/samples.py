@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from PIL import Image
 
@@ -18,7 +20,7 @@ from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES
 
-FIXED = "fixed.png"
+FIXED, CLASSES = "fixed.png", "classes.png"
 
 
 def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
@@ -32,16 +34,34 @@ def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
     check_sheet(rows * SHEET_COLUMNS, SHEET_COLUMNS, size, "--log.interpolation-rows", rows)
 
 
+def next_sheet(clock: int, first: int) -> int:
+    """Return when the next sheet is due after a clock: four at an interval of ``first``, then two each at twice it, ...
+
+    So of sheets at 1, 2, 3, 4, 6, 8, 12, 16, 24 times ``first``: often at first, and ever rarer.
+    """
+    interval = first
+    while clock >= 4 * interval:
+        interval *= 2
+    return (clock // interval + 1) * interval
+
+
 class Samples(AtIntervals):
     """Sheets from the published generator: fixed latents, every class, and the three interpolations."""
 
-    def __init__(self, every: int, *, columns: int, rows: int, chunk: int) -> None:
+    def __init__(self, every: int, *, columns: int, rows: int, chunk: int, first: int | None = None) -> None:
         super().__init__(every)
-        self.columns, self.rows, self.chunk = columns, rows, chunk
+        self.columns, self.rows, self.chunk, self.first = columns, rows, chunk, first
+        self.newest: Path | None = None
+        """The sheet that a person looks at, of those that were drawn since this start."""
+
+    def due(self, before: int, after: int) -> bool:
+        """Tell whether a sheet is due between two clocks: at the interval, and by and by until that is reached."""
+        return super().due(before, after) or (self.first is not None and next_sheet(before, self.first) <= after)
 
     def _act(self, run: Run) -> None:
         """Draw and write, on the first process."""
         distributed.on_primary(lambda: self._write(run), "drawing samples")
+        self.newest = run.directory.path / SAMPLES / str(run.state.images_seen) / CLASSES
 
     def _write(self, run: Run) -> None:
         folder = run.directory.path / SAMPLES / str(run.state.images_seen)
@@ -51,7 +71,7 @@ class Samples(AtIntervals):
             shown = range(min(classes, most_classes(size, self.columns)))
             pages = class_sheets(generator, run.class_names, self.columns, labels=shown, chunk=self.chunk)
             for number, page in enumerate(pages):
-                write_picture(folder / (f"classes_{number}.png" if number else "classes.png"), page)
+                write_picture(folder / (f"classes_{number}.png" if number else CLASSES), page)
             for kind in ("zy", "z", "y"):
                 images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
                 write_picture(folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS))
