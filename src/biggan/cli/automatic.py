@@ -51,14 +51,15 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
             "auto measures one process. Run the same command alone with --dry-run, and give torchrun the command that "
             "it prints"
         )
-    from biggan.presets.auto.choosing import choose
+    from biggan.presets.auto.choosing import Trials, choose
     from biggan.presets.auto.command import command
     from biggan.presets.auto.looking import examine, look
+    from biggan.presets.auto.trying import fitting, pace
 
     say(f"looking at {one_line(asked.data.path)} and at this machine ...")
     seen = look(asked.data, mirror="data.flip" not in named)
     machine = examine(asked.device)
-    chosen = choose(seen, machine, asked, named, _measure, hours)
+    chosen = choose(seen, machine, asked, named, Trials(fitting=fitting, pace=pace), hours)
     config = tyro.cli(TrainingConfig, default=chosen.config, args=words, prog=f"biggan train {AUTO}")
     say(f"auto chose, for {seen.images:,} images on {machine.name}:")
     say("\n".join(chosen.lines()))
@@ -83,15 +84,3 @@ def hours_of(words: list[str]) -> float | None:
         return float(word)
     except ValueError:
         raise UserError(f"--hours {one_line(word, 40)}: a number of hours, for example 0.5 or 2") from None
-
-
-def _measure(config: TrainingConfig) -> float:
-    """Return how many images a second a run trains on, with a micro-batch that fits."""
-    from biggan.foundation.devices import choose_device
-    from biggan.training.own_step import OwnStep, load_own_step
-    from biggan.training.resolving import resolve
-    from biggan.training.step import train_step
-    from biggan.training.trial import images_a_second
-
-    own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
-    return images_a_second(resolve(config, None, 1), own, choose_device(config.device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Set
+from typing import Any
 
 from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture
@@ -45,7 +46,7 @@ def _moved_attention(config: TrainingConfig, given: Set[str]) -> TrainingConfig:
     if not given & {"resolution", "model.resolution", "model.bottom"} or config.init.path is not None:
         return config
     bare = dataclasses.replace(config.model, resolution=size, generator_attention=(), discriminator_attention=())
-    moved = {}
+    moved: dict[str, Any] = {}
     for network, option in ATTENTION.items():
         words = getattr(config.model, f"{network}_attention")
         if words and option not in given:

@@ -37,13 +37,19 @@ NARROW_WIDTHS: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...
 }
 """On a CPU, by longer side: channels of G, channels of D, where D halves; other sizes have BigGAN's table."""
 WIDTH = {"cpu": 8, "cuda": 64, "mps": 32}
-_SLOWER = {"cpu": 1.0, "cuda": 0.5, "mps": 1.0}
-G_RATE, D_RATE = 2e-4, 8e-4
-"""At a batch of 64."""
+RATES = {"cpu": (2e-4, 8e-4, 64), "cuda": (1e-4, 4e-4, 256), "mps": (2e-4, 8e-4, 64)}
+"""Of G, of D, and the batch that they are for: those of the digits preset, on a GPU BigGAN's at an eighth of its batch."""
 LATENT, EMBEDDING = {"cpu": 64, "cuda": 120, "mps": 64}, {"cpu": 32, "cuda": 128, "mps": 32}
 
-Speed = Callable[[TrainingConfig], float]
-"""Measures how many images a second a run trains on."""
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What is tried, with a run that is considered."""
+
+    fitting: Callable[[TrainingConfig, Machine], int]
+    """Returns the micro-batch that fits."""
+    pace: Callable[[TrainingConfig], float]
+    """Returns how many images a second it trains on."""
 
 
 @dataclass(kw_only=True)
@@ -65,7 +71,7 @@ class Chosen:
 
 
 def choose(
-    seen: Seen, machine: Machine, asked: TrainingConfig, given: Set[str], speed: Speed, hours: float | None
+    seen: Seen, machine: Machine, asked: TrainingConfig, given: Set[str], trials: Trials, hours: float | None
 ) -> Chosen:
     """Return the run for these images on this machine.
 
@@ -74,7 +80,7 @@ def choose(
         machine: what computes.
         asked: the configuration of the command line alone.
         given: dotted names of what was given there; that holds, and what follows from it follows.
-        speed: measures a run; called for each size that is considered.
+        trials: tries a run; called for each size that is considered.
         hours: that the run may take; None where the duration is given, or left to choose.
 
     Raises:
@@ -84,7 +90,9 @@ def choose(
     sizes = [wanted] if wanted is not None else [(side, side) for side in _sizes(seen, machine, hours)]
     while True:
         found = _of_size(sizes[0], seen, machine, asked, given)
-        pace = speed(found.config)
+        if "micro_batch" not in given:
+            found.config = dataclasses.replace(found.config, micro_batch=trials.fitting(found.config, machine))
+        pace = trials.pace(found.config)
         length = length_of(machine.device, pace, hours, asked.duration if "duration" in given else None, seen.images)
         if len(sizes) == 1 or length.images >= IMAGES_FOR[sizes[0][0]]:
             break
@@ -112,7 +120,8 @@ def _of_size(size: tuple[int, int], seen: Seen, machine: Machine, asked: Trainin
     bottom_grid(*size)  # a size that cannot be built is an error now
     model = _model(size, machine, asked, given)
     batch = asked.batch if "batch" in given else min(BATCH[machine.device], max(seen.images // 2, 2))
-    factor = (batch / 64) ** 0.5 * _SLOWER[machine.device]
+    of_g, of_d, at = RATES[machine.device]
+    factor = (batch / at) ** 0.5
     config = dataclasses.replace(
         asked,
         resolution=size,
@@ -125,8 +134,8 @@ def _of_size(size: tuple[int, int], seen: Seen, machine: Machine, asked: Trainin
             label_sampling="sqrt" if seen.imbalance > IMBALANCED else "data",
             skip_corrupt=True,
         ),
-        generator_adam=AdamConfig(learning_rate=float(f"{G_RATE * factor:.2g}")),
-        discriminator_adam=AdamConfig(learning_rate=float(f"{D_RATE * factor:.2g}")),
+        generator_adam=AdamConfig(learning_rate=float(f"{of_g * factor:.2g}")),
+        discriminator_adam=AdamConfig(learning_rate=float(f"{of_d * factor:.2g}")),
         on_collapse="rollback",
         precision="bfloat16" if machine.narrow and "precision" not in given else asked.precision,
     )
@@ -166,7 +175,7 @@ def _model(size: tuple[int, int], machine: Machine, asked: TrainingConfig, given
     bare = architecture(family, **(values | {name: value for name, value in own.items() if name != "family"}))
     if family in ("biggan", "biggan-deep", "sagan") and max(size) >= ATTENTION_FROM:
         half = (str(max(size) // 2),)
-        attended = {
+        attended: dict[str, Any] = {
             f"{network}_attention": attention_at(half, bare, network)
             for network in ("generator", "discriminator")
             if f"model.{network}_attention" not in given
@@ -215,11 +224,11 @@ def _say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine
         if config.micro_batch != config.batch
         else "at once: batch statistics are taken over all of it",
     )
+    of_g, of_d, at = RATES[machine.device]
     found.note(
         "rates",
         f"G {config.generator_adam.full_rate:g}, D {config.discriminator_adam.full_rate:g}",
-        f"{G_RATE:g} and {D_RATE:g} at a batch of 64, by the square root of the batch"
-        + ("" if _SLOWER[machine.device] == 1 else ", halved for wide networks"),
+        f"{of_g:g} and {of_d:g} at a batch of {at}, by the square root of the batch",
     )
     if config.precision != "float32":
         found.note("precision", config.precision, f"{machine.name} computes it fast")

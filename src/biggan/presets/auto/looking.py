@@ -53,10 +53,8 @@ def look(config: DataConfig, *, mirror: bool) -> Seen:
         class_counts=tuple(map(int, source.class_counts())) if source.class_names else (),
         channels=source.channels,
         side=middle,
-        largest_side=sides[-1],
         translucent=sum(notes.modes.get(mode, 0) for mode in _TRANSLUCENT),
         photographs=notes.photographs and source.channels == 3,
-        resizable=config.path != "digits",
         mirroring=asked,
     )
 

@@ -23,14 +23,10 @@ class Seen:
     channels: int
     side: int
     """The shorter side of the middle one of the examined images, in pixels."""
-    largest_side: int
-    """The largest of the shorter sides."""
     translucent: int = 0
     """Of the examined images, how many have transparency."""
     photographs: bool = True
     """Colour images of a kind that papers measured on."""
-    resizable: bool = True
-    """Images are of any size; digits are shown at multiples of 8."""
     mirroring: Mirroring
 
     @property
