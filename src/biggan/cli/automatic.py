@@ -62,7 +62,7 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     chosen = choose(seen, machine, asked, named, Trials(fitting=fitting, pace=pace), hours)
     config = tyro.cli(TrainingConfig, default=chosen.config, args=words, prog=f"biggan train {AUTO}")
     say(f"auto chose, for {seen.images:,} images on {machine.name}:")
-    say("\n".join(chosen.lines()))
+    say("\n".join(chosen.lines(named)))
     overruled = sorted(named - {"data.path", "run_dir", "device", "dry_run"})
     if overruled:
         say(f"  as given: {', '.join(overruled)}")

@@ -34,10 +34,12 @@ def _even_micro_batch(config: TrainingConfig, preset: TrainingConfig, given: Set
     size = preset.micro_batch
     if "batch" not in given or "micro_batch" in given or not isinstance(size, int) or config.batch % size == 0:
         return config
-    fitting = [one for one in range(1, config.batch + 1) if config.batch % one == 0 and size / 2 <= one <= 2 * size]
-    if not fitting:
-        return config
-    return dataclasses.replace(config, micro_batch=min(fitting, key=lambda one: (abs(math.log(one / size)), one)))
+    fitting = {
+        abs(math.log(one / size)): one
+        for one in range(1, config.batch + 1)
+        if config.batch % one == 0 and size / 2 <= one <= 2 * size
+    }
+    return dataclasses.replace(config, micro_batch=fitting[min(fitting)]) if fitting else config
 
 
 def _moved_attention(config: TrainingConfig, given: Set[str]) -> TrainingConfig:

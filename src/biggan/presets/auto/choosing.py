@@ -14,7 +14,7 @@ from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture, architecture
 from biggan.models.sizes import bottom_grid
-from biggan.presets.auto.lengths import HOURS, Length, checkpoints, length_of, rounded, sheets
+from biggan.presets.auto.lengths import EPOCHS, HOURS, Length, checkpoints, length_of, rounded, sheets
 from biggan.presets.auto.seen import Machine, Seen
 from biggan.presets.auto.small_data import terms_for
 from biggan.presets.following import attention_at
@@ -38,7 +38,7 @@ NARROW_WIDTHS: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...
 """On a CPU, by longer side: channels of G, channels of D, where D halves; other sizes have BigGAN's table."""
 WIDTH = {"cpu": 8, "cuda": 64, "mps": 32}
 RATES = {"cpu": (2e-4, 8e-4, 64), "cuda": (1e-4, 4e-4, 256), "mps": (2e-4, 8e-4, 64)}
-"""Of G, of D, and the batch that they are for: those of the digits preset, on a GPU BigGAN's at an eighth of its batch."""
+"""Of G, of D, and the batch that they are for: those of the digits preset, on a GPU BigGAN's at 1/8 of its batch."""
 LATENT, EMBEDDING = {"cpu": 64, "cuda": 120, "mps": 64}, {"cpu": 32, "cuda": 128, "mps": 32}
 
 
@@ -57,17 +57,18 @@ class Chosen:
     """A run, and why it is that one."""
 
     config: TrainingConfig
-    reasons: list[tuple[str, str, str]] = field(default_factory=list)
-    """What, value, reason."""
+    reasons: list[tuple[str, str, str, frozenset[str]]] = field(default_factory=list)
+    """What, value, reason, and the options that it is about."""
 
-    def note(self, what: str, value: object, reason: str) -> None:
+    def note(self, what: str, value: object, reason: str, *options: str) -> None:
         """Remember why."""
-        self.reasons.append((what, str(value), reason))
+        self.reasons.append((what, str(value), reason, frozenset(options)))
 
-    def lines(self) -> list[str]:
-        """Return a line for each choice."""
-        wide = max((len(what) for what, _, _ in self.reasons), default=0)
-        return [f"  {what:{wide}}  {value}: {reason}" for what, value, reason in self.reasons]
+    def lines(self, given: Set[str] = frozenset()) -> list[str]:
+        """Return a line for each choice, without those in whose place something was given."""
+        said = [(what, value, reason) for what, value, reason, options in self.reasons if not options & given]
+        wide = max((len(what) for what, _, _ in said), default=0)
+        return [f"  {what:{wide}}  {value}: {reason}" for what, value, reason in said]
 
 
 def choose(
@@ -94,7 +95,7 @@ def choose(
             found.config = dataclasses.replace(found.config, micro_batch=trials.fitting(found.config, machine))
         pace = trials.pace(found.config)
         length = length_of(machine.device, pace, hours, asked.duration if "duration" in given else None, seen.images)
-        if len(sizes) == 1 or length.images >= IMAGES_FOR[sizes[0][0]]:
+        if len(sizes) == 1 or length.images >= min(IMAGES_FOR[sizes[0][0]], EPOCHS * seen.images):
             break
         sizes.pop(0)
     _say_size(found, wanted, seen, machine, length)
@@ -205,12 +206,17 @@ def _say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine
     counts = f"{min(seen.class_counts):,} to {max(seen.class_counts):,} images each" if names else "no sub-folders"
     found.note("classes", names or "none", counts)
     if config.data.label_sampling == "sqrt":
-        found.note("label sampling", "sqrt", f"one class has {seen.imbalance:.0f} times as many images as another")
+        found.note(
+            "label sampling",
+            "sqrt",
+            f"one class has {seen.imbalance:.0f} times as many images as another",
+            "data.label_sampling",
+        )
     found.note("family", model.family, "class-conditional, and what this package has measured most")
     g, d = model.generator_stages(), model.discriminator_stages()
     shown = f"G {g[0].in_channels} to {g[-1].out_channels} channels, D {d[0].out_channels} to {d[-1].out_channels}"
-    of = "narrow where images are large, so that a CPU makes many updates" if not machine.fast else "for a GPU"
-    found.note("width", shown, of)
+    of = "for a GPU" if machine.fast else "narrow where images are large, so that a CPU makes many updates"
+    found.note("width", shown, of, "model.generator_width", "model.discriminator_width")
     attention = " and ".join(dict.fromkeys((*model.generator_attention, *model.discriminator_attention)))
     found.note(
         "attention",
@@ -229,22 +235,24 @@ def _say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine
         "rates",
         f"G {config.generator_adam.full_rate:g}, D {config.discriminator_adam.full_rate:g}",
         f"{of_g:g} and {of_d:g} at a batch of {at}, by the square root of the batch",
+        "generator_adam.learning_rate",
+        "discriminator_adam.learning_rate",
     )
     if config.precision != "float32":
-        found.note("precision", config.precision, f"{machine.name} computes it fast")
-    found.note("mirroring", "on" if config.data.flip else "off", seen.mirroring.reason)
+        found.note("precision", config.precision, f"{machine.name} computes it fast", "precision")
+    found.note("mirroring", "on" if config.data.flip else "off", seen.mirroring.reason, "data.flip")
 
 
 def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, given: Set[str]) -> Chosen:
     """Add what depends on the length."""
     config = found.config
-    if length.images < 4 * config.batch:
+    if "duration" not in given and length.images < 4 * config.batch:
         raise UserError(
             f"--hours: in {length.time} {machine.name} can train on {length.images:,} images at "
             f"{config.model.resolution[0]} px, which is nothing yet; give more time, or a smaller --resolution"
         )
     terms, why = terms_for(seen, length.images, fast=machine.fast, side=max(config.model.resolution))
-    half_life = rounded(length.images / 15)
+    half_life = max(rounded(length.images / 15), 1)
     save = checkpoints(length)
     found.config = dataclasses.replace(
         config,
@@ -255,9 +263,10 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
         log=sheets(length, classes=len(seen.class_counts)),
         health=dataclasses.replace(config.health, every=max(rounded(length.images / 20), 1000)),
     )
-    found.note("terms", " ".join(terms) or "none", why)
-    found.note("on collapse", "rollback", "a run that collapses goes back to its last healthy checkpoint by itself")
-    found.note("average", f"half-life {format_images(half_life)} images", "a fifteenth of the run")
+    found.note("terms", " ".join(terms) or "none", why, "terms")
+    back = "a run that collapses goes back to its last healthy checkpoint by itself"
+    found.note("on collapse", "rollback", back, "on_collapse")
+    found.note("average", f"half-life {format_images(half_life)} images", "a fifteenth of the run", "ema.half_life")
     found.note("length", f"{format_images(length.images)} images", length.reason)
     first, most = found.config.log.first_samples or 0, found.config.log.samples_every
     found.note(

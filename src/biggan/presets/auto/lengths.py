@@ -60,9 +60,9 @@ def length_of(device: str, pace: float, hours: float | None, duration: int | Non
     possible = rounded(time * 3600 * pace * TRAINING)
     if possible > EPOCHS * images:
         enough = EPOCHS * images
-        time = spoken(enough / pace / TRAINING)
+        needed = spoken(enough / pace / TRAINING)
         return Length(
-            images=enough, pace=pace, reason=f"each image {EPOCHS:,} times is enough; about {time} at {measured}"
+            images=enough, pace=pace, reason=f"each image {EPOCHS:,} times is enough; about {needed} at {measured}"
         )
     said = "given" if hours is not None else "by default; --hours says otherwise"
     return Length(images=max(possible, 1), pace=pace, reason=f"{spoken(time * 3600)} ({said}) at {measured}")
