@@ -6,9 +6,9 @@ Usage:
     python benchmarks/auto.py --data shapes --fraction 0.08 --rows auto --minutes 10    # few images: does it collapse?
 
 Each row is a command that begins with nothing and is told to stop (Ctrl-C) when its time is over, looking at the data
-and measuring included; a row that ends by itself ends earlier. Then its moving average is judged by the Frechet distance of
-as many samples as there are images, at most --count, to the images, by features of a classifier that is fitted to them.
-`collapses` counts the looks at its health that found a collapse.
+and measuring included; a row that ends by itself ends earlier. Then its moving average is judged by the Frechet distance
+of --count samples to the images, by features of a classifier that is fitted to them. `collapses` counts the looks at its
+health that found a collapse.
 
 `shapes`, `photographs` and `digits` are made here or ship with a dependency: shapes of six kinds are drawn, windows are
 cut out of two photographs. What the results file holds already is not run again.
@@ -167,7 +167,7 @@ def main() -> int:
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--fraction", type=float, default=1.0, help="part of each class that is trained on")
     parser.add_argument("--look-every", type=int, default=5000, help="of presets, looks at health, in images")
-    parser.add_argument("--count", type=int, default=2000, help="samples, at most")
+    parser.add_argument("--count", type=int, default=2000, help="samples")
     parser.add_argument("--threads", type=int, default=2, help="of a run; runs come one after another")
     parser.add_argument("--runs", type=Path, default=Path("runs/auto_benchmark"), help="where runs and data go")
     parser.add_argument("--out", type=Path, help="the results, as JSON")

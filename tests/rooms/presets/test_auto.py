@@ -23,6 +23,7 @@ from biggan.presets.auto.looking import look
 from biggan.presets.auto.mirroring import _Thumbnails, judge
 from biggan.presets.auto.seen import Machine, Mirroring, Seen
 from biggan.training.configuration import TrainingConfig
+from biggan.training.hooks.samples import next_sheet
 from biggan.training.resolving import resolve
 
 CPU = Machine(device="cpu", name="2 CPU cores", memory=8 * 2**30)
@@ -184,6 +185,14 @@ def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
     again = json.loads((tmp_path / "run" / "config.json").read_text())
     changed = {name for name in stored["config"] if stored["config"][name] != again["config"][name]}
     assert changed == {"duration"}
+
+
+def test_sheets_are_rarer_and_rarer_and_never_rarer_than_the_interval() -> None:
+    clock, found = 0, []
+    while clock < 100:
+        found.append(clock := next_sheet(clock, first=2, every=20))
+    assert found == [2, 4, 6, 8, 12, 16, 24, 32, 48, 60, 80, 100]
+    assert [next_sheet(clock, first=50, every=20) for clock in (0, 20, 30)] == [20, 40, 40]
 
 
 def test_words() -> None:

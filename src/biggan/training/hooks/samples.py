@@ -34,14 +34,16 @@ def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
     check_sheet(rows * SHEET_COLUMNS, SHEET_COLUMNS, size, "--log.interpolation-rows", rows)
 
 
-def next_sheet(clock: int, first: int) -> int:
+def next_sheet(clock: int, first: int, every: int) -> int:
     """Return when the next sheet is due after a clock: four at an interval of ``first``, then two each at twice it, ...
 
-    So of sheets at 1, 2, 3, 4, 6, 8, 12, 16, 24 times ``first``: often at first, and ever rarer.
+    So at 1, 2, 3, 4, 6, 8, 12, 16, 24 times ``first``, often at first and ever rarer, and from where that would be rarer
+    than ``every``, at multiples of that.
     """
     interval = first
     while clock >= 4 * interval:
         interval *= 2
+    interval = min(interval, every)
     return (clock // interval + 1) * interval
 
 
@@ -56,7 +58,9 @@ class Samples(AtIntervals):
 
     def due(self, before: int, after: int) -> bool:
         """Tell whether a sheet is due between two clocks: at the interval, and by and by until that is reached."""
-        return super().due(before, after) or (self.first is not None and next_sheet(before, self.first) <= after)
+        if self.first is None or self.every is None:
+            return super().due(before, after)
+        return next_sheet(before, self.first, self.every) <= after
 
     def _act(self, run: Run) -> None:
         """Draw and write, on the first process."""
