@@ -6,9 +6,9 @@ Usage:
     python benchmarks/auto.py --data shapes --fraction 0.08 --rows auto --minutes 10    # few images: does it collapse?
 
 Each row is a command that begins with nothing and is told to stop (Ctrl-C) when its time is over, looking at the data
-and measuring included; a row that ends by itself ends earlier. Then its moving average is judged by the Frechet distance
-of --count samples to the images, by features of a classifier that is fitted to them. `collapses` counts the looks at its
-health that found a collapse.
+and measuring included; a row that ends by itself ends earlier. Then its moving average is judged: the Frechet distance
+of --count samples to the images, by features of a classifier that is fitted to them. `collapses` counts the looks at
+its health that found a collapse.
 
 `shapes`, `photographs` and `digits` are made here or ship with a dependency: shapes of six kinds are drawn, windows are
 cut out of two photographs. What the results file holds already is not run again.

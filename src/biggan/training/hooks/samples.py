@@ -37,8 +37,8 @@ def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
 def next_sheet(clock: int, first: int, every: int) -> int:
     """Return when the next sheet is due after a clock: four at an interval of ``first``, then two each at twice it, ...
 
-    So at 1, 2, 3, 4, 6, 8, 12, 16, 24 times ``first``, often at first and ever rarer, and from where that would be rarer
-    than ``every``, at multiples of that.
+    So at 1, 2, 3, 4, 6, 8, 12, 16, 24 times ``first``, often at first and ever rarer; where that would be rarer than
+    ``every``, at multiples of that.
     """
     interval = first
     while clock >= 4 * interval:
