@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 
@@ -33,7 +34,8 @@ def look(config: DataConfig, *, mirror: bool) -> Seen:
     """
     from biggan.data.opening import open_source
 
-    source = open_source(config, (LOOKED_AT, LOOKED_AT))
+    # Corrupt images are left out by the runs that auto makes, and stop no look at the others.
+    source = open_source(dataclasses.replace(config, skip_corrupt=True), (LOOKED_AT, LOOKED_AT))
     if len(source) < FEWEST:
         raise UserError(
             f"--data {config.path}: {len(source)} image{'s' * (len(source) != 1)} found, and auto needs at least "
