@@ -39,7 +39,8 @@ NARROW_WIDTHS: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...
 WIDTH = {"cpu": 8, "cuda": 64, "mps": 32}
 RATES = {"cpu": (2e-4, 8e-4, 64), "cuda": (1e-4, 4e-4, 256), "mps": (2e-4, 8e-4, 64)}
 """Of G, of D, and the batch that they are for: those of the digits preset, on a GPU BigGAN's at 1/8 of its batch."""
-LATENT, EMBEDDING = {"cpu": 64, "cuda": 120, "mps": 64}, {"cpu": 32, "cuda": 128, "mps": 32}
+LATENT, EMBEDDING = {"cpu": 11, "cuda": 20, "mps": 11}, {"cpu": 32, "cuda": 128, "mps": 32}
+"""Numbers of z for each part that is fed to a stage, and of the class; as in the digits preset, a GPU's as in BigGAN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,11 +153,12 @@ def _model(size: tuple[int, int], machine: Machine, asked: TrainingConfig, given
         if name.startswith("model.") and name.count(".") == 1
     }
     width = WIDTH[machine.device]
+    doublings = (max(size) // max(bottom_grid(*size))).bit_length() - 1
     values: dict[str, Any] = {
         "resolution": size,
         "generator_width": width,
         "discriminator_width": width,
-        "latent_size": LATENT[machine.device],
+        "latent_size": LATENT[machine.device] * (doublings + 1),
         "generator_attention": (),
         "discriminator_attention": (),
     }
