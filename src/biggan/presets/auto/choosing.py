@@ -40,7 +40,7 @@ WIDTH = {"cpu": 8, "cuda": 64, "mps": 32}
 RATES = {"cpu": (2e-4, 8e-4, 64), "cuda": (1e-4, 4e-4, 256), "mps": (2e-4, 8e-4, 64)}
 """Of G, of D, and the batch that they are for: those of the digits preset, on a GPU BigGAN's at 1/8 of its batch."""
 LATENT, EMBEDDING = {"cpu": 11, "cuda": 20, "mps": 11}, {"cpu": 32, "cuda": 128, "mps": 32}
-"""Numbers of z for each part that is fed to a stage, and of the class; as in the digits preset, a GPU's as in BigGAN."""
+"""Numbers of z for each part that is fed to a stage, and of the class; as the digits preset has, on a GPU BigGAN."""
 
 
 @dataclass(frozen=True, kw_only=True)
