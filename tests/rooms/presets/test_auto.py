@@ -69,6 +69,7 @@ def test_the_command_without_auto_says_the_same(machine: Machine, seen: Seen, tm
 def test_size_follows_time_and_machine(machine: Machine, hours: float, side: int) -> None:
     found = chosen(machine, hours=hours, pace=1000.0 if machine is GPU else 100.0)
     assert found.config.resolution == (side, side)
+    assert found.config.model.latent_size == (20 if machine is GPU else 11) * found.config.model.latent_slots
     attention = found.config.model.generator_attention
     assert attention == ((str(side // 2),) if side >= 64 else ())
     resolve(found.config, None, 1)
