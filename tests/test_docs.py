@@ -66,7 +66,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.sheet import SheetOptions
 
     launch = {word.removeprefix("--") for action in get_args_parser()._actions for word in action.option_strings}
-    fields = launch | {"run_dir", "data", "seed", "resolution", "device", "step", "help", "json"}
+    fields = launch | {"run_dir", "data", "seed", "resolution", "device", "step", "help", "json", "hours", "help-all"}
     for kind in (
         TrainingConfig,
         InterpolateOptions,
@@ -92,7 +92,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     for command in re.findall(r"^biggan (\S+)", text, re.MULTILINE):
         assert command in COMMANDS, command
     for preset in re.findall(r"biggan train ([a-z0-9][a-z0-9-]*)", text):
-        assert preset in PRESETS, preset
+        assert preset in PRESETS or preset == "auto", preset
     for option in re.findall(r"`?--([a-z][a-z0-9.-]*)", text):
         head = option.removeprefix("no-").split(".")[0].rstrip(".-")
         assert head in fields or head == "from", option

@@ -16,7 +16,8 @@ from biggan.foundation.files import FULL
 from biggan.foundation.terminal import complain, one_line, say
 
 COMMANDS = {
-    "train": ("biggan.cli.train:main", "train a preset, or go on with a run"),
+    "train": ("biggan.cli.train:main", "train on your images (--data FOLDER), by a preset, or go on with a run"),
+    "presets": ("biggan.cli.presets:main", "recipes, with hardware, time and published figure"),
     "sample": ("biggan.cli.sample:main", "images of any class and seed, as files"),
     "sheet": ("biggan.cli.sheet:main", "one picture of every class"),
     "interpolate": ("biggan.cli.interpolate:main", "paths between seeds and classes: picture, GIF or film"),

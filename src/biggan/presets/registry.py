@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,18 @@ class Preset:
         """The first line of the description."""
         return self.description.partition("\n")[0]
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """Hardware with time, and the figure to expect, as the description tells them; a part is absent if it does."""
+        text = " ".join(self.description.split())
+        found = {what: pattern.search(text) for what, pattern in _FACTS.items()}
+        return {what: match[1].strip(" .;") for what, match in found.items() if match}
+
+
+_FACTS = {
+    "hardware and time": re.compile(r"(?:[Hh]ardware(?: and time)?|[Hh]ardware, time)[^:.]*: (.+?)\.? (?=Expect)"),
+    "figure": re.compile(r"Expect(?:ed)?(?:,| :|:)? ?(.+?)\.? (?=Parameters)"),
+}
 
 _FOUND: dict[str, Preset] = {}
 

@@ -223,7 +223,12 @@ def make_agenda(config: TrainingConfig, saved_at: int | None) -> Agenda:
     log, sinks = config.log, Sinks(config.log)
     views: dict[str, AtIntervals] = {
         "samples": Samples(
-            log.samples_every, sinks, columns=log.sheet_columns, rows=log.interpolation_rows, chunk=log.sample_batch
+            log.samples_every,
+            sinks,
+            columns=log.sheet_columns,
+            rows=log.interpolation_rows,
+            chunk=log.sample_batch,
+            first=log.first_samples,
         ),
         "snapshot": Snapshots(config.checkpoint.snapshot_every),
     }

@@ -138,6 +138,9 @@ class LogConfig:
     """Interval of lines in stats.jsonl, and of checks for non-finite numbers on a GPU."""
     samples_every: Images = 500_000
     """Interval of sample sheets."""
+    first_samples: MaybeImages = None
+    """Draw the first sheet at this clock and further ones by and by: four at this interval, then two each at twice and
+    four times it and so on, up to the interval. By default only at the interval."""
     sheet_columns: int = 10
     """Images a class on a class sheet."""
     interpolation_rows: int = 16
@@ -155,6 +158,8 @@ class LogConfig:
         for name in ("every", "samples_every", "sheet_columns", "interpolation_rows", "sample_batch"):
             if getattr(self, name) < 1:
                 raise UserError(f"--log.{name.replace('_', '-')} {getattr(self, name)}: must be positive")
+        if self.first_samples is not None and self.first_samples < 1:
+            raise UserError(f"--log.first-samples {self.first_samples}: must be positive, or left out")
 
 
 @dataclass(frozen=True, kw_only=True)

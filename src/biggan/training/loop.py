@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
-
-from tqdm import tqdm
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.training.hooks.agenda import Agenda
-from biggan.training.hooks.statistics import Statistics
+from biggan.training.live_line import live_line
 from biggan.training.run import Run
 from biggan.training.step import StepInputs
 from biggan.training.stopping import Stopped
@@ -32,7 +28,7 @@ def train_loop(run: Run, agenda: Agenda) -> None:
     state.train()
     warm_up = WarmUp(images=run.config.d_warmup or 0, accuracy=run.config.d_warmup_accuracy, tell=run.tell)
     check_each_step = run.device.type == "cpu"
-    with _progress(run) as bar:
+    with live_line(run, agenda) as line:
         while state.images_seen < duration:
             began = time.monotonic()
             inputs = _read(run, agenda)
@@ -48,7 +44,7 @@ def train_loop(run: Run, agenda: Agenda) -> None:
                 run.engine.guard.check()
             if state.images_seen < duration:  # at the end everything is due, see Agenda.close
                 agenda.between(run, before)
-            _show(bar, run, agenda.statistics, inputs.images_seen - before)
+            line.show(inputs.images_seen - before)
 
 
 def _check_warm_up(run: Run, agenda: Agenda, warm_up: WarmUp) -> None:
@@ -92,26 +88,3 @@ def _read(run: Run, agenda: Agenda) -> StepInputs:
 
     distributed.together(confess, "reading a batch")
     raise AssertionError("some process failed")
-
-
-@contextlib.contextmanager
-def _progress(run: Run) -> Iterator[tqdm[None]]:
-    with tqdm(
-        total=run.config.duration,
-        initial=min(run.state.images_seen, run.config.duration),
-        unit="img",
-        unit_scale=True,
-        smoothing=0.05,
-        dynamic_ncols=True,
-        # Without a terminal the lines of the statistics tell how far it is.
-        disable=None if distributed.is_primary() else True,
-    ) as bar:
-        yield bar
-
-
-def _show(bar: tqdm[None], run: Run, statistics: Statistics, images: int) -> None:
-    bar.update(min(images, max(run.config.duration - bar.n, 0)))
-    latest = statistics.latest
-    if latest:
-        shown = {name: f"{latest[name]:.2f}" for name in ("D_loss_real", "D_loss_fake", "G_loss") if name in latest}
-        bar.set_postfix(shown | {"wait": f"{latest['data_wait']:.0%}"}, refresh=False)

@@ -15,22 +15,12 @@ from biggan.foundation.launch import local_world_size
 from biggan.foundation.memory import free_memory
 from biggan.foundation.records import read_plain
 from biggan.foundation.terminal import one_line
-from biggan.layers.shared_norm import share_batch_norms
-from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.training.assembly import make_engine, make_state
 from biggan.training.batches import doubling_batches, largest_plan, norm_group, plan, schedules
 from biggan.training.configuration import TrainingConfig
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan_memory, with_surplus
 from biggan.training.run_directory import CONFIG, RunDirectory, StoredRun
-from biggan.training.step import (
-    DiscriminatorBatch,
-    GeneratorBatch,
-    Objective,
-    StepInputs,
-    judge_separately,
-    judge_together,
-)
+from biggan.training.trial import trial
 
 MOST_TRIALS = 12
 SPARE = 0.1
@@ -176,32 +166,9 @@ def fits_on_gpu(config: TrainingConfig, size: int, own: OwnStep, device: torch.d
 
 def try_out(config: TrainingConfig, own: OwnStep, device: torch.device) -> None:
     """Train new networks for two iterations on random images."""
-    state = make_state(config, device, own)
-    state.train()
-    sharing = config.norm_group or 1
-    if sharing > 1:  # the same memory as with others, who are asked for nothing
-        for network in state.networks.values():
-            share_batch_norms(network, lambda vector: vector.expand(sharing, -1), sharing)
-    model, batch = config.model, config.batch
-    images = torch.randint(256, (batch, model.channels, *model.resolution), dtype=torch.uint8)
-    labels = torch.randint(max(model.classes, 1), (batch,), device=device)
-    latents = torch.randn(batch, model.z_size, device=device)
-    inputs = StepInputs(
-        discriminator=(DiscriminatorBatch(images, labels, latents, labels),) * config.discriminator_steps,
-        generator=GeneratorBatch(latents, labels),
-        batch=batch,
-        generator_batch=batch,
-        images_seen=batch * config.discriminator_steps,
-    )
-    objective = Objective(
-        loss=ADVERSARIAL_LOSSES[config.loss](),
-        judge=judge_separately if config.split_discriminator_pass else judge_together,
-        seed=config.seed,
-    )
-    engine = make_engine(config, 1, state, device)
-    engine.alone = True  # one rank may run out of memory where another does not
+    iterate = trial(config, own, device)
     for _ in range(2):
-        own.step(state, inputs, objective, engine)
+        iterate()
 
 
 def _of_size(config: TrainingConfig, size: int) -> TrainingConfig:

@@ -8,6 +8,7 @@ whether the run in it may go on, ``beforehand`` looks at options and data, ``int
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +72,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where a run takes place."""
-
+class _Place:  # where a run takes place
     directory: RunDirectory
     store: CheckpointStore
     lock: Lock | None
@@ -270,7 +269,8 @@ def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outc
         return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, collapsed=True)
     except Stopped as stop:  # raised only where everything is saved
         signal = stop.number
-        run.tell(f"{stop}: saved at {run.state.images_seen:,} images and stopped; the same command continues from here")
+        same = f"biggan train --run-dir {shlex.quote(str(run.directory.path))}"
+        run.tell(f"{stop}: saved at {run.state.images_seen:,} images; the same command continues from here, or {same}")
     finally:
         agenda.sinks.close(run)
     return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, signal=signal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -48,9 +49,31 @@ def test_every_command_is_described() -> None:
 
 
 def test_presets_are_listed_with_titles() -> None:
-    _, printed = answer(["train", "--help"])
-    assert "biggan-pytorch-bs256x8" in printed
-    assert "launch_BigGAN_bs256x8.sh" in printed
+    _, printed = answer(["presets"])
+    for said in ("biggan-pytorch-bs256x8", "launch_BigGAN_bs256x8.sh", "8 V100 of 16 GB, 15 days", "FID 9.91"):
+        assert said in printed
+
+
+def test_recipes_tell_hardware_and_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets", "--json"]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        told = json.loads(line)
+        assert told["hardware and time"]
+        assert told["figure"]
+
+
+@pytest.mark.parametrize("words", [["train", "--help"], ["train", "biggan-pytorch-cifar10", "-h"]])
+def test_the_help_of_training_fits_two_screens(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from biggan.cli.train_help import SECTIONS
+
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 100
+    assert max(map(len, lines)) <= 120
+    assert main(["train", "digits", "--help-all"]) == 0
+    everything = capsys.readouterr().out
+    for option in (option.split()[0] for options in SECTIONS.values() for option in options):
+        assert option in everything or option == "--hours", option
 
 
 @pytest.mark.parametrize("words", [["--terms", "help"], ["digits", "--terms", "help"]])

@@ -21,7 +21,7 @@ from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES
 from biggan.training.sinks.contract import Sinks
 
-FIXED = "fixed.png"
+FIXED, CLASSES = "fixed.png", "classes.png"
 
 
 def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
@@ -35,17 +35,41 @@ def check_sheets(log: LogConfig, size: tuple[int, int]) -> None:
     check_sheet(rows * SHEET_COLUMNS, SHEET_COLUMNS, size, "--log.interpolation-rows", rows)
 
 
+def next_sheet(clock: int, first: int, every: int) -> int:
+    """Return when the next sheet is due after a clock: four at an interval of ``first``, then two each at twice it, ...
+
+    So at 1, 2, 3, 4, 6, 8, 12, 16, 24 times ``first``, often at first and ever rarer; where that would be rarer than
+    ``every``, at multiples of that.
+    """
+    interval = first
+    while clock >= 4 * interval:
+        interval *= 2
+    interval = min(interval, every)
+    return (clock // interval + 1) * interval
+
+
 class Samples(AtIntervals):
     """Sheets from the published generator: fixed latents, every class, and the three interpolations."""
 
-    def __init__(self, every: int, sinks: Sinks, *, columns: int, rows: int, chunk: int) -> None:
+    def __init__(
+        self, every: int, sinks: Sinks, *, columns: int, rows: int, chunk: int, first: int | None = None
+    ) -> None:
         super().__init__(every)
         self._sinks = sinks
-        self.columns, self.rows, self.chunk = columns, rows, chunk
+        self.columns, self.rows, self.chunk, self.first = columns, rows, chunk, first
+        self.newest: Path | None = None
+        """The sheet that a person looks at, of those that were drawn since this start."""
+
+    def due(self, before: int, after: int) -> bool:
+        """Tell whether a sheet is due between two clocks: at the interval, and by and by until that is reached."""
+        if self.first is None or self.every is None:
+            return super().due(before, after)
+        return next_sheet(before, self.first, self.every) <= after
 
     def _act(self, run: Run) -> None:
         """Draw and write, on the first process."""
         distributed.on_primary(lambda: self._write(run), "drawing samples")
+        self.newest = run.directory.path / SAMPLES / str(run.state.images_seen) / CLASSES
 
     def _write(self, run: Run) -> None:
         folder = run.directory.path / SAMPLES / str(run.state.images_seen)
@@ -55,7 +79,7 @@ class Samples(AtIntervals):
             shown = range(min(classes, most_classes(size, self.columns)))
             pages = class_sheets(generator, run.class_names, self.columns, labels=shown, chunk=self.chunk)
             for number, page in enumerate(pages):
-                self._put(run, folder / (f"classes_{number}.png" if number else "classes.png"), page)
+                self._put(run, folder / (f"classes_{number}.png" if number else CLASSES), page)
             for kind in ("zy", "z", "y"):
                 images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
                 self._put(run, folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS))

@@ -1,0 +1,86 @@
+"""``biggan train --data FOLDER``: look, choose, say why, and how to have the same without looking."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+
+import tyro
+
+from biggan.cli.words import given, value_of, without
+from biggan.foundation import launch
+from biggan.foundation.errors import UserError
+from biggan.foundation.terminal import one_line, say
+from biggan.training.configuration import TrainingConfig
+
+AUTO = "auto"
+"""Name of the recipe, in a run's records and on the command line."""
+
+
+def place_of(words: list[str]) -> str:
+    """Return the run directory: that which was given, or runs/NAME for images that lie in a folder NAME."""
+    found = value_of(words, "--run-dir")
+    data = value_of(words, "--data", "--data.path") or AUTO
+    return found or str(Path("runs") / (Path(data.rstrip("/")).resolve().name.split(".")[0].replace(":", "-") or AUTO))
+
+
+def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
+    """Return what ``auto`` chooses for a run that does not exist yet, and tell it.
+
+    Args:
+        words: of the command line, ``--hours`` among them.
+        run_dir: of the run.
+
+    Raises:
+        UserError: what cannot be trained; says what is missing.
+    """
+    hours, words = hours_of(words), without(words, "--hours")
+    asked = tyro.cli(TrainingConfig, args=words, prog=f"biggan train {AUTO}")
+    named = given(words)
+    if asked.data.path is None:
+        raise UserError(
+            "--data: say where your images are: biggan train --data FOLDER, with a sub-folder for each class"
+        )
+    if asked.init.path is not None:
+        raise UserError(
+            "--init: weights bring their architecture, which auto would choose; name a preset: biggan train PRESET"
+        )
+    if launch.announced_world_size() > 1:
+        raise UserError(
+            "auto measures one process. Run the same command alone with --dry-run, and give torchrun the command that "
+            "it prints"
+        )
+    from biggan.presets.auto.choosing import Trials, choose
+    from biggan.presets.auto.command import command
+    from biggan.presets.auto.looking import examine, look
+    from biggan.presets.auto.trying import fitting, pace
+
+    say(f"looking at {one_line(asked.data.path)} and at this machine ...")
+    seen = look(asked.data, mirror="data.flip" not in named)
+    machine = examine(asked.device)
+    chosen = choose(seen, machine, asked, named, Trials(fitting=fitting, pace=pace), hours)
+    config = tyro.cli(TrainingConfig, default=chosen.config, args=words, prog=f"biggan train {AUTO}")
+    say(f"auto chose, for {seen.images:,} images on {machine.name}:")
+    say("\n".join(chosen.lines(named)))
+    overruled = sorted(named - {"data.path", "run_dir", "device", "dry_run"})
+    if overruled:
+        say(f"  as given: {', '.join(overruled)}")
+    told = command(dataclasses.replace(config, run_dir=None))
+    say(f"the same without auto:\n  biggan train {shlex.join(told)}")
+    return dataclasses.replace(config, run_dir=run_dir)
+
+
+def hours_of(words: list[str]) -> float | None:
+    """Return the value of ``--hours``.
+
+    Raises:
+        UserError: it is no number.
+    """
+    word = value_of(words, "--hours")
+    if word is None:
+        return None
+    try:
+        return float(word)
+    except ValueError:
+        raise UserError(f"--hours {one_line(word, 40)}: a number of hours, for example 0.5 or 2") from None

@@ -1,0 +1,92 @@
+"""Iterations of a run that does not exist: on random images, by networks that are thrown away."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import torch
+
+from biggan.layers.shared_norm import share_batch_norms
+from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.training.assembly import make_engine, make_state
+from biggan.training.configuration import TrainingConfig
+from biggan.training.own_step import OwnStep
+from biggan.training.step import (
+    DiscriminatorBatch,
+    GeneratorBatch,
+    Objective,
+    StepInputs,
+    judge_separately,
+    judge_together,
+)
+
+_AT_LEAST = 2
+"""Iterations that are measured."""
+
+
+def trial(config: TrainingConfig, own: OwnStep, device: torch.device) -> Callable[[], None]:
+    """Return a function that trains new networks for one iteration on random images, on this rank alone.
+
+    Args:
+        config: the run; its batches are those of one rank.
+        own: the step.
+        device: where.
+    """
+    state = make_state(config, device, own)
+    state.train()
+    sharing = config.norm_group or 1
+    if sharing > 1:  # the same memory as with others, who are asked for nothing
+        for network in state.networks.values():
+            share_batch_norms(network, lambda vector: vector.expand(sharing, -1), sharing)
+    model, batch = config.model, config.batch
+    images = torch.randint(256, (batch, model.channels, *model.resolution), dtype=torch.uint8)
+    labels = torch.randint(max(model.classes, 1), (batch,), device=device)
+    latents = torch.randn(batch, model.z_size, device=device)
+    inputs = StepInputs(
+        discriminator=(DiscriminatorBatch(images, labels, latents, labels),) * config.discriminator_steps,
+        generator=GeneratorBatch(latents, labels),
+        batch=batch,
+        generator_batch=batch,
+        images_seen=batch * config.discriminator_steps,
+    )
+    objective = Objective(
+        loss=ADVERSARIAL_LOSSES[config.loss](),
+        judge=judge_separately if config.split_discriminator_pass else judge_together,
+        seed=config.seed,
+    )
+    engine = make_engine(config, 1, state, device)
+    engine.alone = True  # one rank may run out of memory where another does not
+
+    def iterate() -> None:
+        own.step(state, inputs, objective, engine)
+
+    return iterate
+
+
+def images_a_second(config: TrainingConfig, own: OwnStep, device: torch.device, seconds: float = 1.0) -> float:
+    """Return how many real images a second training sees, without reading them, measured for about ``seconds``.
+
+    The first iteration is not measured, and networks are not compiled, which would take a minute.
+
+    Args:
+        config: resolved.
+        own: the step.
+        device: where.
+        seconds: how long, in whole iterations and at least two.
+    """
+    iterate = trial(dataclasses.replace(config, compile="off", cuda_graphs=False), own, device)
+    iterate()
+    _wait(device)
+    count, began = 0, time.perf_counter()
+    while count < _AT_LEAST or time.perf_counter() - began < seconds:
+        iterate()
+        _wait(device)
+        count += 1
+    return count * config.batch * config.discriminator_steps / (time.perf_counter() - began)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,203 @@
+"""What ``auto`` chooses, what it says of it, and that what is given holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from biggan.cli.main import main
+from biggan.cli.train import parse
+from biggan.cli.words import given, without
+from biggan.data.configuration import DataConfig
+from biggan.foundation.config import differences
+from biggan.foundation.errors import UserError
+from biggan.presets.auto.choosing import Chosen, Trials, choose
+from biggan.presets.auto.command import command
+from biggan.presets.auto.looking import look
+from biggan.presets.auto.mirroring import _Thumbnails, judge
+from biggan.presets.auto.seen import Machine, Mirroring, Seen
+from biggan.training.configuration import TrainingConfig
+from biggan.training.hooks.samples import next_sheet
+from biggan.training.resolving import resolve
+
+CPU = Machine(device="cpu", name="2 CPU cores", memory=8 * 2**30)
+GPU = Machine(device="cuda", name="a GPU", memory=80 * 2**30, narrow=True)
+SEEN = Seen(
+    images=900,
+    class_counts=(300, 300, 300),
+    channels=3,
+    side=200,
+    mirroring=Mirroring(allowed=True, reason="it was asked"),
+)
+
+
+def chosen(
+    machine: Machine = CPU, seen: Seen = SEEN, hours: float | None = None, pace: float = 100.0, **asked: Any
+) -> Chosen:
+    config = dataclasses.replace(TrainingConfig(data=DataConfig(path="flowers")), **asked)
+    trials = Trials(fitting=lambda config, _: config.batch, pace=lambda _: pace)
+    return choose(seen, machine, config, frozenset(asked), trials, hours)
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU], ids=lambda machine: machine.device)
+@pytest.mark.parametrize(
+    "seen",
+    [
+        SEEN,
+        dataclasses.replace(SEEN, images=20, class_counts=(), channels=1, photographs=False, side=8),
+        dataclasses.replace(SEEN, images=60_000, class_counts=(50_000, 10_000 // 9, 100), side=32),
+    ],
+    ids=["photographs", "few", "many"],
+)
+def test_the_command_without_auto_says_the_same(machine: Machine, seen: Seen, tmp_path: Path) -> None:
+    config = chosen(machine, seen).config
+    words = command(config)
+    again = parse(words[0], words[1:], str(tmp_path / "run"))
+    classes = {"model.classes", "model.channels", "model.resolution", "run_dir"}  # which the data decide
+    assert set(differences(config, again)) <= classes
+    one, other = (resolve(each, None, 1) for each in (config, again))
+    assert set(differences(one, other)) <= classes - {"model.resolution"}
+
+
+@pytest.mark.parametrize(("machine", "hours", "side"), [(CPU, 0.2, 32), (CPU, 24.0, 64), (GPU, 2.0, 128)])
+def test_size_follows_time_and_machine(machine: Machine, hours: float, side: int) -> None:
+    found = chosen(machine, hours=hours, pace=1000.0 if machine is GPU else 100.0)
+    assert found.config.resolution == (side, side)
+    assert found.config.model.latent_size == (20 if machine is GPU else 11) * found.config.model.latent_slots
+    attention = found.config.model.generator_attention
+    assert attention == ((str(side // 2),) if side >= 64 else ())
+    resolve(found.config, None, 1)
+
+
+def test_a_slow_machine_takes_a_smaller_size_and_the_length_follows_its_pace() -> None:
+    slow, fast = chosen(hours=0.2, pace=10.0), chosen(hours=0.2, pace=1000.0)
+    assert (slow.config.resolution, fast.config.resolution) == ((16, 16), (32, 32))
+    assert fast.config.duration / 0.2 / 3600 == pytest.approx(900, rel=0.05)
+    assert fast.config.log.first_samples == pytest.approx(25_000, rel=0.05)
+    assert fast.config.checkpoint.every <= fast.config.duration / 5
+
+
+def test_what_is_given_holds_and_what_follows_from_it_follows() -> None:
+    by_hand = chosen(resolution=(48, 48), batch=16)
+    assert (by_hand.config.resolution, by_hand.config.batch, by_hand.config.micro_batch) == ((48, 48), 16, 16)
+    assert by_hand.config.generator_adam.full_rate == pytest.approx(1e-4)
+    lines = "\n".join(chosen(on_collapse="warn").lines({"on_collapse"}))
+    assert "on collapse" not in lines
+    with pytest.raises(UserError, match="--hours and --duration"):
+        chosen(duration=1000, hours=1.0)
+    with pytest.raises(UserError, match="more than 0"):
+        chosen(hours=0.0)
+    with pytest.raises(UserError, match="nothing yet"):
+        chosen(hours=1e-4, pace=1.0)
+
+
+def test_every_choice_has_a_reason_in_one_line() -> None:
+    lines = chosen().lines()
+    for word in ("resolution", "channels", "classes", "family", "width", "attention", "batch", "rates", "mirroring"):
+        assert any(line.split()[0] == word for line in lines), word
+    for word in ("terms", "average", "length", "sheets"):
+        assert any(line.split()[0] == word for line in lines), word
+    assert all(": " in line and "\n" not in line for line in lines)
+
+
+def test_terms_are_for_photographs_that_are_shown_often() -> None:
+    assert chosen(GPU).config.terms == ("diffaugment,policy=translation+cutout",)
+    assert chosen(GPU, dataclasses.replace(SEEN, photographs=False)).config.terms == ()
+    assert chosen(GPU, dataclasses.replace(SEEN, images=500_000)).config.terms == ()
+    assert chosen(CPU, hours=0.2).config.terms == ()
+
+
+# -- mirroring ---------------------------------------------------------------------------------------------------------
+
+
+def thumbnails(count: int, *, symmetrical: bool, seed: int) -> _Thumbnails:
+    """Bars of four kinds: at the left, right, top or bottom; or (symmetrical) at four heights."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, 4, count)
+    images = draw.uniform(0, 0.3, (count, 1, 16, 16)).astype(np.float32)
+    for image, label in zip(images, labels, strict=True):
+        if symmetrical:
+            image[0, 4 * label : 4 * label + 3] += 0.6
+        else:
+            np.rot90(image[0], label)[:, 2:5] += 0.6
+    return _Thumbnails(images, labels.astype(np.int64))
+
+
+@pytest.mark.parametrize("symmetrical", [True, False])
+def test_mirroring_is_for_classes_that_survive_it(symmetrical: bool) -> None:
+    known, asked = (thumbnails(count, symmetrical=symmetrical, seed=count) for count in (240, 120))
+    assert judge(known, asked).allowed is symmetrical
+
+
+def test_digits_and_images_without_classes_are_never_mirrored() -> None:
+    digits = look(DataConfig(path="digits"), mirror=True)
+    assert not digits.mirroring.allowed
+    assert (digits.images, digits.channels, len(digits.class_counts)) == (1797, 1, 10)
+    alone = look(DataConfig(path="digits", labels="unconditional"), mirror=True)
+    assert not alone.mirroring.allowed
+    assert "without classes" in alone.mirroring.reason
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("classes", "size", "message"),
+    [({"a": 9, "b": 8}, (20, 20), "17 images found.*at least 20.*add 3"), ({"a": 30}, (4, 4), "4 px small.*needs 8")],
+)
+def test_what_cannot_be_trained_says_what_is_missing(
+    make_folder: Callable[..., Path], classes: dict[str, int], size: tuple[int, int], message: str, tmp_path: Path
+) -> None:
+    folder = make_folder(classes, size)
+    with pytest.raises(UserError, match=message):
+        parse("auto", ["--data", str(folder)], str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["train", "--data", str(tmp_path / "empty")]) == 2
+    assert "no images" in capsys.readouterr().err
+
+
+def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, run = make_folder({"a": 12, "b": 12}), str(tmp_path / "run")
+    options = ["--duration", "24", "--device", "cpu", "--health.every", "0", "--log.no-tensorboard", "--data.workers"]
+    assert main(["train", "--data", str(folder), "--run-dir", run, *options, "0"]) == 0
+    printed = capsys.readouterr().out
+    assert "auto chose" in printed
+    assert "the same without auto:\n  biggan train digits --data" in printed
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["preset"] == "auto"
+    assert stored["config"]["model"]["resolution"] == [16, 16]
+    assert stored["config"]["batch"] == 12
+    assert main(["train", "--run-dir", run, "--hours", "1", "--duration", "36"]) == 0
+    printed = capsys.readouterr().out
+    assert "auto chose" not in printed
+    assert "finished: 36 images" in printed
+    again = json.loads((tmp_path / "run" / "config.json").read_text())
+    changed = {name for name in stored["config"] if stored["config"][name] != again["config"][name]}
+    assert changed == {"duration"}
+
+
+def test_sheets_are_rarer_and_rarer_and_never_rarer_than_the_interval() -> None:
+    clock, found = 0, []
+    while clock < 100:
+        found.append(clock := next_sheet(clock, first=2, every=20))
+    assert found == [2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 100]
+    assert [next_sheet(clock, first=50, every=20) for clock in (0, 20, 30)] == [20, 40, 40]
+
+
+def test_words() -> None:
+    words = ["--data=a", "--model.no-hierarchical-latent", "--batch", "4", "--hours", "2", "--log.every", "1"]
+    assert given(words) == {"data.path", "model.hierarchical_latent", "batch", "hours", "log.every"}
+    assert without(words, "--hours") == [*words[:4], *words[6:]]
+    assert without(["--hours=2", "--seed", "1"], "--hours") == ["--seed", "1"]
