@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -84,6 +84,8 @@ class ProjectOptions(OverwriteOption):
     """Weight of the mean square of z in the loss."""
     features: Literal["none", "random", "inception-torchvision"] = "none"
     """Features whose differences count besides those of pixels: of a random network, or of torchvision's Inception."""
+    weights: Annotated[str | None, tyro.conf.arg(name="features.weights")] = None
+    """Weights file of Inception, for machines without a network."""
     feature_weight: float = 1.0
     """Their weight in the loss."""
     seed: int = 0
@@ -222,7 +224,11 @@ def project(words: list[str]) -> int:
 
 def _features(options: ProjectOptions, sampler: Sampler) -> Extractor | None:
     if options.features == "none":
+        if options.weights is not None:
+            raise UserError("--features.weights: of which features? Name them with --features")
         return None
     from biggan.metrics.features import ExtractorOptions, make_extractor
 
-    return make_extractor(options.features, ExtractorOptions(device=next(sampler.generator.parameters()).device))
+    device = next(sampler.generator.parameters()).device
+    weights = None if options.weights is None else Path(options.weights)
+    return make_extractor(options.features, ExtractorOptions(device=device, weights=weights))

@@ -47,7 +47,7 @@ def activations(
                 try:
                     generator(z.to(parameter.device, parameter.dtype), labels)
                 except _ReachedError as reached:
-                    parts.append(reached.output.flatten(1).double().cpu())
+                    parts.append(reached.output.flatten(1).cpu().double())
     finally:
         hook.remove()
     return drawn.double(), torch.cat(parts)

@@ -15,6 +15,7 @@ from biggan.exploring.directions import KINDS, MOST_DIRECTIONS, Directions, Dire
 from biggan.exploring.layers import FIRST, latent_matrix, seen_latent, usual_layer
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import UserError, unknown
+from biggan.foundation.memory import check_memory
 from biggan.foundation.tensor_files import content_hash
 from biggan.models.contract import Generator
 from biggan.sampling.sampler import Sampler
@@ -137,8 +138,11 @@ def ganspace(
     _check_count(count, seen.stop)
     size = max(_BATCH, 2 * count)
     batches = -(-samples // size)
+    numbers = activations(generator, layer, 1, labels[0], seed, 0)[1].shape[1]
+    # Rows as they are drawn, those less their mean, and what the analysis stacks and decomposes.
+    check_memory(5 * 8 * size * numbers, f"--layer {layer}: {numbers:,} activations a latent", "name an earlier layer")
     # More components than are asked for: what is cut off at each batch is lost to the others.
-    analysis = IncrementalPCA(n_components=min(max(4 * count, 32), seen.stop, size))
+    analysis = IncrementalPCA(n_components=min(max(4 * count, 32), seen.stop, size, numbers))
 
     def batch(number: int) -> tuple[Tensor, npt.NDArray[np.float64]]:
         z, rows = activations(generator, layer, size, labels[number % len(labels)], seed, number * size)

@@ -123,8 +123,8 @@ def _whole_everywhere(architecture: Architecture) -> bool:
 def _first(generator: Generator) -> Tensor:
     architecture = generator.architecture
     if isinstance(generator, GroupedGenerator):
-        lengths = generator.basis.basis.double().flatten(1).norm(dim=1, keepdim=True)
-        return (lengths.cpu() * _columns_of_z(_weight(generator.basis.linear), architecture)).contiguous()
+        lengths = generator.basis.basis.detach().cpu().double().flatten(1).norm(dim=1, keepdim=True)
+        return lengths * _columns_of_z(_weight(generator.basis.linear), architecture)
     if isinstance(generator, BottleneckGenerator):
         weight = _weight(generator.linear)
         return _columns_of_z(weight, architecture) if architecture.hierarchical_latent else weight
@@ -159,4 +159,4 @@ def _placed(rows: Tensor, chunk: int, architecture: Architecture) -> Tensor:
 
 def _weight(layer: nn.Module) -> Tensor:
     weight = layer.normalized_weight() if isinstance(layer, SpectrallyNormalized) else layer.get_parameter("weight")
-    return weight.detach().double().cpu()
+    return weight.detach().cpu().double()

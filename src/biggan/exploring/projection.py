@@ -215,7 +215,7 @@ def _descend(
     for step in range(options.steps + 1):
         loss = goal(z, embedding)
         path.append(z.detach().clone())
-        found.append(torch.stack([loss.total, loss.pixels, loss.features, loss.latent]).detach().double().cpu())
+        found.append(torch.stack([loss.total, loss.pixels, loss.features, loss.latent]).detach().cpu().double())
         if step == options.steps:
             break
         (z.grad,) = torch.autograd.grad(loss.total.sum(), [z])  # rows do not see each other

@@ -44,7 +44,7 @@ def read_picture(path: Path, architecture: Architecture) -> Tensor:
     with path.open("rb") as file:
         image = load_image(file, one_line(str(path)))
     how = Preparation(resolution=architecture.resolution, channels=architecture.channels)
-    return torch.from_numpy(fit(image, how))
+    return torch.from_numpy(fit(image, how).copy())  # a picture of the right size is lent, read-only
 
 
 def write_projection(sampler: Sampler, found: Projection, folder: Path, film: Film = "gif") -> list[Path]:
