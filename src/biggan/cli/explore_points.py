@@ -80,7 +80,7 @@ class ProjectOptions(OverwriteOption):
     candidates: int = 512
     """Random latents of which the best become starts; at least two a class are drawn."""
     learning_rate: float = 0.05
-    prior: float = 0.001
+    prior: float = 0.01
     """Weight of the mean square of z in the loss."""
     features: Literal["none", "random", "inception-torchvision"] = "none"
     """Features whose differences count besides those of pixels: of a random network, or of torchvision's Inception."""

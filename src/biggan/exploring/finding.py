@@ -47,9 +47,9 @@ def find_directions(
 
     Args:
         sampler: whose generator is looked at; it is not changed.
-        kind: ``sefa`` (Shen and Zhou 2021, "Closed-form factorization of latent semantics in GANs", equation 8):
+        kind: ``sefa`` (Shen and Zhou 2021, "Closed-form factorization of latent semantics in GANs"):
             eigenvectors of A'A of a layer that is linear in z, by falling eigenvalue. ``ganspace`` (Haerkoenen et al.
-            2020, "GANSpace: discovering interpretable GAN controls", section 2.2): principal components of
+            2020, "GANSpace: discovering interpretable GAN controls"): principal components of
             activations, carried back to z by least squares.
         count: how many.
         layer: see :mod:`biggan.exploring.layers`; None for the usual one of the family.
@@ -151,7 +151,7 @@ def ganspace(
     for number in range(batches):
         analysis.partial_fit(batch(number)[1])
         progress((number + 1) * size, 2 * batches * size)
-    # min over U of the sum of |U x - z|^2: x the coordinates of activations, both with mean 0 (their equation 3).
+    # min over U of the sum of |U x - z|^2: x the coordinates of activations, both with mean 0.
     products = torch.zeros(count, count, dtype=torch.float64)
     crossed = torch.zeros(count, seen.stop, dtype=torch.float64)
     components = torch.from_numpy(analysis.components_[:count]).double()

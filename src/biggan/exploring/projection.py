@@ -33,7 +33,7 @@ class ProjectionOptions:
     learning_rate: float = 0.05
     feature_weight: float = 1.0
     """Of the features' part of the loss, where there are features."""
-    prior: float = 0.001
+    prior: float = 0.01
     """Weight of the mean square of z, which the prior has at 1: keeps latents where the generator was trained."""
     seed: int = 0
     """Of the candidates. The same seed gives the same result on the same machine."""
