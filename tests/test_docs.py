@@ -55,7 +55,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.convert import ConvertOptions
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.evaluate import TruncationOptions
-    from biggan.cli.explore import DirectionSheetOptions, DirectionsOptions
+    from biggan.cli.explore_directions import DirectionSheetOptions, DirectionsOptions
     from biggan.cli.explore_points import BreedOptions, MixOptions, ProjectOptions
     from biggan.cli.export import ExportOptions as NetworkOptions
     from biggan.cli.grow import GrowOptions

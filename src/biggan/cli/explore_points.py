@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from biggan.cli.explore_directions import TruncatedOption, for_drawing
 from biggan.cli.progress import progress_bar
 from biggan.cli.selection import parse_seeds
 from biggan.foundation.errors import UserError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BreedOptions(OverwriteOption):
+class BreedOptions(TruncatedOption, OverwriteOption):
     """Draw children of latents and classes, each of two parents that chance picks."""
 
     file: tyro.conf.Positional[str]
@@ -43,7 +44,7 @@ class BreedOptions(OverwriteOption):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixOptions(OverwriteOption):
+class MixOptions(TruncatedOption, OverwriteOption):
     """Mix styles: a row has the coarse parts of one latent, a column the fine parts of another."""
 
     file: tyro.conf.Positional[str]
@@ -103,16 +104,18 @@ def breed(words: list[str]) -> int:
     from biggan.exploring import breeding
     from biggan.exploring.points import images_of, save_points
     from biggan.foundation.files import write_picture
+    from biggan.sampling.latents import check_truncation
     from biggan.sampling.pictures import check_picture, check_sheet, sheet
     from biggan.sampling.sampler import load
 
     check_picture(out)
+    check_truncation(options.truncation, options.truncation_kind)
     breeding.check_breeding(options.children, options.mutate, options.crossover)
     sampler = load(options.file, options.device)
     refuse_source(latents, [sampler.path] if sampler.path else [])
     columns = max(1, round(options.children**0.5))
     check_sheet(options.children, columns, sampler.info.architecture.resolution, "--children", options.children)
-    parents = _parents(sampler, options.parents)
+    parents = _parents(sampler, options)
     children = breeding.breed(
         parents,
         options.children,
@@ -121,25 +124,26 @@ def breed(words: list[str]) -> int:
         seed=options.seed,
         chunks=sampler.info.architecture.latent_slots,
     )
-    write_picture(out, sheet(images_of(sampler, children), columns))
+    write_picture(out, sheet(images_of(for_drawing(sampler, options), children), columns))
     save_points(children, sampler, latents)
     say(f"{options.children} children of {len(parents)} parents, row by row from 0: {out}")
     say(f"their latents: {latents}; parents again as {latents}:0 and so on")
     return 0
 
 
-def _parents(sampler: Sampler, words: tuple[str, ...]) -> Points:
+def _parents(sampler: Sampler, options: BreedOptions) -> Points:
     """Return the points that words name."""
     from biggan.exploring.points import joined, load_points, points_of
 
     parts: list[Points] = []
-    for word in words:
+    how = options.truncation, options.truncation_kind
+    for word in options.parents:
         head, _, tail = word.partition(":")
         if head.isascii() and head.isdecimal():
             (seed,) = parse_seeds([head])
             if not tail and sampler.info.architecture.classes:
                 raise UserError(f"--parents {one_line(word, 80)}: write SEED:CLASS, for example {head}:id:0")
-            parts.append(points_of(sampler, [(seed, tail if tail else 0)]))
+            parts.append(points_of(sampler, [(seed, tail if tail else 0)], *how))
             continue
         name, _, number = word.rpartition(":")
         if name and number.isascii() and number.isdecimal() and len(number) < 10:
@@ -165,19 +169,22 @@ def mix(words: list[str]) -> int:
     from biggan.exploring.mixing import check_mixing, mixing_sheet_images
     from biggan.exploring.points import points_of
     from biggan.foundation.files import write_picture
+    from biggan.sampling.latents import check_truncation
     from biggan.sampling.pictures import check_picture, sheet
     from biggan.sampling.sampler import load
 
     check_picture(out)
+    check_truncation(options.truncation, options.truncation_kind)
     sampler = load(options.file, options.device)
     at = check_mixing(sampler.info.architecture, options.at)
     labels = choose_classes(sampler, options.classes) or [0]
     if len(labels) not in (1, len(coarse)):
         raise UserError(f"--classes: {len(labels)} for {len(coarse)} rows; name one for all, or one for each")
     labels = labels * len(coarse) if len(labels) == 1 else labels
-    rows = points_of(sampler, list(zip(coarse, labels, strict=True)))
-    columns = points_of(sampler, [(seed, labels[0]) for seed in fine])
-    images = mixing_sheet_images(sampler, rows, columns, at)
+    how = options.truncation, options.truncation_kind
+    rows = points_of(sampler, list(zip(coarse, labels, strict=True)), *how)
+    columns = points_of(sampler, [(seed, labels[0]) for seed in fine], *how)
+    images = mixing_sheet_images(for_drawing(sampler, options), rows, columns, at)
     write_picture(out, sheet(images, len(fine) + 1))
     parts = sampler.info.architecture.doublings + 1
     say(f"rows: the first {at} of {parts} parts of {', '.join(rows.titles)}; columns: the others of seeds {fine}")

@@ -58,16 +58,23 @@ class Points:
         return Points(z=self.z[chosen], embedding=self.embedding[chosen], titles=tuple(self.titles[i] for i in chosen))
 
 
-def points_of(sampler: Sampler, pairs: Sequence[tuple[int, str | int | None]]) -> Points:
+def points_of(
+    sampler: Sampler,
+    pairs: Sequence[tuple[int, str | int | None]],
+    truncation: float | None = None,
+    kind: str = "resample",
+) -> Points:
     """Return the points of seeds and classes.
 
     Args:
         sampler: whose classes and latents.
         pairs: (seed, class name or index); a class None is the seed's place in the list modulo the classes, as when
             sampling.
+        truncation: T of the latents; None draws from the whole prior.
+        kind: how to truncate.
 
     Raises:
-        UserError: an unknown class, or a seed out of range.
+        UserError: an unknown class, or a seed or a truncation out of range.
     """
     classes = max(sampler.info.architecture.classes, 1)
     labels = [i % classes if name is None else sampler.class_index(name) for i, (_, name) in enumerate(pairs)]
@@ -75,13 +82,19 @@ def points_of(sampler: Sampler, pairs: Sequence[tuple[int, str | int | None]]) -
     dtype = next(sampler.generator.parameters()).dtype
     named = sampler.class_names
     return Points(
-        z=latents(seeds, sampler.info.architecture.z_size).to(dtype),
+        z=latents(seeds, sampler.info.architecture.z_size, truncation, kind).to(dtype),
         embedding=embed_on_cpu(sampler.generator, torch.tensor(labels, dtype=torch.int64)),
         titles=tuple(
             f"{seed}:{named[label]}"[:LONGEST_TITLE] if named else str(seed)
             for seed, label in zip(seeds, labels, strict=True)
         ),
     )
+
+
+def truncated(sampler: Sampler, truncation: float | None, kind: str = "resample") -> Sampler:
+    """Return a sampler that draws with the statistics of batch norm that fit a truncation, where its file has such."""
+    generator = sampler.at_truncation(truncation, kind)
+    return sampler if generator is sampler.generator else Sampler(generator, sampler.info, sampler.path)
 
 
 def images_of(sampler: Sampler, points: Points) -> Tensor:

@@ -13,7 +13,7 @@ import biggan
 from biggan.cli.main import main
 from biggan.exploring.breeding import breed
 from biggan.exploring.mixing import _TwoLatents, mixed_images, mixing_sheet_images
-from biggan.exploring.points import images_of, load_points, points_of, save_points
+from biggan.exploring.points import images_of, load_points, points_of, save_points, truncated
 from biggan.exploring.projection import ProjectionOptions, project
 from biggan.exploring.projection_files import read_picture
 from biggan.exploring.sheets import direction_images
@@ -183,6 +183,19 @@ def test_points_are_stored_for_their_generator(tmp_path: Path) -> None:
         load_points(path, model)
 
 
+def test_truncated_points_are_drawn_as_sampling_draws_them(tmp_path: Path) -> None:
+    from biggan.sampling.calibration import calibrate
+
+    plain = biggan.load(snapshots.write(tmp_path / "plain.safetensors"), device="cpu")
+    calibrate(plain, tmp_path / "bank.safetensors", [0.5], batches=1)
+    model = biggan.load(tmp_path / "bank.safetensors", device="cpu")
+    points = points_of(model, [(7, 3)], 0.5)
+    drawn = images_of(truncated(model, 0.5), points)
+    assert torch.equal(drawn, model.sample([3], [7], 0.5))
+    assert not torch.equal(drawn, images_of(model, points)), "the statistics are those of the bank"
+    assert truncated(model, None) is model
+
+
 def test_the_middle_of_a_sheet_is_the_seed_itself() -> None:
     from biggan.exploring.finding import find_directions
 
@@ -229,6 +242,7 @@ def test_all_of_it_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str
     )
     assert "it holds 3 latents" in refused("breed", run, "--parents", f"{children}:3", "--out", str(tmp_path / "x.png"))
     call("sheet", run, "--direction", "turn", "--points", children, "--out", out, "--overwrite")
+    assert "batch norm:" in call("mix", run, "--truncation", "0.5", "--out", str(tmp_path / "narrow.png"))
     call("mix", run, "--coarse", "1-2", "--fine", "3", "--classes", "cat", "--out", out, "--overwrite")
     folder = tmp_path / "projection"
     quick = ["--steps", "2", "--candidates", "4", "--starts", "2", "--classes", "cat", "dog"]
