@@ -110,9 +110,12 @@ def breed(words: list[str]) -> int:
 
     check_picture(out)
     check_truncation(options.truncation, options.truncation_kind)
+    if not options.parents:
+        raise UserError("--parents: name at least one, SEED:CLASS or FILE:NUMBER")
     breeding.check_breeding(options.children, options.mutate, options.crossover)
     sampler = load(options.file, options.device)
-    refuse_source(latents, [sampler.path] if sampler.path else [])
+    read = [Path(name) for word in options.parents for name in (word, word.rpartition(":")[0]) if name]
+    refuse_source(latents, [*([sampler.path] if sampler.path else []), *read])
     columns = max(1, round(options.children**0.5))
     check_sheet(options.children, columns, sampler.info.architecture.resolution, "--children", options.children)
     parents = _parents(sampler, options)

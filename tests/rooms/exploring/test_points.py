@@ -241,6 +241,8 @@ def test_all_of_it_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "breed", run, "--parents", f"{children}:2", "7:dog", "--children", "2", "--crossover", "genes", "--out", second
     )
     assert "it holds 3 latents" in refused("breed", run, "--parents", f"{children}:3", "--out", str(tmp_path / "x.png"))
+    assert "which is never changed" in refused("breed", run, "--parents", children, "--out", first, "--overwrite")
+    assert "name at least one" in refused("breed", run, "--parents", "--out", str(tmp_path / "x.png"))
     call("sheet", run, "--direction", "turn", "--points", children, "--out", out, "--overwrite")
     assert "batch norm:" in call("mix", run, "--truncation", "0.5", "--out", str(tmp_path / "narrow.png"))
     call("mix", run, "--coarse", "1-2", "--fine", "3", "--classes", "cat", "--out", out, "--overwrite")
