@@ -97,12 +97,15 @@ def test_ganspace_of_a_linear_generator_is_its_singular_value_decomposition() ->
     V, _ = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64))
     S = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.25], dtype=torch.float64)
     generator = Linear(U * S @ V.T)
-    vectors, shares = ganspace(generator, "first", 3, [0, 3], 4096, seed=1)
-    assert float((vectors * V.T[:3]).sum(dim=1).abs().min()) > 0.998  # 4096 latents: off by about 1 / sqrt(4096)
+    vectors, shares = ganspace(generator, "first", 3, [0, 3], 2048, seed=1)
+    assert float((vectors * V.T[:3]).sum(dim=1).abs().min()) > 0.996  # 2048 latents: off by about 1 / sqrt(2048)
     assert torch.allclose(shares, S[:3] ** 2 / (S**2).sum(), atol=0.02)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [f if f in ("biggan", "r3gan") else pytest.param(f, marks=pytest.mark.nightly) for f in FAMILIES],
+)
 def test_ganspace_moves_along_what_varies_most(family: str) -> None:
     model = sampler(family)
     found = find_directions(model, "ganspace", 2, samples=256)
