@@ -55,6 +55,8 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.convert import ConvertOptions
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.evaluate import TruncationOptions
+    from biggan.cli.explore_directions import DirectionSheetOptions, DirectionsOptions
+    from biggan.cli.explore_points import BreedOptions, MixOptions, ProjectOptions
     from biggan.cli.export import ExportOptions as NetworkOptions
     from biggan.cli.grow import GrowOptions
     from biggan.cli.interpolate import InterpolateOptions
@@ -84,6 +86,11 @@ def test_commands_and_options_exist(page: Path) -> None:
         ReportOptions,
         TruncationOptions,
         ConvertOptions,
+        DirectionsOptions,
+        DirectionSheetOptions,
+        BreedOptions,
+        MixOptions,
+        ProjectOptions,
     ):
         fields |= {name.replace("_", "-") for name in kind.__dataclass_fields__} | set(kind.__dataclass_fields__)
     for script in (ROOT / "benchmarks").glob("*.py"):

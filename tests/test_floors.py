@@ -21,6 +21,7 @@ FLOORS = {
     "metrics": 3,
     "convert": 3,
     "training": 4,
+    "exploring": 3.5,  # moves about in what sampling draws; the command and a page show it
     "evaluation": 3.5,  # judges what sampling draws by metrics, against data; training's hooks call it
     "report": 4,
     "hub": 4,  # gives away what sampling draws, with the numbers of evaluation; training knows nothing of it

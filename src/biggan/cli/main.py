@@ -21,6 +21,7 @@ COMMANDS = {
     "sample": ("biggan.cli.sample:main", "images of any class and seed, as files"),
     "sheet": ("biggan.cli.sheet:main", "one picture of every class"),
     "interpolate": ("biggan.cli.interpolate:main", "paths between seeds and classes: picture, GIF or film"),
+    "explore": ("biggan.cli.explore:main", "directions, breeding, style mixing, the latent of a picture"),
     "evaluate": ("biggan.cli.evaluate:main", "FID, KID, precision, recall ... against real images"),
     "convert": ("biggan.cli.convert:main", "weights of other implementations, to sample and to train on"),
     "grow": ("biggan.cli.grow:main", "networks for images twice as large, that go on from where the old ones are"),

@@ -44,6 +44,7 @@ DRAWERS = (
     "export FILE --to safetensors --out OUT/o.safetensors",
 )
 EXPORT = "export {} --to safetensors --with-discriminator --with-optimizers --out OUT/o.safetensors"
+PROJECT = "--steps 1 --candidates 2 --starts 1 --film none"
 RUNS = (
     "info KIT/run",
     f"sample KIT/run --out OUT/o --count 1 {CPU}",
@@ -117,6 +118,10 @@ CASES = [
         )
         for line in READERS
     ),
+    Case("colour.sefa-first.safetensors", f"explore sheet KIT/colour.safetensors --rows 1 --out OUT/o.png {CPU}"),
+    Case("colour.sefa-first.safetensors", f"explore list KIT/colour.safetensors {CPU}"),
+    Case("kin.safetensors", f"explore breed KIT/colour.safetensors --parents FILE --children 1 --out OUT/o.png {CPU}"),
+    Case("images/a/0.png", f"explore project KIT/colour.safetensors FILE --out OUT/p {PROJECT} {CPU}"),
 ]
 
 
@@ -145,6 +150,8 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"data export {kit}/images {kit}/images.zip --resolution 16",
         f"data prepare {kit}/images {kit}/images.hdf5 --resolution 16 --workers 0",
         f"evaluate {kit}/run {MEASURE}",
+        f"explore directions {colour} --count 2 {CPU}",
+        f"explore breed {colour} --parents 1:id:1 2:id:2 --children 2 --out {kit}/kin.png {CPU}",
         *(
             f"evaluate reference --data digits --resolution 16 --features pooled --out {kit}/reference.{ending} {CPU}"
             for ending in ("npz", "safetensors")
