@@ -38,7 +38,7 @@ class Outcome:
     opened: int = 0
     """Damage that left everything readable."""
     refused: int = 0
-    """Told by a UserError."""
+    """Told by a UserError, or by an image that cannot be read."""
     escaped: list[str] = field(default_factory=list)
     crashed: list[str] = field(default_factory=list)
     hung: list[str] = field(default_factory=list)
@@ -53,8 +53,8 @@ class Outcome:
         return [*self.escaped, *self.crashed, *self.hung]
 
 
-def read_everything(path: str) -> None:
-    """Open, count, read, describe and inspect what lies at ``path``, as the commands do."""
+def read_everything(path: str) -> int:
+    """Open, count, read, describe and inspect what lies at ``path``, as the commands do; return how many cannot be read."""
     import numpy as np
 
     from biggan.data.configuration import DataConfig
@@ -66,15 +66,17 @@ def read_everything(path: str) -> None:
     source = open_images(config, (32, 32))
     source.class_counts()
     source.key()
+    unreadable = 0
     for index in range(len(source)):
         try:
             source.read_encoded(index)
         except UnreadableImageError:
-            continue
+            unreadable += 1
     with contextlib.suppress(UnreadableImageError):
         source.read_many(np.arange(min(len(source), 8)))
     inspection.text(inspection.inspect(open_images(config, (inspection.SIDE, inspection.SIDE))))
     inspection.picture(source)
+    return unreadable
 
 
 def _child(title: str, first: int, count: int) -> None:
@@ -109,8 +111,7 @@ def _child(title: str, first: int, count: int) -> None:
             output.write(json.dumps({"began": seed}) + "\n")
             began = time.perf_counter()
             try:
-                read_everything(path)
-                found = "opened"
+                found = "refused" if read_everything(path) else "opened"
             except UserError as error:
                 found = "refused"
                 str(error).encode("utf-8", "surrogateescape")

@@ -145,6 +145,11 @@ def test_mixtures_and_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("values", VARIATIONS, ids=str)
 def test_every_architecture_can_be_exported(name: str, family: str, values: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / f"g{FORMATS[name].suffix}"
+    normalized = values.get("normalization", "none") != "none" or values.get("generator_spectral_norm") == STORED
+    if family == "r3gan" and (normalized or "inplace_activation" in values):
+        with pytest.raises(UserError, match="r3gan"):
+            export_of(small(family, **values))
+        return
     lines = FORMATS[name].write(export_of(small(family, **values)), path, BOTH)
     assert sum("differs from the network by at most" in line for line in lines) == 2
     assert len(list(tmp_path.iterdir())) == 2
