@@ -66,7 +66,7 @@ def check_film(path: Path, frames_per_second: int, size: tuple[int, int] | None 
 
 def write_film(
     path: Path, frames: Iterable[Frame], frames_per_second: int = 24, *, hold_last: float = 0.0
-) -> tuple[int, int]:
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """Write an endless GIF, an MP4 (H.264) or a WebM (VP9), as the ending says, atomically.
 
     H.264 and VP9 in the form that everything plays have half as many colours as pixels, so odd sides get one row or
@@ -79,7 +79,7 @@ def write_film(
         hold_last: seconds for which the last frame stays.
 
     Returns:
-        (height, width) of the film.
+        (height, width) of the frames, and of the film.
 
     Raises:
         UserError: as :func:`check_film`, there are no frames, ``path`` is a link, or the disk is full.
@@ -92,7 +92,8 @@ def write_film(
     check_film(path, frames_per_second, first.shape[:2])
     with replacing(path) as temporary:
         encode = _gif if path.suffix.lower() == ".gif" else _video
-        return encode(temporary, path.suffix.lower(), _of_one_size(first, coming), frames_per_second, hold_last)
+        written = encode(temporary, path.suffix.lower(), _of_one_size(first, coming), frames_per_second, hold_last)
+    return (first.shape[0], first.shape[1]), written
 
 
 def _of_one_size(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from biggan.foundation.captions import draw_caption
 from biggan.foundation.errors import UserError
@@ -113,13 +112,14 @@ def truncation_frames(
         yield to_frame(captioned(shown, f"truncation {truncation:.3f} ({kind})") if caption else shown)
 
 
-def there_and_back(low: float, high: float, frames: int) -> list[float]:
-    """Return ``frames`` truncations from ``high`` down to ``low`` and up again, evenly slow at both ends.
+def there_and_back(low: float, high: float, frames: int, *, one_way: bool = False) -> list[float]:
+    """Return ``frames`` truncations from ``high`` down to ``low`` and up again, slow at both ends.
 
-    The last one leads into the first.
+    The last one leads into the first. ``one_way`` ends at ``low``.
     """
-    middle, half = (low + high) / 2, (high - low) / 2
-    return [float(middle + half * np.cos(2 * np.pi * i / frames)) for i in range(frames)]
+    turns = np.linspace(0, 0.5, frames) if one_way else np.arange(frames) / frames
+    shares = (1 - np.cos(2 * np.pi * turns)) / 2
+    return [float(high + (low - high) * share) for share in shares]
 
 
 def captioned(picture: Image.Image, text: str) -> Image.Image:
@@ -140,8 +140,3 @@ def check_frames(frames: int, option: str) -> None:
     """
     if not 1 <= frames <= MOST_FRAMES:
         raise UserError(f"{option}: the whole film has {frames:,} frames; 1 to {MOST_FRAMES:,} are possible")
-
-
-def shown_size(image: Tensor, smallest: int) -> tuple[int, int]:
-    """Return (height, width) of an image uint8 [C, H, W] that was enlarged to ``smallest``."""
-    return enlarge(to_picture(image), smallest).size[::-1]

@@ -60,7 +60,7 @@ class OneImage:
 class Grid:
     """The picture shows every class x every seed, or every seed with labels that cycle through all classes."""
 
-    labels: Labels
+    labels: Labels = ()
     """Empty to cycle."""
     seeds: Seeds
     columns: _Side
@@ -80,7 +80,6 @@ class PathThrough:
     frames: Annotated[int, Ge(1), Le(MOST_CELLS)]
     curve: Literal["linear", "spherical"]
     loop: bool
-    columns: _Side
 
     def __post_init__(self) -> None:
         _at_most(max(length(self.labels), length(self.seeds)) * self.frames)
@@ -107,15 +106,13 @@ class Refined:
     """As ``--refine`` takes it, with all options."""
     slope: float
     bias: float
-    known: dict[str, float]
+    known: Annotated[dict[Name, float], MaxLen(20)]
     """What the way itself had fitted."""
     discriminator: _Hash
     """SHA-256 of D, as :func:`biggan.sampling.identity.network_hash` has it."""
 
     def __post_init__(self) -> None:
         _check_hash(self.discriminator)
-        if len(self.known) > 20 or any(len(name) > 100 for name in self.known):
-            raise ValueError("more was fitted than any way of refining does")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,8 @@ def read_record(png: bytes | str | Path) -> PictureRecord:
             raise UserError(f"{where}: {'this is not a file' if path.exists() else 'there is no such file'}")
         with path.open("rb") as file:
             return _read(file, path.stat().st_size, where)
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"{where}: cannot be read ({error})") from error
 

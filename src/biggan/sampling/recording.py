@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Literal
 
 import torch
@@ -12,7 +13,7 @@ from biggan.models.contract import Generator
 from biggan.models.norm_records import TruncationKind
 from biggan.sampling.draw import default_chunk
 from biggan.sampling.identity import network_hash, tensors_hash
-from biggan.sampling.interpolation import Curve
+from biggan.sampling.interpolation import Route
 from biggan.sampling.picture_record import (
     Device,
     Grid,
@@ -66,13 +67,15 @@ class Recorder:
         """Return the record of a sheet of every class x every seed; without labels these cycle."""
         return self._record(grid=Grid(labels=packed(labels), seeds=packed(seeds), columns=columns, names=names))
 
-    def path(
-        self, labels: Sequence[int], seeds: Sequence[int], *, frames: int, curve: Curve, loop: bool, columns: int
-    ) -> PictureRecord:
+    def path(self, route: Route) -> PictureRecord:
         """Return the record of a picture of a path."""
         return self._record(
             path=PathThrough(
-                labels=packed(labels), seeds=packed(seeds), frames=frames, curve=curve, loop=loop, columns=columns
+                labels=packed(route.labels),
+                seeds=packed(route.seeds),
+                frames=route.frames,
+                curve=route.curve,
+                loop=route.loop,
             )
         )
 
@@ -120,13 +123,22 @@ class Recorder:
 
 def refined(refiner: Refiner) -> Refined:
     """Return the record of a way of refining with all that was fitted."""
-    ratio = refiner.critic.ratio
+    ratio, way = refiner.critic.ratio, refiner.refinement
+    options = [refiner.name, *(f"{each.name}={getattr(way, each.name)!r}" for each in fields(way))]  # to the last digit
     return Refined(
-        way=refiner.way,
+        way=",".join(options),
         slope=1.0 if ratio is None else ratio.slope,
         bias=0.0 if ratio is None else ratio.bias,
         known=dict(refiner.known),
         discriminator=network_hash(refiner.critic.discriminator),
+    )
+
+
+def again(record: PictureRecord, sampler: Sampler) -> PictureRecord:
+    """Return the record of a picture that ``sampler`` has drawn again after ``record``."""
+    recorder = Recorder(sampler, record.truncation, record.kind, record.batch)
+    return recorder._record(
+        image=record.image, grid=record.grid, path=record.path, interpolations=record.interpolations
     )
 
 
