@@ -161,6 +161,8 @@ class PictureRecord:
             _check_hash(self.bank)
         if (self.truncation is None) != (self.truncation_kind is None):
             raise ValueError(f"truncation {self.truncation} and kind {self.truncation_kind} contradict each other")
+        if len(self.statistics.between) == 1:
+            raise ValueError("statistics between one truncation and none")
         if sum(one is not None for one in (self.image, self.grid, self.path, self.interpolations)) != 1:
             raise ValueError("a picture is one of image, grid, path and interpolations")
 
