@@ -56,10 +56,13 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
     from biggan.cli.evaluate import TruncationOptions
     from biggan.cli.export import ExportOptions as NetworkOptions
+    from biggan.cli.film import TruncationFilmOptions
     from biggan.cli.grow import GrowOptions
     from biggan.cli.interpolate import InterpolateOptions
+    from biggan.cli.montage import MontageOptions
     from biggan.cli.pull import PullOptions
     from biggan.cli.push import PushOptions
+    from biggan.cli.recreate import RecreateOptions
     from biggan.cli.reference import ReferenceOptions
     from biggan.cli.report import ReportOptions
     from biggan.cli.sample import SampleOptions
@@ -72,6 +75,9 @@ def test_commands_and_options_exist(page: Path) -> None:
         InterpolateOptions,
         SampleOptions,
         SheetOptions,
+        TruncationFilmOptions,
+        MontageOptions,
+        RecreateOptions,
         PrepareOptions,
         InspectOptions,
         ExportOptions,
