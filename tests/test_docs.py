@@ -58,10 +58,13 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.explore_directions import DirectionSheetOptions, DirectionsOptions
     from biggan.cli.explore_points import BreedOptions, MixOptions, ProjectOptions
     from biggan.cli.export import ExportOptions as NetworkOptions
+    from biggan.cli.film import TruncationFilmOptions
     from biggan.cli.grow import GrowOptions
     from biggan.cli.interpolate import InterpolateOptions
+    from biggan.cli.montage import MontageOptions
     from biggan.cli.pull import PullOptions
     from biggan.cli.push import PushOptions
+    from biggan.cli.recreate import RecreateOptions
     from biggan.cli.reference import ReferenceOptions
     from biggan.cli.report import ReportOptions
     from biggan.cli.sample import SampleOptions
@@ -74,6 +77,9 @@ def test_commands_and_options_exist(page: Path) -> None:
         InterpolateOptions,
         SampleOptions,
         SheetOptions,
+        TruncationFilmOptions,
+        MontageOptions,
+        RecreateOptions,
         PrepareOptions,
         InspectOptions,
         ExportOptions,

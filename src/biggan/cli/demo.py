@@ -30,10 +30,9 @@ def main(words: list[str]) -> int:
     config = dataclasses.replace(parse("digits", ["--seed", str(options.seed)], options.run_dir), device="cpu")
     from biggan.metrics.digits_judge import DigitsJudge
     from biggan.report.film import training_film
-    from biggan.sampling.draw import draw
-    from biggan.sampling.interpolation import embed_on_cpu, path_through
-    from biggan.sampling.latents import latents
-    from biggan.sampling.pictures import enlarge, sheet, to_picture, write_gif
+    from biggan.sampling.film_files import write_film
+    from biggan.sampling.frames import path_frames
+    from biggan.sampling.pictures import enlarge, sheet
     from biggan.sampling.sampler import load
     from biggan.sampling.sheets import class_sheets
     from biggan.training.setup import train
@@ -50,13 +49,7 @@ def main(words: list[str]) -> int:
     page = next(class_sheets(sampler.generator, sampler.class_names, 12))
     write_picture(pictures["class_sheet"], enlarge(page, 640))
     write_picture(pictures["grid"], enlarge(sheet(sampler.sample(seeds=range(100)), 10), 480))
-    import torch
-
-    z = latents(range(10), sampler.info.architecture.z_size)
-    path_z = path_through(z, 12, "spherical", loop=True)
-    path_y = path_through(embed_on_cpu(sampler.generator, torch.arange(10)), 12, "linear", loop=True)
-    frames = draw(sampler.generator, path_z, path_y)
-    write_gif(pictures["interpolation"], (enlarge(to_picture(frame), 256) for frame in frames), 60)
+    write_film(pictures["interpolation"], path_frames(sampler, range(10), range(10), frames=12), 16)
     training_film(run, pictures["training"])
     verdict = DigitsJudge().judge(sampler.generator)
     say("\npictures:")

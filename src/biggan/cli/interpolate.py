@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import choose_classes, choose_seeds
 from biggan.foundation.errors import UserError
-from biggan.foundation.memory import check_memory
 from biggan.foundation.outputs import OverwriteOption, output_file
-from biggan.foundation.terminal import say
+from biggan.foundation.terminal import one_line, say
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from biggan.sampling.interpolation import Route
+    from biggan.sampling.sampler import Sampler
 
-    from biggan.models.architecture import Architecture
-
-MOST_FRAMES = 100_000
-"""Most pictures of a path: an hour of film."""
+ENDINGS = (".png", ".gif", ".mp4", ".webm")
+MOST_SHOWN = 4096
+"""Pixels that --size may ask for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class InterpolateOptions(OverwriteOption):
+class InterpolateOptions(MetadataOption, OverwriteOption):
     """Draw a path through key points: seed 1 with class 1, seed 2 with class 2, and so on.
 
     Classes are mixed in embedding space. The shorter list repeats.
@@ -33,7 +33,7 @@ class InterpolateOptions(OverwriteOption):
     file: tyro.conf.Positional[str]
     """A run (its newest generator), a checkpoint, or a snapshot."""
     out: str
-    """X.png (a row a segment), X.gif or X.mp4 (needs the extra "video")."""
+    """X.png (a row a segment), X.gif, or X.mp4 and X.webm (these need the extra "video")."""
     seeds: tuple[str, ...] = ()
     """Seeds of the key points: 0-3, or 1,4,9. By default 0-3."""
     classes: tuple[str, ...] = ()
@@ -45,12 +45,16 @@ class InterpolateOptions(OverwriteOption):
     curve: Literal["linear", "spherical"] = "spherical"
     """Path of the latent: straight, or on the sphere, which keeps the norm that the prior has."""
     loop: bool = False
-    """Return to the first key point."""
+    """Return to the first key point; a film then has no seam."""
     truncation: float | None = None
     """T. By default the whole prior is drawn from."""
     truncation_kind: Literal["resample", "scale", "clamp", "tfhub"] = "resample"
     frames_per_second: int = 24
     """Of a film."""
+    size: int = 256
+    """Pixels of the shorter side of a film, at least: smaller images are enlarged by a whole number."""
+    batch: int | None = None
+    """Images drawn at a time."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
@@ -58,81 +62,99 @@ def main(words: list[str]) -> int:
     """Draw the path."""
     options = tyro.cli(InterpolateOptions, args=words, prog="biggan interpolate")
     out = output_file(options.out, overwrite=options.overwrite)
-    if out.suffix.lower() not in (".png", ".gif", ".mp4"):
-        raise UserError(f"--out {out}: must end in .png, .gif or .mp4")
+    ending = out.suffix.lower()
+    if ending not in ENDINGS:
+        raise UserError(f"--out {one_line(str(out))}: must end in {', '.join(ENDINGS)}")
+    check_size(options.size)
     seeds = choose_seeds(options.seeds, None, default=4)
-    import torch
-
-    from biggan.sampling.draw import draw
-    from biggan.sampling.interpolation import embed_on_cpu, path_through
-    from biggan.sampling.latents import check_truncation, latents
+    from biggan.sampling.film_files import check_film
+    from biggan.sampling.frames import MOST_FRAMES, check_frames
+    from biggan.sampling.latents import check_truncation
     from biggan.sampling.sampler import load
 
     check_truncation(options.truncation, options.truncation_kind)
-    _check_film(options, out)
+    if not 1 <= options.frames <= MOST_FRAMES:
+        raise UserError(f"--frames {options.frames}: 1 to {MOST_FRAMES:,} a segment")
+    if options.batch is not None and options.batch < 1:
+        raise UserError(f"--batch {options.batch}: at least 1 image at a time")
+    if ending != ".png":
+        check_film(out, options.frames_per_second)
     sampler = load(options.file, options.device)
-    architecture = sampler.info.architecture
-    labels = choose_classes(sampler, options.classes)
-    if not labels:
-        labels = [i % max(architecture.classes, 1) for i in range(1 if options.fix == "class" else len(seeds))]
-    if options.fix == "z":
-        seeds = seeds[:1]
-    if options.fix == "class":
-        labels = labels[:1]
-    points = max(len(seeds), len(labels))
-    if points < 2:
-        raise UserError("an interpolation needs at least two different points: name more --seeds or --classes")
-    pictures = options.frames * (points if options.loop else points - 1) + (not options.loop)
-    columns = options.frames if options.loop or points > 2 else options.frames + 1
-    _check_size(pictures, columns, architecture, out)
-    z = latents(seeds, architecture.z_size, options.truncation, options.truncation_kind)
-    z = z[torch.arange(points) % len(seeds)]
+    route = _route(options, sampler, seeds)
+    check_frames(len(route), "--frames")
     say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
-    generator = sampler.at_truncation(options.truncation, options.truncation_kind)
-    embedded = embed_on_cpu(generator, torch.tensor(labels))[torch.arange(points) % len(labels)]
-    path_z = path_through(z, options.frames, options.curve, loop=options.loop)
-    path_y = path_through(embedded, options.frames, "linear", loop=options.loop)
-    _write(draw(generator, path_z, path_y), columns, options.frames_per_second, out)
+    if ending == ".png":
+        _write_picture(options, sampler, route, out)
+    else:
+        _write_film(options, sampler, route, out)
     say(str(out))
     return 0
 
 
-def _check_film(options: InterpolateOptions, out: Path) -> None:
-    """Check what has nothing to do with the generator."""
-    from biggan.sampling.pictures import FASTEST, check_video
+def check_size(size: int) -> None:
+    """Check ``--size``.
 
-    if not 1 <= options.frames <= MOST_FRAMES:
-        raise UserError(f"--frames {options.frames}: 1 to {MOST_FRAMES:,} a segment")
-    if not 1 <= options.frames_per_second <= FASTEST:
-        raise UserError(f"--frames-per-second {options.frames_per_second}: 1 to {FASTEST}")
-    if out.suffix.lower() == ".mp4":
-        check_video(out)
+    Raises:
+        UserError: nobody could look at that.
+    """
+    if not 1 <= size <= MOST_SHOWN:
+        raise UserError(f"--size {size}: 1 to {MOST_SHOWN:,} pixels")
 
 
-def _check_size(pictures: int, columns: int, architecture: Architecture, out: Path) -> None:
-    """Check that all pictures of the path fit into one, or into memory, where all of a film lies while it is drawn."""
-    from biggan.sampling.pictures import check_sheet
+def _route(options: InterpolateOptions, sampler: Sampler, seeds: list[int]) -> Route:
+    from biggan.sampling.interpolation import Route
 
-    if pictures > MOST_FRAMES:
-        raise UserError(
-            f"--frames: the whole path has {pictures:,} pictures, where {MOST_FRAMES:,} are possible; "
-            "take fewer, or fewer --seeds and --classes"
-        )
-    if out.suffix.lower() == ".png":
-        check_sheet(pictures, columns, architecture.resolution, "--frames")
-    height, width = architecture.resolution
-    check_memory(pictures * architecture.channels * height * width, f"--frames: {pictures:,} pictures")
+    labels = choose_classes(sampler, options.classes)
+    if not labels:
+        count = 1 if options.fix == "class" else len(seeds)
+        labels = [i % max(sampler.info.architecture.classes, 1) for i in range(count)]
+    if options.fix == "z":
+        seeds = seeds[:1]
+    if options.fix == "class":
+        labels = labels[:1]
+    return Route(
+        labels=tuple(labels), seeds=tuple(seeds), frames=options.frames, curve=options.curve, loop=options.loop
+    )
 
 
-def _write(images: Tensor, columns: int, frames_per_second: int, out: Path) -> None:
-    """Write images uint8 [N, C, H, W] as the ending of ``out`` says."""
+def _write_picture(options: InterpolateOptions, sampler: Sampler, route: Route, out: Path) -> None:
     from biggan.foundation.files import write_picture
-    from biggan.sampling.pictures import enlarge, sheet, to_picture, write_gif, write_mp4
+    from biggan.sampling.interpolation import route_images
+    from biggan.sampling.pictures import check_sheet, sheet_of
+    from biggan.sampling.png_text import png_text
+    from biggan.sampling.recording import Recorder
 
-    frames = (enlarge(to_picture(image), 256) for image in images)
-    if out.suffix.lower() == ".png":
-        write_picture(out, sheet(images, columns))
-    elif out.suffix.lower() == ".gif":
-        write_gif(out, frames, round(1000 / frames_per_second))
-    else:
-        write_mp4(out, frames, frames_per_second)
+    check_sheet(len(route), route.columns, sampler.info.architecture.resolution, "--frames")
+    record = None
+    if options.metadata:
+        recorder = Recorder(sampler, options.truncation, options.truncation_kind, options.batch)
+        record = recorder.path(route)
+    parts = route_images(sampler, route, options.truncation, options.truncation_kind, options.batch)
+    write_picture(out, sheet_of(parts, len(route), route.columns), pnginfo=png_text(record))
+
+
+def _write_film(options: InterpolateOptions, sampler: Sampler, route: Route, out: Path) -> None:
+    from biggan.sampling.film_files import write_film
+    from biggan.sampling.frames import path_frames
+
+    frames = path_frames(
+        sampler,
+        route.labels,
+        route.seeds,
+        frames=route.frames,
+        curve=route.curve,
+        loop=route.loop,
+        truncation=options.truncation,
+        kind=options.truncation_kind,
+        smallest=options.size,
+        chunk=options.batch,
+    )
+    tell_size(write_film(out, frames, options.frames_per_second))
+
+
+def tell_size(film: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    """Say where a film has another size than its frames."""
+    frame, written = film
+    if frame != written:
+        shown = " became ".join(f"{width} x {height} pixels" for height, width in film)
+        say(f"frames of {shown}: a film of this kind has even sides")

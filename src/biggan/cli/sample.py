@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from biggan.cli.recording import MetadataOption
 from biggan.cli.refining import RefineOption, check_refine, make_for, tell_counts
 from biggan.cli.selection import check_amount, choose_classes, choose_seeds
 from biggan.cli.together import CompileOption, with_ranks
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions(RefineOption, CompileOption, OverwriteOption):
+class SampleOptions(RefineOption, CompileOption, MetadataOption, OverwriteOption):
     """Write images of every class x every seed. Needs no data, no flags of training, no network."""
 
     file: tyro.conf.Positional[str]
@@ -96,7 +97,7 @@ def _sample(options: SampleOptions, seeds: list[int]) -> int:
     if options.refine is not None:
         at, kind = options.truncation, options.truncation_kind
         sampler.refiner = make_for(options.file, options, sampler, sampler.at_truncation(at, kind), at, kind)
-    written = write(sampler, drawing, options.format, out, nhwc=nhwc)
+    written = write(sampler, drawing, options.format, out, nhwc=nhwc, metadata=options.metadata)
     tell_counts(sampler.refiner)
     if distributed.is_primary():
         say(written)

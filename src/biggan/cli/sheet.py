@@ -8,13 +8,14 @@ from typing import Literal
 
 import tyro
 
+from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import choose_classes, choose_seeds
 from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
-class SheetOptions(OverwriteOption):
+class SheetOptions(MetadataOption, OverwriteOption):
     """Draw a sheet: a class a row, a seed a column, every class, on as many pages as it takes."""
 
     file: tyro.conf.Positional[str]
@@ -41,8 +42,10 @@ def main(words: list[str]) -> int:
     from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
     from biggan.sampling.pictures import check_picture
+    from biggan.sampling.png_text import png_text
+    from biggan.sampling.recording import Recorder
     from biggan.sampling.sampler import load
-    from biggan.sampling.sheets import check_pages, class_sheets
+    from biggan.sampling.sheets import check_pages, class_sheets, rows_of_page
 
     check_picture(out)
     check_truncation(options.truncation, options.truncation_kind)
@@ -59,8 +62,15 @@ def main(words: list[str]) -> int:
         truncation=options.truncation,
         kind=options.truncation_kind,
     )
-    for path, page in zip(paths, pages, strict=True):
-        write_picture(path, page)
+    recorder = Recorder(sampler, options.truncation, options.truncation_kind) if options.metadata else None
+    rows = rows_of_page(sampler.info.architecture.resolution, len(seeds))
+    for number, (path, page) in enumerate(zip(paths, pages, strict=True)):
+        shown = labels[number * rows : (number + 1) * rows]
+        record = None if recorder is None else recorder.grid(shown, seeds, len(seeds), names=bool(sampler.class_names))
+        if path.suffix.lower() == ".png":
+            write_picture(path, page, pnginfo=png_text(record))
+        else:
+            write_picture(path, page)
         say(str(path))
     return 0
 

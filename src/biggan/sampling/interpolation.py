@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from biggan.foundation.errors import UserError
 from biggan.models.contract import Generator
-from biggan.sampling.draw import draw
+from biggan.sampling.draw import default_chunk, divided_once, draw
 from biggan.sampling.latents import latents
+from biggan.sampling.sampler import Sampler
 
 Curve = Literal["linear", "spherical"]
 SHEET_COLUMNS = 10
@@ -41,11 +45,79 @@ def path_through(points: Tensor, frames: int, curve: Curve, *, loop: bool = Fals
 
     With ``loop`` a segment back to the first is added, whose end is left out so that repetition is smooth.
     """
+    return _part_of_path(points, frames, curve, 0, _pictures(len(points), frames, loop=loop))
+
+
+def _pictures(points: int, frames: int, *, loop: bool) -> int:
+    return frames * points if loop else frames * (points - 1) + 1
+
+
+def _part_of_path(points: Tensor, frames: int, curve: Curve, first: int, end: int) -> Tensor:
+    """Return the points ``first .. end - 1`` of a path, float [end - first, n]."""
     step = linear if curve == "linear" else spherical
-    ends = [*range(1, len(points)), 0] if loop else list(range(1, len(points)))
-    t = torch.arange(frames) / frames
-    parts = [step(points[i], points[end], t) for i, end in enumerate(ends)]
-    return torch.cat(parts if loop else [*parts, points[-1:]])
+    parts = []
+    for segment in range(first // frames, (end - 1) // frames + 1):
+        within = torch.arange(max(first - segment * frames, 0), min(end - segment * frames, frames)) / frames
+        parts.append(step(points[segment], points[(segment + 1) % len(points)], within))
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A path through key points: label 1 with seed 1, and so on; the shorter list repeats."""
+
+    labels: tuple[int, ...]
+    """Class indices."""
+    seeds: tuple[int, ...]
+    """Of the latents."""
+    frames: int
+    """Images a segment."""
+    curve: Curve = "spherical"
+    """Of the latents; classes go straight, in embedding space."""
+    loop: bool = False
+    """Whether a segment leads back to the first point."""
+
+    def __post_init__(self) -> None:
+        if self.points < 2 or not self.labels or not self.seeds:
+            raise UserError("an interpolation needs at least two different points: name more --seeds or --classes")
+
+    def __len__(self) -> int:
+        return _pictures(self.points, self.frames, loop=self.loop)
+
+    @property
+    def points(self) -> int:
+        """Key points."""
+        return max(len(self.seeds), len(self.labels))
+
+    @property
+    def columns(self) -> int:
+        """Images a row of one picture: a segment a row, a single one with its end."""
+        return self.frames if self.loop or self.points > 2 else self.frames + 1
+
+
+def route_images(
+    sampler: Sampler, route: Route, truncation: float | None = None, kind: str = "resample", chunk: int | None = None
+) -> Iterator[Tensor]:
+    """Yield the images of a path, uint8 [B, C, H, W] on the CPU, some at a time.
+
+    Args:
+        sampler: what draws.
+        route: the path.
+        truncation: T; None for the whole prior.
+        kind: how to truncate.
+        chunk: images drawn at a time.
+    """
+    generator = sampler.at_truncation(truncation, kind)
+    z = latents(route.seeds, generator.architecture.z_size, truncation, kind)
+    z = z[torch.arange(route.points) % len(route.seeds)]
+    embedded = embed_on_cpu(generator, torch.tensor(route.labels))[torch.arange(route.points) % len(route.labels)]
+    step = chunk or default_chunk(generator)
+    with divided_once(generator):
+        for first in range(0, len(route), step):
+            end = min(first + step, len(route))
+            path_z = _part_of_path(z, route.frames, route.curve, first, end)
+            path_y = _part_of_path(embedded, route.frames, "linear", first, end)
+            yield draw(generator, path_z, path_y, step)
 
 
 @torch.no_grad()

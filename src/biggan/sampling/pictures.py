@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from biggan.foundation.captions import draw_caption
 from biggan.foundation.errors import UserError
-from biggan.foundation.files import replacing
 
 GAP = 2
 LARGEST_SIDE = 65_500
@@ -23,8 +21,6 @@ NAME_LETTERS = 24
 """Letters of a class name beside its row."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of pictures that are written."""
-FASTEST = 240
-"""Most frames a second of a film."""
 
 
 def to_picture(image: Tensor) -> Image.Image:
@@ -48,15 +44,36 @@ def sheet(images: Tensor, columns: int, row_names: Sequence[str] = ()) -> Image.
     Raises:
         UserError: the sheet would be too large, see :func:`check_sheet`.
     """
-    count, _, height, width = images.shape
-    check_sheet(count, columns, (height, width))
-    rows = -(-count // columns)
+    return sheet_of([images], len(images), columns, row_names)
+
+
+def sheet_of(parts: Iterable[Tensor], count: int, columns: int, row_names: Sequence[str] = ()) -> Image.Image:
+    """Return what :func:`sheet` does, of images that come some at a time, so that they never all lie in memory.
+
+    Args:
+        parts: images uint8 [B, C, H, W], at least one; those of B images, and so on.
+        count: of all images.
+        columns: images a row.
+        row_names: written to the left of the rows.
+
+    Raises:
+        UserError: the sheet would be too large, see :func:`check_sheet`.
+    """
+    canvas: Image.Image | None = None
+    place = 0
     margin = min(max((len(name) for name in row_names), default=0), NAME_LETTERS) * 6 + 6 if row_names else 0
-    mode = "L" if images.shape[1] != 3 else "RGB"
-    canvas = Image.new(mode, (margin + columns * (width + GAP) + GAP, rows * (height + GAP) + GAP), "white")
-    for place, image in enumerate(images):
-        left = margin + GAP + (place % columns) * (width + GAP)
-        canvas.paste(to_picture(image), (left, GAP + (place // columns) * (height + GAP)))
+    for images in parts:
+        _, channels, height, width = images.shape
+        if canvas is None:
+            check_sheet(count, columns, (height, width))
+            size = margin + columns * (width + GAP) + GAP, -(-count // columns) * (height + GAP) + GAP
+            canvas = Image.new("L" if channels != 3 else "RGB", size, "white")
+        for image in images:
+            left = margin + GAP + (place % columns) * (width + GAP)
+            canvas.paste(to_picture(image), (left, GAP + (place // columns) * (height + GAP)))
+            place += 1
+    if canvas is None:
+        raise ValueError("a sheet of no images")
     if row_names:
         draw = ImageDraw.Draw(canvas)
         for row, name in enumerate(row_names):
@@ -95,62 +112,6 @@ def enlarge(picture: Image.Image, smallest: int = 400) -> Image.Image:
     """Return the picture, repeated pixels making its shorter side at least ``smallest``."""
     factor = max(1, -(-smallest // min(picture.size)))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-
-
-def write_gif(path: Path, frames: Iterable[Image.Image], milliseconds: int = 80, *, hold_last: bool = False) -> None:
-    """Write an endless GIF, atomically; with ``hold_last`` its last frame stays for two seconds.
-
-    Raises:
-        UserError: no frames, ``path`` is a link, or the disk is full.
-    """
-    pictures = [frame.convert("RGB") if frame.mode != "L" else frame for frame in frames]
-    if not pictures:
-        raise UserError(f"{path}: no frames to show")
-    times = [milliseconds] * len(pictures)
-    if hold_last:
-        times[-1] = 2000
-    with replacing(path) as temporary:
-        pictures[0].save(
-            temporary, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False
-        )
-
-
-def write_mp4(path: Path, frames: Iterable[Image.Image], frames_per_second: int = 24) -> None:
-    """Write an H.264 film, atomically.
-
-    Raises:
-        UserError: the extra ``video`` is not installed, there are no frames, ``path`` is a link, or the disk is full.
-    """
-    check_video(path)
-    import av
-
-    with replacing(path) as temporary, av.open(str(temporary), mode="w", format="mp4") as container:
-        stream: Any = None
-        for frame in frames:
-            # H.264 with 4:2:0 colour needs even sides.
-            even = frame.convert("RGB").crop((0, 0, frame.width // 2 * 2, frame.height // 2 * 2))
-            if stream is None:
-                stream = container.add_stream("libx264", rate=frames_per_second)
-                stream.width, stream.height, stream.pix_fmt = even.width, even.height, "yuv420p"
-            picture: Any = av.VideoFrame.from_image(even)  # type: ignore[no-untyped-call]
-            for packet in stream.encode(picture):
-                container.mux(packet)
-        if stream is None:
-            raise UserError(f"{path}: no frames to show")
-        for packet in stream.encode():
-            container.mux(packet)
-
-
-def check_video(path: Path) -> None:
-    """Make sure, before any work, that films can be written.
-
-    Raises:
-        UserError: the extra ``video`` is not installed.
-    """
-    try:
-        import av  # noqa: F401  only whether it is there
-    except ImportError as error:
-        raise UserError(f"{path.name} needs PyAV: pip install 'biggan-torch[video]', or write a .gif") from error
 
 
 def check_picture(path: Path) -> None:

@@ -26,11 +26,13 @@ from biggan.foundation.outputs import safe_name
 from biggan.models.norm_records import TruncationKind
 from biggan.sampling.draw import default_chunk, divided_once
 from biggan.sampling.pictures import check_sheet, sheet, to_picture
+from biggan.sampling.png_text import png_text
+from biggan.sampling.recording import Recorder
 from biggan.sampling.sampler import Sampler
 
 Format = Literal["png", "npz", "grid"]
 LIST = "labels.csv"
-_PNG_BYTES = 300  # of a PNG file without its pixels, and of its line in the list
+_PNG_BYTES = 1000  # of a PNG file without its pixels, but with its metadata, and of its line in the list
 _LIST_ROWS = 4096  # rows of the list that are made at a time
 
 T = TypeVar("T")
@@ -118,7 +120,9 @@ def check_resources(sampler: Sampler, drawing: Drawing, form: Format, out: Path,
     require_space(out, files, f"writing {count:,} images")
 
 
-def write(sampler: Sampler, drawing: Drawing, form: Format, out: Path, *, nhwc: bool = False) -> str:
+def write(
+    sampler: Sampler, drawing: Drawing, form: Format, out: Path, *, nhwc: bool = False, metadata: bool = True
+) -> str:
     """Draw and write, and return a sentence about what was written. Files of the same names are replaced, each whole.
 
     All processes call this together; ``out`` must be the same folder for all of them.
@@ -129,6 +133,7 @@ def write(sampler: Sampler, drawing: Drawing, form: Format, out: Path, *, nhwc: 
         form: ``png``: a file an image and labels.csv; ``npz``: one archive; ``grid``: one picture.
         out: the folder.
         nhwc: axes of an archive.
+        metadata: whether pictures say how they were drawn, see :mod:`biggan.sampling.picture_record`.
 
     Raises:
         UserError: a link lies in the place of a file, the disk is full, or any failure on any process.
@@ -140,15 +145,21 @@ def write(sampler: Sampler, drawing: Drawing, form: Format, out: Path, *, nhwc: 
             refuse_link(out / LIST)
 
     distributed.on_primary(make, "making the folder")
+    recorder = Recorder(sampler, drawing.truncation, drawing.kind, _batch(sampler, drawing)) if metadata else None
     if form == "png":
-        return _write_png(sampler, drawing, out)
+        return _write_png(sampler, drawing, out, recorder)
     images = _gathered(sampler, drawing)
     if form == "npz":
         return distributed.on_primary(
             lambda: _write_npz(sampler, drawing, out, images, nhwc=nhwc), "writing the archive"
         )
     path = out / "grid.png"
-    distributed.on_primary(lambda: write_picture(path, sheet(images, drawing.columns)), "writing the picture")
+
+    def write_grid() -> None:
+        record = None if recorder is None else recorder.grid(drawing.labels, drawing.seeds, drawing.columns)
+        write_picture(path, sheet(images, drawing.columns), pnginfo=png_text(record))
+
+    distributed.on_primary(write_grid, "writing the picture")
     return str(path)
 
 
@@ -208,7 +219,7 @@ def _gathered(sampler: Sampler, drawing: Drawing) -> Tensor:
     return images
 
 
-def _write_png(sampler: Sampler, drawing: Drawing, out: Path) -> str:
+def _write_png(sampler: Sampler, drawing: Drawing, out: Path, recorder: Recorder | None) -> str:
     """Write a file an image, a batch at a time, and the list of them at the end."""
     classes = sampler.info.architecture.classes
     is_last = drawing.last_places(classes)
@@ -220,7 +231,9 @@ def _write_png(sampler: Sampler, drawing: Drawing, out: Path) -> str:
             zip(drawing.pairs(start, start + len(images), classes), images, strict=True), start
         ):
             if is_last(place):
-                write_picture(out / _name(sampler, *pair), to_picture(image), durable=False)
+                record = None if recorder is None else recorder.image(*pair, len(images), place - start)
+                path = out / _name(sampler, *pair)
+                write_picture(path, to_picture(image), durable=False, pnginfo=png_text(record))
 
     for _ in _rounds(sampler, drawing, use):
         pass

@@ -114,7 +114,7 @@ def test_sheet_command(snapshot: Path, tmp_path: Path) -> None:
     assert Image.open(out).height == 2 + 18
 
 
-@pytest.mark.parametrize("ending", ["png", "gif", "mp4"])
+@pytest.mark.parametrize("ending", ["png", "gif", "mp4", "webm"])
 def test_interpolate_command(snapshot: Path, tmp_path: Path, ending: str) -> None:
     out = tmp_path / f"path.{ending}"
     words = [
@@ -162,7 +162,7 @@ def test_fixed_interpolations(snapshot: Path, tmp_path: Path) -> None:
 
 def test_mistakes_in_interpolating(snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
-        (["--out", str(tmp_path / "x.avi")], "must end in .png, .gif or .mp4"),
+        (["--out", str(tmp_path / "x.avi")], "must end in .png, .gif, .mp4"),
         (["--out", str(tmp_path / "x.png"), "--fix", "class", "--seeds", "1"], "at least two different points"),
         (["--out", str(tmp_path / "x.png"), "--frames", "0"], "--frames 0: 1 to"),
     ):

@@ -14,9 +14,11 @@ import pytest
 from biggan.cli.calibrate import CalibrateOptions
 from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
 from biggan.cli.evaluate import EvaluateOptions, TruncationOptions
+from biggan.cli.film import TruncationFilmOptions
 from biggan.cli.info import InfoOptions
 from biggan.cli.interpolate import InterpolateOptions
 from biggan.cli.main import main
+from biggan.cli.montage import MontageOptions
 from biggan.cli.reference import ReferenceOptions
 from biggan.cli.report import CompareOptions
 from biggan.cli.sample import SampleOptions
@@ -34,6 +36,11 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "sample": (SampleOptions, "sample FILE --out OUT/o --count 2 --device cpu"),
     "sheet": (SheetOptions, "sheet FILE --out OUT/o.png --columns 1 --device cpu"),
     "interpolate": (InterpolateOptions, "interpolate FILE --out OUT/o.gif --seeds 0-1 --frames 2 --device cpu"),
+    "film": (
+        TruncationFilmOptions,
+        "film truncation FILE --out OUT/f.gif --classes 3 --seeds 0 --frames 2 --device cpu",
+    ),
+    "montage": (MontageOptions, "montage RUN --out OUT/m.gif"),
     "info": (InfoOptions, "info FILE"),
     "calibrate": (
         CalibrateOptions,
@@ -117,6 +124,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(3):
         pixels = np.full((16, 16, 3), 80 * i, dtype=np.uint8)
         Image.fromarray(pixels).save(place / "images" / "a" / f"{i}.png")
+        (place / "samples" / f"{i}").mkdir(parents=True)
+        Image.fromarray(pixels).save(place / "samples" / f"{i}" / "fixed.png")
     return place
 
 

@@ -13,8 +13,12 @@ from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
 from biggan.sampling.interpolation import SHEET_COLUMNS, interpolation_sheet
 from biggan.sampling.latents import latents
+from biggan.sampling.picture_record import PictureRecord
 from biggan.sampling.pictures import check_sheet, sheet
-from biggan.sampling.sheets import class_sheets, most_classes
+from biggan.sampling.png_text import png_text
+from biggan.sampling.recording import Recorder
+from biggan.sampling.sampler import Sampler
+from biggan.sampling.sheets import class_sheets, most_classes, rows_of_page
 from biggan.training.configuration import LogConfig
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.run import Run
@@ -74,24 +78,30 @@ class Samples(AtIntervals):
     def _write(self, run: Run) -> None:
         folder = run.directory.path / SAMPLES / str(run.state.images_seen)
         with evaluating(run.sampled) as generator:
-            self._put(run, folder / FIXED, self._fixed(generator))
+            recorder = Recorder(Sampler(generator, run.info()), batch=self.chunk)
+            seeds, columns = (range(80), 10) if generator.architecture.resolution[0] <= 128 else (range(24), 6)
+            record = recorder.grid((), seeds, columns)
+            self._put(run, folder / FIXED, self._fixed(generator, seeds, columns), record)
             size, classes = generator.architecture.resolution, max(generator.architecture.classes, 1)
             shown = range(min(classes, most_classes(size, self.columns)))
             pages = class_sheets(generator, run.class_names, self.columns, labels=shown, chunk=self.chunk)
+            rows = rows_of_page(size, self.columns)
             for number, page in enumerate(pages):
-                self._put(run, folder / (f"classes_{number}.png" if number else CLASSES), page)
+                labels = shown[number * rows : (number + 1) * rows]
+                record = recorder.grid(labels, range(self.columns), self.columns, names=bool(run.class_names))
+                name = f"classes_{number}.png" if number else CLASSES
+                self._put(run, folder / name, page, record)
             for kind in ("zy", "z", "y"):
                 images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
-                self._put(run, folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS))
+                record = recorder.interpolations(kind, self.rows, SHEET_COLUMNS)
+                self._put(run, folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS), record)
 
-    def _put(self, run: Run, path: Path, picture: Image.Image) -> None:
-        write_picture(path, picture)
+    def _put(self, run: Run, path: Path, picture: Image.Image, record: PictureRecord) -> None:
+        write_picture(path, picture, pnginfo=png_text(record))
         self._sinks.image(run, f"{SAMPLES}/{path.stem}", picture)
 
-    def _fixed(self, generator: Generator) -> Image.Image:
+    def _fixed(self, generator: Generator, seeds: range, columns: int) -> Image.Image:
         """The same latents and labels at every interval: how the model changes."""
-        classes = max(generator.architecture.classes, 1)
-        count = 80 if generator.architecture.resolution[0] <= 128 else 24
-        z = latents(range(count), generator.architecture.z_size)
-        labels = torch.arange(count) % classes
-        return sheet(draw(generator, z, labels, self.chunk), 10 if count == 80 else 6)
+        z = latents(seeds, generator.architecture.z_size)
+        labels = torch.arange(len(seeds)) % max(generator.architecture.classes, 1)
+        return sheet(draw(generator, z, labels, self.chunk), columns)

@@ -1,0 +1,103 @@
+"""``biggan recreate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from biggan.foundation.errors import UserError
+from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS
+from biggan.foundation.outputs import OverwriteOption, output_file, refuse_source
+from biggan.foundation.terminal import one_line, say
+
+if TYPE_CHECKING:
+    from biggan.sampling.picture_record import PictureRecord, Refined
+    from biggan.sampling.recreation import Match
+    from biggan.sampling.refinement import Refiner
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecreateOptions(OverwriteOption):
+    """Draw a picture again, from what the file says about itself: seed, class, truncation, statistics, generator."""
+
+    file: tyro.conf.Positional[str]
+    """A PNG file that this program has written."""
+    source: Annotated[str, tyro.conf.arg(name="from")]
+    """A snapshot, or where the generator is searched by its hash: a run, a checkpoint, or a folder of snapshots."""
+    out: str = "recreated.png"
+    """The picture to write, .png."""
+    anyway: bool = False
+    """Draw with the newest generator that lies there, where none has the hash: the same seeds, another network."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+def main(words: list[str]) -> int:
+    """Draw it again, and compare."""
+    options = tyro.cli(RecreateOptions, args=words, prog="biggan recreate")
+    out = output_file(options.out, overwrite=options.overwrite)
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out {one_line(str(out))}: end the name in .png, the only pictures that say how they came")
+    refuse_source(out, [Path(options.file)])
+    from biggan.foundation.files import write_picture
+    from biggan.sampling.png_text import png_text, read_record
+    from biggan.sampling.recording import again
+    from biggan.sampling.recreation import compare, find_generator, recreate
+
+    record = read_record(Path(options.file))
+    match = find_generator(record, Path(options.source), options.device, anyway=options.anyway)
+    age = match.sampler.info.age
+    say(f"{one_line(str(match.path))}: " + (f"the generator, {age}" if match.same else f"ANOTHER generator, {age}"))
+    if record.refinement is not None:
+        match.sampler.refiner = _refiner(record, record.refinement, match)
+    made, notes = recreate(record, match.sampler)
+    write_picture(out, made, pnginfo=png_text(again(record, match.sampler)))
+    say(str(out))
+    for note in notes:
+        say(f"note: {note}")
+    say(compare(made, Path(options.file)))
+    return 0
+
+
+def _refiner(record: PictureRecord, refinement: Refined, match: Match) -> Refiner:
+    """Return what chose the latents, with the fit that the picture carries: no real images are needed.
+
+    Raises:
+        UserError: no D, or another one.
+    """
+    from biggan.cli.refining import read_discriminator
+    from biggan.sampling.identity import network_hash
+    from biggan.sampling.log_ratio import LogRatio
+    from biggan.sampling.refinement import Critic, Refiner, parse_refinement
+
+    name, way = parse_refinement(refinement.way)
+    way.check(name, record.truncation, record.kind)
+    discriminator = read_discriminator(str(_with_discriminator(match.path)), match.sampler)
+    if match.same and network_hash(discriminator) != refinement.discriminator:
+        raise UserError(
+            f"{one_line(str(match.path))}: the picture was refined by another D (hash {refinement.discriminator[:16]}"
+            "...); name the run, checkpoint or export that holds it"
+        )
+    # How many images it was fitted by is told when that is done, and plays no part in drawing.
+    ratio = LogRatio(slope=refinement.slope, bias=refinement.bias, reals=0, fakes=0, told_apart=0.0)
+    critic = Critic(
+        generator=match.sampler.at_truncation(record.truncation, record.kind),
+        discriminator=discriminator,
+        truncation=record.truncation,
+        kind=record.kind,
+        ratio=ratio,
+    )
+    say(f"refined by {one_line(refinement.way)}, as the picture says")
+    return Refiner(name, way, critic, dict(refinement.known))
+
+
+def _with_discriminator(generator: Path) -> Path:
+    """Return where the D lies that goes with a generator's file: its checkpoint, or the file itself."""
+    from biggan.models.snapshot import IN_CHECKPOINT
+
+    if generator.name == IN_CHECKPOINT:
+        return generator.parent
+    beside = generator.parent.parent / CHECKPOINTS / generator.stem
+    return beside if generator.parent.name == SNAPSHOTS and beside.is_dir() else generator

@@ -1,0 +1,162 @@
+"""Records of what a sampler draws."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Literal
+
+import torch
+
+from biggan.models.contract import Generator
+from biggan.models.norm_records import TruncationKind
+from biggan.sampling.draw import default_chunk
+from biggan.sampling.identity import network_hash, tensors_hash
+from biggan.sampling.interpolation import Route
+from biggan.sampling.picture_record import (
+    Device,
+    Grid,
+    Interpolations,
+    Machine,
+    OneImage,
+    PathThrough,
+    PictureRecord,
+    Refined,
+    packed,
+)
+from biggan.sampling.refinement import Refiner
+from biggan.sampling.sampler import Sampler
+from biggan.version import __version__
+
+
+class Recorder:
+    """Makes the records of pictures that one sampler draws at one truncation; hashes are computed once.
+
+    Args:
+        sampler: whose weights stay as they are.
+        truncation: T; None for the whole prior.
+        kind: how latents are truncated.
+        batch: images drawn at a time; by default as many as :func:`~biggan.sampling.draw.draw` takes.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        truncation: float | None = None,
+        kind: TruncationKind = "resample",
+        batch: int | None = None,
+    ) -> None:
+        self.sampler, self.truncation, self.kind = sampler, truncation, kind
+        self.batch = batch or default_chunk(sampler.generator)
+
+    def at(self, truncation: float | None, kind: TruncationKind = "resample") -> Recorder:
+        """Return a recorder for another truncation of the same sampler, with the same hashes."""
+        other = Recorder(self.sampler, truncation, kind, self.batch)
+        other.__dict__.update({name: self.__dict__[name] for name in ("_hash", "_bank") if name in self.__dict__})
+        return other
+
+    def image(self, label: int, seed: int, rows: int = 1, row: int = 0) -> PictureRecord:
+        """Return the record of one image: ``row`` of a batch of ``rows``."""
+        names = self.sampler.class_names
+        return self._record(
+            image=OneImage(label=label, class_name=names[label] if names else None, seed=seed, rows=rows, row=row)
+        )
+
+    def grid(self, labels: Sequence[int], seeds: Sequence[int], columns: int, *, names: bool = False) -> PictureRecord:
+        """Return the record of a sheet of every class x every seed; without labels these cycle."""
+        return self._record(grid=Grid(labels=packed(labels), seeds=packed(seeds), columns=columns, names=names))
+
+    def path(self, route: Route) -> PictureRecord:
+        """Return the record of a picture of a path."""
+        return self._record(
+            path=PathThrough(
+                labels=packed(route.labels),
+                seeds=packed(route.seeds),
+                frames=route.frames,
+                curve=route.curve,
+                loop=route.loop,
+            )
+        )
+
+    def interpolations(self, moving: Literal["zy", "z", "y"], rows: int, columns: int, seed: int = 0) -> PictureRecord:
+        """Return the record of a sheet of interpolations as training draws it."""
+        return self._record(interpolations=Interpolations(moving=moving, rows=rows, columns=columns, seed=seed))
+
+    @functools.cached_property
+    def _hash(self) -> str:
+        return network_hash(self.sampler.generator)
+
+    @functools.cached_property
+    def _bank(self) -> str | None:
+        return None if self.sampler.bank is None else tensors_hash(self.sampler.bank.tensors)
+
+    @functools.cached_property
+    def _refined(self) -> Refined | None:
+        return None if self.sampler.refiner is None else refined(self.sampler.refiner)
+
+    def _record(
+        self,
+        *,
+        image: OneImage | None = None,
+        grid: Grid | None = None,
+        path: PathThrough | None = None,
+        interpolations: Interpolations | None = None,
+    ) -> PictureRecord:
+        statistics = self.sampler.statistics(self.truncation, self.kind)
+        return PictureRecord(
+            generator=self._hash,
+            images_seen=self.sampler.info.images_seen,
+            truncation=self.truncation,
+            truncation_kind=None if self.truncation is None else self.kind,
+            statistics=statistics,
+            bank=self._bank if statistics.kind == "bank" else None,
+            refinement=self._refined,
+            batch=self.batch,
+            machine=machine(self.sampler),
+            image=image,
+            grid=grid,
+            path=path,
+            interpolations=interpolations,
+        )
+
+
+def refined(refiner: Refiner) -> Refined:
+    """Return the record of a way of refining with all that was fitted."""
+    ratio, way = refiner.critic.ratio, refiner.refinement
+    options = [refiner.name, *(f"{each.name}={getattr(way, each.name)!r}" for each in fields(way))]  # to the last digit
+    return Refined(
+        way=",".join(options),
+        slope=1.0 if ratio is None else ratio.slope,
+        bias=0.0 if ratio is None else ratio.bias,
+        known=dict(refiner.known),
+        discriminator=network_hash(refiner.critic.discriminator),
+    )
+
+
+def again(record: PictureRecord, sampler: Sampler) -> PictureRecord:
+    """Return the record of a picture that ``sampler`` has drawn again after ``record``."""
+    recorder = Recorder(sampler, record.truncation, record.kind, record.batch)
+    return recorder._record(
+        image=record.image, grid=record.grid, path=record.path, interpolations=record.interpolations
+    )
+
+
+def machine(sampler: Sampler) -> Machine:
+    """Return what decides how the sampler's numbers are rounded."""
+    name = next(sampler.generator.parameters()).device.type
+    device: Device = "cuda" if name == "cuda" else "mps" if name == "mps" else "cpu"
+    return Machine(
+        device=device,
+        threads=torch.get_num_threads(),
+        channels_last=lies_channels_last(sampler.generator),
+        compiled=sampler.compiler is not None,
+        torch=str(torch.__version__),
+        biggan=__version__,
+    )
+
+
+def lies_channels_last(generator: Generator) -> bool:
+    """Return whether filters lie with the channels innermost in memory."""
+    filters = [weight for weight in generator.parameters() if weight.dim() == 4 and min(weight.shape[1:]) > 1]
+    return bool(filters) and not any(weight.is_contiguous() for weight in filters)

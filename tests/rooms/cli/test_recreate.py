@@ -1,0 +1,98 @@
+"""``biggan recreate``, from the files that the commands write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from biggan.cli.main import main
+from biggan.training.setup import train
+from tests.conftest import tiny_config
+from tests.snapshots import write
+
+CPU = ("--device", "cpu")
+
+
+def recreate(file: Path, place: Path, out: Path, *words: str) -> int:
+    return main(["recreate", str(file), "--from", str(place), "--out", str(out), "--overwrite", *words, *CPU])
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("sample FILE --out OUT/o --classes cat,dog --seeds 0-2 --truncation 0.5 --batch 4", "o/7_dog_seed1.png"),
+        ("sample FILE --out OUT/o --count 5 --format grid", "o/grid.png"),
+        ("sheet FILE --out OUT/s.png --columns 2", "s.png"),
+        ("interpolate FILE --out OUT/p.png --seeds 1,5 --frames 3", "p.png"),
+    ],
+)
+def test_every_command_writes_pictures_that_come_back_to_the_byte(
+    snapshot: Path, tmp_path: Path, line: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = line.replace("FILE", str(snapshot)).replace("OUT", str(tmp_path)).split()
+    assert main([*words, *CPU]) == 0
+    again = tmp_path / "again.png"
+    assert recreate(tmp_path / name, snapshot, again) == 0
+    assert "bitwise the picture in the file" in capsys.readouterr().out
+    assert again.read_bytes() == (tmp_path / name).read_bytes()
+    assert str(tmp_path).encode() not in again.read_bytes()
+    shown = Image.open(again).tobytes()
+    words = [*words, "--no-metadata", *([] if "--overwrite" in words else ["--overwrite"]), *CPU]
+    assert main(words) == 0
+    assert Image.open(tmp_path / name).info == {}
+    assert Image.open(tmp_path / name).tobytes() == shown
+    assert recreate(tmp_path / name, snapshot, again) == 2
+    assert "does not say how it was drawn" in capsys.readouterr().err
+
+
+def test_what_is_another_is_said(snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other, file, again = write(tmp_path / "other.safetensors", seed=1), tmp_path / "s.png", tmp_path / "again.png"
+    assert main(["sheet", str(snapshot), "--out", str(file), "--columns", "1", *CPU]) == 0
+    assert recreate(file, other, again) == 2
+    assert "this is another generator: the picture was drawn by one of the hash" in capsys.readouterr().err
+    assert not again.exists()
+    assert recreate(file, other, again, "--anyway") == 0
+    said = capsys.readouterr().out
+    assert "ANOTHER generator" in said
+    assert "differs from the file in" in said
+    assert recreate(again, other, tmp_path / "third.png") == 0, "what was drawn anyway says what drew it"
+    assert "bitwise" in capsys.readouterr().out
+    info = Image.open(file)
+    info.load()
+    text = info.text["biggan"]  # type: ignore[attr-defined]
+    from PIL.PngImagePlugin import PngInfo
+
+    changed = PngInfo()
+    changed.add_text("biggan", text)
+    info.resize((9, 9)).save(tmp_path / "resized.png", pnginfo=changed)
+    assert recreate(tmp_path / "resized.png", snapshot, again) == 0
+    assert "it was changed after it was drawn" in capsys.readouterr().out
+    for words, message in (
+        ([str(file), "--from", str(snapshot), "--out", str(file), "--overwrite"], "never changed"),
+        ([str(file), "--from", str(snapshot), "--out", str(tmp_path / "x.jpg")], "end the name in .png"),
+        ([str(tmp_path / "none.png"), "--from", str(snapshot), "--out", str(tmp_path / "x.png")], "no such file"),
+        ([str(file), "--from", str(tmp_path / "none"), "--out", str(tmp_path / "x.png")], "no such run"),
+    ):
+        assert main(["recreate", *words, *CPU]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_sheets_of_training_and_refined_images_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out, again = tmp_path / "run", tmp_path / "o", tmp_path / "again.png"
+    train(tiny_config(run, duration=32))
+    folder = run / "samples" / "32"
+    for name in ("fixed", "classes", "interpolation_zy"):
+        assert recreate(folder / f"{name}.png", run, again) == 0
+        assert again.read_bytes() == (folder / f"{name}.png").read_bytes()
+    words = ["sample", str(run), "--out", str(out), "--count", "3", "--refine", "ddls,steps=2,eps=0.0123456789", *CPU]
+    assert main(words) == 0
+    file = out / "1_1_seed1.png"
+    assert recreate(file, run, again) == 0
+    assert "refined by ddls,steps=2,eps=0.0123456789" in capsys.readouterr().out
+    assert again.read_bytes() == file.read_bytes()
+    generator = next((run / "checkpoints").glob("*/snapshot.safetensors"))
+    (tmp_path / "alone.safetensors").write_bytes(generator.read_bytes())
+    assert recreate(file, tmp_path / "alone.safetensors", again) == 2
+    assert "holds no D" in capsys.readouterr().err
