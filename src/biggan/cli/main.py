@@ -31,6 +31,7 @@ COMMANDS = {
     "calibrate": ("biggan.cli.calibrate:main", "store batch-norm statistics for a range of truncations"),
     "export": ("biggan.cli.export:main", "networks for other programs, or for training to go on from"),
     "report": ("biggan.cli.report:main", "one file of all that runs' files hold, runs beside each other"),
+    "serve": ("biggan.cli.serve:main", "a page to play with a generator, and an HTTP API"),
     "data": ("biggan.cli.data:main", "prepare, inspect or export a data set"),
     "info": ("biggan.cli.info:main", "what a run, checkpoint or snapshot is"),
     "pull": ("biggan.cli.pull:main", "fetch published weights, or list them"),

@@ -1,0 +1,156 @@
+"""Latents and embeddings of requests, and the one thread that draws them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from biggan.exploring.directions import move
+from biggan.foundation.errors import UserError
+from biggan.models.norm_records import TruncationKind
+from biggan.sampling.draw import default_chunk, draw
+from biggan.sampling.interpolation import embed_on_cpu, path_through, spherical
+from biggan.sampling.latents import latents
+from biggan.web.batching import Batcher
+from biggan.web.bounds import Bounds
+from biggan.web.models import Loaded
+from biggan.web.requests import FilmRequest, ImageRequest
+
+_SLOW = 0.05
+"""Seconds of an image with one thread from which all are used."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Images of one model at one truncation: a request, or points of a path."""
+
+    loaded: Loaded
+    truncation: float | None
+    kind: TruncationKind
+    request: ImageRequest | None = None
+    z: Tensor | None = None
+    embedding: Tensor | None = None
+
+
+class Drawer:
+    """Draws what is asked for, as many at once as wait for the same network.
+
+    Args:
+        bounds: of the queue.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.batcher: Batcher[_Job, Tensor] = Batcher(self._draw, bounds.waiting, bounds.batch)
+        self._all = torch.get_num_threads()
+        self._threads: tuple[Loaded | None, int] = None, 1
+
+    def image(self, loaded: Loaded, request: ImageRequest) -> Future[Tensor]:
+        """Return an image uint8 [C, H, W] to be.
+
+        Raises:
+            RequestError: too many wait.
+        """
+        job = _Job(loaded, request.truncation, request.kind, request=request)
+        return self.batcher.submit(_group(job), job)
+
+    def point(self, loaded: Loaded, film: FilmRequest, z: Tensor, embedding: Tensor) -> Future[Tensor]:
+        """Return the image uint8 [C, H, W] to be of z float [z_size] and an embedding float [n].
+
+        Raises:
+            RequestError: too many wait.
+        """
+        job = _Job(loaded, film.truncation, film.kind, z=z, embedding=embedding)
+        return self.batcher.submit(_group(job), job)
+
+    def _draw(self, jobs: Sequence[_Job]) -> list[Tensor]:
+        """Draw with as many threads as one image of this model is worth.
+
+        Small layers are drawn by one: several wait for each other longer than one works, and much longer where other
+        programs have the cores.
+        """
+        loaded = jobs[0].loaded
+        if self._threads[0] is not loaded:
+            torch.set_num_threads(1)
+            _draw(jobs[:1])
+            begin = time.perf_counter()
+            _draw(jobs[:1])
+            slow = time.perf_counter() - begin > _SLOW
+            self._threads = loaded, self._all if slow else 1
+        torch.set_num_threads(self._threads[1])
+        return _draw(jobs)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.batcher.close()
+
+
+def path_of(loaded: Loaded, film: FilmRequest) -> tuple[Tensor, Tensor]:
+    """Return latents float [N, z_size] and embeddings float [N, n] of a film."""
+    labels, seeds = zip(*film.points, strict=True)
+    z = latents(seeds, loaded.sampler.info.architecture.z_size, film.truncation, film.kind)
+    embedded = embed_on_cpu(loaded.sampler.generator, torch.tensor(labels)).float()
+    return (
+        path_through(z, film.frames, film.curve, loop=film.loop),
+        path_through(embedded, film.frames, "linear", loop=film.loop),
+    )
+
+
+def _group(job: _Job) -> tuple[object, ...]:
+    """Return what images must share to be drawn together: the file, and the statistics of batch norm."""
+    bank = job.loaded.sampler.bank
+    banked = bank is not None and job.truncation is not None and bank.record.kind == job.kind
+    return job.loaded.entry.name, job.loaded.version, job.truncation if banked else None
+
+
+@torch.no_grad()
+def _draw(jobs: Sequence[_Job]) -> list[Tensor]:
+    sampler = jobs[0].loaded.sampler
+    generator = sampler.at_truncation(jobs[0].truncation, jobs[0].kind)
+    z = torch.stack([_latent(job.loaded, job.request) if job.request else _known(job.z) for job in jobs])
+    own = [job.request for job in jobs if job.request is not None]
+    # A generator has one table of classes; looking all of the batch up at once is one call.
+    labels = [label for request in own for label, _ in (request.mixture or ((0, 1.0),))]
+    table = embed_on_cpu(sampler.generator, torch.tensor(labels, dtype=torch.int64)).float()
+    rows = iter(table)
+    embeddings = torch.stack(
+        [
+            _mixed(job.request, [next(rows) for _ in (job.request.mixture or (0,))])
+            if job.request
+            else _known(job.embedding)
+            for job in jobs
+        ]
+    )
+    return list(draw(generator, z, embeddings, min(default_chunk(generator), len(jobs))))
+
+
+def _known(value: Tensor | None) -> Tensor:
+    if value is None:
+        raise UserError("a point without its latent")
+    return value
+
+
+def _latent(loaded: Loaded, request: ImageRequest) -> Tensor:
+    """Return z float [z_size]: the seed's, each chunk as far on the way to the other's as its level says, moved."""
+    size = loaded.sampler.info.architecture.z_size
+    z = latents([request.seed], size, request.truncation, request.kind)[0]
+    if request.other is not None and any(request.levels):
+        other = latents([request.other], size, request.truncation, request.kind)[0]
+        chunk = size // len(request.levels)
+        parts = [
+            spherical(z[place : place + chunk], other[place : place + chunk], torch.tensor([level]))[0]
+            for place, level in zip(range(0, size, chunk), request.levels, strict=True)
+        ]
+        z = torch.cat(parts)
+    return move(z, loaded.directions, dict(request.moves)) if request.moves else z
+
+
+def _mixed(request: ImageRequest, rows: Sequence[Tensor]) -> Tensor:
+    """Return the embedding float [n] of a mixture."""
+    if len(rows) == 1:
+        return rows[0]
+    return torch.stack([row * share for row, (_, share) in zip(rows, request.mixture, strict=True)]).sum(0)

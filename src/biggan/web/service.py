@@ -1,0 +1,186 @@
+"""What the page and the API offer, without HTTP: names and numbers in, bytes and records out."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from biggan.foundation.errors import nearest
+from biggan.web.batching import Batcher
+from biggan.web.bounds import Bounds, RequestError
+from biggan.web.cache import ByteCache
+from biggan.web.drawing import Drawer, path_of
+from biggan.web.models import Loaded, ModelStore
+from biggan.web.pictures import SMALLEST_SIDE, check_format, film, png
+from biggan.web.places import Places
+from biggan.web.requests import parse_film, parse_image
+from biggan.web.runs import Runs
+
+Result = TypeVar("Result")
+MOST_SHOWN = 8
+"""Directions that the page offers."""
+_AHEAD = 8
+"""Pictures of a film that wait at a time, so that others' images come between."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An image as it is sent.
+
+    Attributes:
+        data: of a PNG file.
+        query: that draws it again.
+        statistics: of batch norm, a sentence.
+    """
+
+    data: bytes
+    query: str
+    statistics: str
+
+
+class Service:
+    """One server's models, queue, cache and runs.
+
+    Args:
+        paths: runs, snapshots, or folders of them.
+        device: where to draw.
+        bounds: of all that may be asked for.
+
+    Raises:
+        UserError: nothing there that can be served, or the first model is damaged.
+    """
+
+    def __init__(self, paths: Sequence[str], device: str = "auto", bounds: Bounds | None = None) -> None:
+        self.bounds = bounds or Bounds()
+        self.places = Places(paths, self.bounds.entries)
+        self.models = ModelStore(self.places, device, self.bounds.models)
+        self.models.find("")  # a mistake is told before the server starts
+        self.drawer = Drawer(self.bounds)
+        self.cache = ByteCache(self.bounds.cache)
+        self.runs = Runs(self.places, self.bounds)
+        self._films = 0
+
+    def close(self) -> None:
+        """End the drawing thread."""
+        self.drawer.close()
+
+    @property
+    def batcher(self) -> Batcher[Any, Tensor]:
+        """The queue."""
+        return self.drawer.batcher
+
+    async def model(self, name: str) -> Loaded:
+        """Return a generator. Reading one does not keep others waiting.
+
+        Raises:
+            RequestError: see :meth:`biggan.web.models.ModelStore.find`.
+        """
+        return await asyncio.to_thread(self.models.find, name)
+
+    async def image(self, words: Mapping[str, str]) -> Drawn:
+        """Return the image that the words of a query mean.
+
+        Raises:
+            RequestError: it cannot be had; says why.
+        """
+        loaded = await self.model(words.get("model", ""))
+        request = parse_image(words, loaded)
+        query = request.query(loaded.entry.name)
+        key = loaded.version, query
+        data = self.cache.get(key)
+        if data is None:
+            image = await asyncio.wrap_future(self.drawer.image(loaded, request))
+            data = await asyncio.to_thread(png, image, query)
+            self.cache.put(key, data)
+        return Drawn(data, query, str(loaded.sampler.statistics(request.truncation, request.kind)))
+
+    async def film(self, words: Mapping[str, str]) -> tuple[bytes, str]:
+        """Return the film that the words of a query mean, and its format: gif or mp4.
+
+        Raises:
+            RequestError: it cannot be had; says why.
+        """
+        loaded = await self.model(words.get("model", ""))
+        request = parse_film(words, loaded, self.bounds)
+        check_format(request)
+        self._check_size(loaded, request.pictures)
+        key: Hashable = loaded.version, request
+        data = self.cache.get(key)
+        if data is not None:
+            return data, request.form
+        if self._films >= self.bounds.films:
+            raise RequestError(f"{self._films} films are being made already; ask again in a moment", 503)
+        self._films += 1
+        try:
+            z, embeddings = await asyncio.to_thread(path_of, loaded, request)
+            images: list[Tensor] = []
+            for start in range(0, len(z), _AHEAD):
+                waiting = [
+                    asyncio.wrap_future(self.drawer.point(loaded, request, *point))
+                    for point in zip(z[start : start + _AHEAD], embeddings[start : start + _AHEAD], strict=True)
+                ]
+                images += await asyncio.gather(*waiting)
+            data = await asyncio.to_thread(film, images, request)
+        finally:
+            self._films -= 1
+        self.cache.put(key, data)
+        return data, request.form
+
+    async def about(self, name: str) -> dict[str, Any]:
+        """Return what is known about a model.
+
+        Raises:
+            RequestError: it cannot be had; says why.
+        """
+        loaded = await self.model(name)
+        info, bank = loaded.sampler.info, loaded.sampler.bank
+        return {
+            "model": loaded.entry.name,
+            "kind": loaded.entry.kind,
+            "family": info.architecture.family,
+            "resolution": list(info.architecture.resolution),
+            "channels": info.architecture.channels,
+            "classes": loaded.classes,
+            "class_names": list(loaded.sampler.class_names) or [str(label) for label in range(loaded.classes)],
+            "z_size": info.architecture.z_size,
+            "levels": loaded.levels,
+            "directions": [
+                loaded.directions.title(number) for number in range(min(len(loaded.directions), MOST_SHOWN))
+            ],
+            "directions_by": loaded.directions.label,
+            "images_seen": info.images_seen,
+            "weights": info.weights,
+            "bank": None if bank is None else {"kind": bank.record.kind, "truncations": list(bank.record.truncations)},
+        }
+
+    async def search(self, name: str, word: str, most: int) -> list[dict[str, Any]]:
+        """Return the classes whose names are nearest to a word, best first.
+
+        Raises:
+            RequestError: it cannot be had; says why.
+        """
+        loaded = await self.model(name)
+        names = loaded.sampler.class_names
+        found = await self.in_thread(nearest, word[:100], names, most)
+        return [{"class": names.index(one), "name": one} for one in found]
+
+    async def in_thread(self, call: Callable[..., Result], *words: Any) -> Result:
+        """Return what a function that may take a moment returns, while others are answered."""
+        return await asyncio.to_thread(functools.partial(call, *words))
+
+    def _check_size(self, loaded: Loaded, pictures: int) -> None:
+        architecture = loaded.sampler.info.architecture
+        height, width = architecture.resolution
+        factor = max(1, -(-SMALLEST_SIDE // min(height, width)))
+        needed = pictures * height * width * factor**2 * 3
+        if needed > self.bounds.film_bytes:
+            raise RequestError(
+                f"frames: {pictures} pictures of this size take more memory than a film may; at most "
+                f"{self.bounds.film_bytes * pictures // needed} are possible",
+                413,
+            )
