@@ -14,14 +14,14 @@ from starlette.routing import Route
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line
+from biggan.report.charts import Chart, Line, draw
 from biggan.web.bounds import MOST_RUNS, RequestError
-from biggan.web.charts import chart
 from biggan.web.pictures import query_of
 from biggan.web.requests import FILM_WORDS, IMAGE_WORDS, whole, words_of
 from biggan.web.service import Service
 
 Answer = Callable[[Request], Awaitable[Response]]
-_TYPES = {"gif": "image/gif", "mp4": "video/mp4"}
+_TYPES = {"gif": "image/gif", "mp4": "video/mp4", "webm": "video/webm"}
 _MOST_FIELDS = 32
 
 
@@ -66,13 +66,16 @@ def routes(service: Service) -> list[Route]:
 
     async def curve(request: Request) -> Response:
         names, wanted = _runs(request)
-        points = await service.in_thread(service.runs.curve, names, wanted)
+        found = await service.in_thread(service.runs.curve, names, wanted)
+        points = {name: [(p.clock, p.mean) for p in series.points() if p] for name, series in found.items()}
         return _json({"curve": wanted, "runs": points})
 
     async def curve_picture(request: Request) -> Response:
         names, wanted = _runs(request)
-        points = await service.in_thread(service.runs.curve, names, wanted)
-        return Response(chart(wanted, points), media_type="image/svg+xml", headers={"cache-control": "no-cache"})
+        found = await service.in_thread(service.runs.curve, names, wanted)
+        lines = tuple(Line(name=name, series=series) for name, series in found.items())
+        picture = draw(Chart(name="curve", title=wanted, lines=lines), 0, alone=True)
+        return Response(picture, media_type="image/svg+xml", headers={"cache-control": "no-cache"})
 
     async def sheet(request: Request) -> Response:
         words = _words(request, ("run", "images", "sheet"))

@@ -39,6 +39,12 @@ HEADERS = (
     (b"x-frame-options", b"SAMEORIGIN"),
     (b"referrer-policy", b"no-referrer"),
 )
+EARLY = (
+    b'<img id="bg-early" alt="" style="position:absolute;top:66px;left:50%;transform:translateX(-50%);z-index:1;'
+    b'width:min(448px,80vw,36vh);image-rendering:pixelated"><script>document.getElementById("bg-early").src='
+    b'"api/image?"+(location.search.slice(1).replace(/&?points=[^&]*/,"")||"seed=0")</script>'
+)
+"""The first image, seen while the browser still builds the controls around it."""
 _SECONDS = 10.0
 _FOREIGN = re.compile(rb"<meta\s[^>]*(?:og:|twitter:)[^>]*>", re.DOTALL)
 _LARGEST_PAGE = 32 * 2**20
@@ -146,7 +152,7 @@ class _Page:
         if message.get("more_body") and len(self._body) < _LARGEST_PAGE:
             return
         if self._start is not None:
-            body = _FOREIGN.sub(b"", self._body)
+            body = _FOREIGN.sub(b"", self._body).replace(b"<gradio-app", EARLY + b"<gradio-app", 1)
             kept = [(name, value) for name, value in self._start["headers"] if name.lower() != b"content-length"]
             headers = [*kept, (b"content-length", str(len(body)).encode())]
             await self._send({**self._start, "headers": headers})

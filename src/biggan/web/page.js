@@ -239,8 +239,9 @@
       const found = await controlsOf(words);
       await known("");
       showKept(); showPoints(); dropping();
-      if (words.size === 0) state.query = "seed=0";
-      else wish(words.toString());
+      wish(words.size ? words.toString() : "seed=0");
+      const early = at("bg-early"), picture = at("bg-picture");
+      if (early) { early.remove(); picture.hidden = false; }
       setInterval(runs, 5000);
       document.addEventListener("click", (event) => { if (event.target.closest?.('[role="tab"]')) setTimeout(() => { runs(); showKept(); showPoints(); }, 60); });
       return [...found, ...state.film];

@@ -48,14 +48,13 @@ def blocks(service: Service) -> gr.Blocks:
     choices = [(name, str(label)) for label, name in enumerate(names)]
     with gr.Blocks(title="biggan", analytics_enabled=False) as page:
         with gr.Tab("Draw", elem_id="bg-draw"), gr.Row():
-            with gr.Column(min_width=280):
+            with gr.Column(min_width=280, elem_id="bg-column"):
                 gr.HTML(_PICTURE.format(source="api/image?seed=0"), elem_id="bg-left", padding=False)
                 with gr.Row(elem_classes="bg-buttons"):
-                    another = gr.Button("Another", variant="primary", elem_id="bg-another", min_width=80)
-                    keep = gr.Button("Keep", elem_id="bg-keep", min_width=60)
-                    save = gr.Button("Save", elem_id="bg-save", min_width=60)
-                    link = gr.Button("Copy link", elem_id="bg-link", min_width=80)
-                gr.HTML(_DROP, padding=False)
+                    another = gr.Button("Another", variant="primary", elem_id="bg-another", min_width=60, size="md")
+                    keep = gr.Button("Keep", elem_id="bg-keep", min_width=60, size="md")
+                    save = gr.Button("Save", elem_id="bg-save", min_width=60, size="md")
+                    link = gr.Button("Link", elem_id="bg-link", min_width=60, size="md")
             with gr.Column(min_width=280):
                 model = _models(service.places)
                 with gr.Row():
@@ -67,7 +66,7 @@ def blocks(service: Service) -> gr.Blocks:
                     two = gr.Dropdown([("none", ""), *choices], value="", label="Blend with", elem_id="bg-two")
                     blend = gr.Slider(0, 1, 0.5, step=0.01, label="Share of it", elem_id="bg-blend")
                 with gr.Row():
-                    whole = gr.Checkbox(True, label="Whole prior (no truncation)", elem_id="bg-whole")
+                    whole = gr.Checkbox(True, label="Whole prior", elem_id="bg-whole")
                     kind = gr.Dropdown(list(TRUNCATION_KINDS), value="resample", label="Kind", elem_id="bg-kind")
                 truncation = gr.Slider(0.05, 2, 1, step=0.01, label="Truncation", elem_id="bg-truncation")
                 with gr.Accordion("Levels of the latent", open=False, elem_id="bg-levels"):
@@ -92,6 +91,7 @@ def blocks(service: Service) -> gr.Blocks:
                         for n in range(MOST_SHOWN)
                     ]
                 reset = gr.Button("Reset", elem_id="bg-reset", size="sm")
+                gr.HTML(_DROP, padding=False)
         with gr.Tab("Path", elem_id="bg-path"):
             with gr.Row():
                 add = gr.Button("Add what is drawn", variant="primary", elem_id="bg-add", min_width=120)

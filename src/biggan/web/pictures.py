@@ -6,13 +6,16 @@ import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from biggan.foundation.errors import UserError
-from biggan.sampling.pictures import check_video, enlarge, to_picture, write_gif, write_mp4
+from biggan.sampling.film_files import check_film, write_film
+from biggan.sampling.frames import to_frame
+from biggan.sampling.pictures import enlarge, to_picture
+from biggan.sampling.png_text import read_record
 from biggan.web.bounds import MOST_QUERY, RequestError
 from biggan.web.requests import IMAGE_WORDS, FilmRequest, words_of
 
@@ -42,20 +45,38 @@ def query_of(data: bytes) -> str:
         raise RequestError("this is no PNG file; drop a picture that was saved from here", 415)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-            if max(picture.size) > _LARGEST:
-                raise RequestError(f"a picture of {picture.width} x {picture.height} pixels is none of ours", 413)
-            text = picture.info.get(KEY)
-    except RequestError:
-        raise
+            size, text = picture.size, picture.info.get(KEY)
     except Exception as error:  # of whatever kind: Pillow raises many at damaged files
         raise RequestError("this PNG file is damaged", 422) from error
+    if max(size) > _LARGEST:
+        raise RequestError(f"a picture of {size[0]} x {size[1]} pixels is none of ours", 413)
+    if text is None:
+        return _sampled(data)
     if not isinstance(text, str) or len(text) > MOST_QUERY:
-        raise RequestError("this picture does not say how it was made; drop one that was saved from here", 422)
+        raise RequestError("this picture's words about itself are damaged", 422)
     try:
         words_of(parse_qsl(text, max_num_fields=len(IMAGE_WORDS)), IMAGE_WORDS)
     except ValueError as error:
         raise RequestError("this picture's words about itself are damaged", 422) from error
     return text
+
+
+def _sampled(data: bytes) -> str:
+    """Return the query for a picture that ``biggan sample`` wrote, by the record that it carries.
+
+    Raises:
+        RequestError: it carries none, or is no single image (422).
+    """
+    try:
+        record = read_record(data)
+    except UserError as error:
+        raise RequestError("this picture does not say how it was made; drop one that biggan saved", 422) from error
+    if record.image is None or record.refinement is not None:
+        raise RequestError("this picture is a sheet or was refined by D; drop a single image", 422)
+    words = {"class": str(record.image.label), "seed": str(record.image.seed)}
+    if record.truncation is not None:
+        words |= {"truncation": f"{record.truncation:g}", "kind": record.kind}
+    return urlencode(words)
 
 
 def film(images: Sequence[Tensor], request: FilmRequest) -> bytes:
@@ -64,14 +85,11 @@ def film(images: Sequence[Tensor], request: FilmRequest) -> bytes:
     Raises:
         RequestError: the extra ``video`` is not installed (501).
     """
-    frames = (enlarge(to_picture(image), SMALLEST_SIDE) for image in images)
+    check_format(request)
+    frames = (to_frame(enlarge(to_picture(image), SMALLEST_SIDE)) for image in images)
     with tempfile.TemporaryDirectory(prefix="biggan-film-") as folder:
         path = Path(folder) / f"film.{request.form}"
-        if request.form == "gif":
-            write_gif(path, frames, round(1000 / request.rate))
-        else:
-            check_format(request)
-            write_mp4(path, frames, request.rate)
+        write_film(path, frames, request.rate)
         return path.read_bytes()
 
 
@@ -81,8 +99,7 @@ def check_format(request: FilmRequest) -> None:
     Raises:
         RequestError: the extra ``video`` is not installed (501).
     """
-    if request.form == "mp4":
-        try:
-            check_video(Path("film.mp4"))
-        except UserError as error:
-            raise RequestError(str(error), 501) from error
+    try:
+        check_film(Path(f"film.{request.form}"), request.rate, option="format")
+    except UserError as error:
+        raise RequestError(str(error), 501) from error

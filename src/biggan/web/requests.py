@@ -17,7 +17,7 @@ from biggan.web.models import Loaded
 
 IMAGE_WORDS = ("model", "class", "seed", "truncation", "kind", "other", "levels", "directions")
 FILM_WORDS = ("model", "points", "truncation", "kind", "frames", "curve", "loop", "format", "rate")
-FilmFormat = Literal["gif", "mp4"]
+FilmFormat = Literal["gif", "mp4", "webm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def parse_film(words: Mapping[str, str], loaded: Loaded, bounds: Bounds) -> Film
         frames=whole("frames", words.get("frames") or "24", 1, bounds.frames),
         curve=cast(Literal["linear", "spherical"], _one_of("curve", words, ("spherical", "linear"))),
         loop=_one_of("loop", words, ("0", "1")) == "1",
-        form=cast(FilmFormat, _one_of("format", words, ("gif", "mp4"))),
+        form=cast(FilmFormat, _one_of("format", words, ("gif", "mp4", "webm"))),
         rate=whole("rate", words.get("rate") or "24", 1, 50),
         truncation=truncation,
         kind=kind,

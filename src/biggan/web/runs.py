@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import time
@@ -13,22 +14,18 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.names import clock_of
 from biggan.foundation.records import LIMIT, parse_plain
 from biggan.foundation.terminal import one_line
+from biggan.report.series import Series
 from biggan.web.bounds import MOST_RUNS, Bounds, RequestError
 from biggan.web.places import STATS, Entry, Places, check_inside, open_inside
 
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"
 SHEETS = ("fixed", "classes", "interpolation_zy", "interpolation_z", "interpolation_y")
-MOST_POINTS = 600
-"""Points of a curve that are sent."""
-_MOST_KEPT = 4000
 _MOST_CURVES = 200
 _MOST_SHEETS = 2000
 _LARGEST_SHEET = 64 * 2**20
 _LIVE = 120.0
 """Seconds since the last line within which a run is said to train."""
-
-Point = tuple[int, float]
 
 
 @dataclass
@@ -37,7 +34,7 @@ class _Log:
 
     identity: tuple[int, ...] = ()
     places: dict[str, int] = field(default_factory=dict)
-    curves: dict[str, list[Point]] = field(default_factory=dict)
+    curves: dict[str, Series] = field(default_factory=dict)
     clock: int = 0
     looks: int = 0
     findings: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -78,18 +75,20 @@ class Runs:
             "findings": [{"images_seen": clock, "findings": found} for clock, found in log.findings[-20:]],
         }
 
-    def curve(self, names: Sequence[str], curve: str) -> dict[str, list[Point]]:
-        """Return the points of one curve of several runs, at most 600 a run.
+    def curve(self, names: Sequence[str], curve: str) -> dict[str, Series]:
+        """Return one curve of those of several runs that have it.
 
         Raises:
             RequestError: no such run, none that has the curve, or too many.
         """
         if not 1 <= len(names) <= MOST_RUNS:
             raise RequestError(f"run: {len(names)} runs, where a plot shows 1 to {MOST_RUNS}")
-        found = {name: self._read(self._find(name)).curves.get(curve, []) for name in dict.fromkeys(names)}
-        if not any(found.values()):
+        entries = [self._find(name) for name in dict.fromkeys(names)]
+        found = {entry.name: self._read(entry).curves.get(curve) for entry in entries}
+        known = {name: copy.deepcopy(series) for name, series in found.items() if series is not None}
+        if not known:
             raise RequestError(f"no curve '{one_line(curve, 80)}' in these runs", 404)
-        return {name: points[:: max(1, -(-len(points) // MOST_POINTS))] for name, points in found.items()}
+        return known
 
     def sheets(self, entry: Entry) -> dict[str, list[str]]:
         """Return the sheets of a run by their clocks, oldest first."""
@@ -139,9 +138,7 @@ class Runs:
                 if name == METRICS and not (entry.path / METRICS).is_file():
                     continue
                 with open_inside(entry.path / name, entry.root, entry.name) as file:
-                    number = file.fileno()
-
-                    found = os.fstat(number)
+                    found = os.fstat(file.fileno())
                     if name == STATS and (
                         log.identity != (found.st_dev, found.st_ino) or found.st_size < log.places.get(name, 0)
                     ):
@@ -195,7 +192,4 @@ def _add(log: _Log, name: str, clock: int, value: object) -> None:
         return
     if name not in log.curves and len(log.curves) >= _MOST_CURVES:
         return
-    points = log.curves.setdefault(name[:120], [])
-    points.append((clock, float(value)))
-    if len(points) > _MOST_KEPT:
-        del points[::2]
+    log.curves.setdefault(name[:120], Series()).add(clock, float(value))
