@@ -26,6 +26,7 @@ FLOORS = {
     "report": 4,
     "hub": 4,  # gives away what sampling draws, with the numbers of evaluation; training knows nothing of it
     "exporting": 4.5,  # writes what training has saved, in the formats of others
+    "web": 4.5,  # shows what sampling draws, exploring moves and report reads, to a browser
     "presets": 4.5,  # beside: needs the configuration of training, and only the edges need it
     "cli": 5,
     "__init__": 5.5,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line
@@ -25,7 +25,7 @@ _TYPES = {"gif": "image/gif", "mp4": "video/mp4", "webm": "video/webm"}
 _MOST_FIELDS = 32
 
 
-def routes(service: Service) -> list[Route]:
+def routes(service: Service) -> list[BaseRoute]:
     """Return the routes of the API."""
 
     async def models(request: Request) -> Response:

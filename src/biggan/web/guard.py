@@ -141,8 +141,8 @@ class _Page:
     """Sends the page without what it says to other sites about Gradio: addresses of other hosts among it."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self._start, self._body = send, None, b""
-        self._start: Message | None
+        self._send, self._body = send, b""
+        self._start: Message | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

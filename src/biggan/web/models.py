@@ -129,7 +129,8 @@ def _directions(entry: Entry, sampler: Sampler) -> Directions:
             complain(f"directions are left out: {error}")
     if found:
         return max(found, key=lambda one: sum(map(bool, one.names)))
-    return find_directions(sampler, "sefa", min(_DIRECTIONS, sampler.info.architecture.latent_size // 2))
+    architecture = sampler.info.architecture
+    return find_directions(sampler, "sefa", min(_DIRECTIONS, architecture.z_size // architecture.latent_slots))
 
 
 def _version(path: Path) -> Version:

@@ -32,7 +32,7 @@
     const facts = about[model || ""] || about[""];
     if (model) words.set("model", model);
     if (one !== null && one !== undefined && facts?.classes !== 0)
-      words.set("class", two && +blend ? (+blend === 1 ? two : `${one}:${(1 - blend).toFixed(2)},${two}:${(+blend).toFixed(2)}`) : one);
+      words.set("mix", two && +blend ? (+blend === 1 ? two : `${one}:${(1 - blend).toFixed(2)},${two}:${(+blend).toFixed(2)}`) : one);
     words.set("seed", String(seed ?? "").trim() || "0");
     if (!whole) { words.set("truncation", String(truncation)); words.set("kind", kind); }
     const count = facts ? facts.levels : 1;
@@ -51,11 +51,11 @@
       words = new URLSearchParams(); facts = await known("");
     }
     const named = facts.class_names.map((name, label) => [name, String(label)]);
-    const index = (text) => { const n = facts.class_names.indexOf(text); return n >= 0 && !/^\d+(:|$)/.test(text) ? String(n) : text.replace(/^id:/, ""); };
-    const parts = (words.get("class") || "0").split(",").map((part) => part.split(":"));
-    const whole = /^[\d.,:]+$/.test(words.get("class") || "0");
-    const one = whole ? parts[0][0] : index(words.get("class"));
-    const two = whole && parts[1] ? parts[1][0] : "";
+    // A query by hand may name a class; what the page writes are indices with shares.
+    const asked = words.get("class"), place = asked === null ? -1 : facts.class_names.indexOf(asked);
+    const mix = words.get("mix") || (place >= 0 ? String(place) : (asked || "0").replace(/^id:/, ""));
+    const parts = mix.split(",").map((part) => part.split(":"));
+    const one = parts[0][0], two = parts[1] ? parts[1][0] : "";
     const shares = parts.map((part) => +(part[1] || 1));
     const levels = (words.get("levels") || "").split(","), moves = Object.fromEntries((words.get("directions") || "").split(",").map((p) => p.split(":")));
     return [
@@ -123,7 +123,7 @@
     make("button", { textContent: word, ariaLabel: `${word.toLowerCase()} ${text}`, onclick: drop }));
   const says = (query) => {
     const words = new URLSearchParams(query), names = (about[words.get("model") || ""] || about[""])?.class_names || [];
-    const label = words.get("class") || "";
+    const label = words.get("mix") || words.get("class") || "";
     const name = label.split(",").map((part) => names[part.split(":")[0]] ?? part).join(" + ");
     return `${name ? `${name}, ` : ""}seed ${words.get("seed")}`;
   };
@@ -140,7 +140,7 @@
     place.replaceChildren(...state.points.map((point, n) => {
       const words = new URLSearchParams(state.query);
       for (const name of ["other", "levels", "directions"]) words.delete(name);
-      words.set("class", point.label); words.set("seed", point.seed);
+      words.delete("class"); words.set("mix", point.label); words.set("seed", point.seed);
       return card(words, says(words), null, () => { state.points.splice(n, 1); showPoints(); remember(state.query); }, "Remove");
     }));
     if (!state.points.length) place.textContent = "No key points yet: draw something, and add it here. A film goes through at least two.";
@@ -264,7 +264,7 @@
     add: () => {
       const words = new URLSearchParams(state.query);
       if (state.points.length >= 16) return;
-      state.points.push({ label: (words.get("class") || "0").split(",")[0].split(":")[0], seed: words.get("seed") || "0" });
+      state.points.push({ label: (words.get("mix") || "0").split(",")[0].split(":")[0], seed: words.get("seed") || "0" });
       showPoints(); remember(state.query);
     },
     clear: () => { state.points = []; showPoints(); at("bg-film").textContent = ""; remember(state.query); },

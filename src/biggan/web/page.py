@@ -112,8 +112,8 @@ def blocks(service: Service) -> gr.Blocks:
             gr.HTML(_RUNS, padding=False)
         # What a script outside of Gradio wants to put into the controls goes through this button.
         apply = gr.Button("apply", elem_id="bg-apply", elem_classes="bg-hidden")
-        image = [model, one, two, blend, seed, whole, truncation, kind, other, *levels, *moves]
-        film = [frames, rate, curve, loop]
+        image: list[Any] = [model, one, two, blend, seed, whole, truncation, kind, other, *levels, *moves]
+        film: list[Any] = [frames, rate, curve, loop]
         # ``js`` alone: with no function of Python nothing is sent to the server.
         for control in image:
             control.change(None, image, None, js="(...v) => biggan.changed(v)", api_visibility="private")

@@ -73,7 +73,7 @@ def _sampled(data: bytes) -> str:
         raise RequestError("this picture does not say how it was made; drop one that biggan saved", 422) from error
     if record.image is None or record.refinement is not None:
         raise RequestError("this picture is a sheet or was refined by D; drop a single image", 422)
-    words = {"class": str(record.image.label), "seed": str(record.image.seed)}
+    words = {"mix": str(record.image.label), "seed": str(record.image.seed)}
     if record.truncation is not None:
         words |= {"truncation": f"{record.truncation:g}", "kind": record.kind}
     return urlencode(words)

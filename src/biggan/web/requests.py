@@ -15,7 +15,7 @@ from biggan.sampling.latents import LARGEST_SEED, TRUNCATION_KINDS
 from biggan.web.bounds import LARGEST_MOVE, LARGEST_T, MOST_MIXED, MOST_POINTS, SMALLEST_T, Bounds, RequestError
 from biggan.web.models import Loaded
 
-IMAGE_WORDS = ("model", "class", "seed", "truncation", "kind", "other", "levels", "directions")
+IMAGE_WORDS = ("model", "class", "mix", "seed", "truncation", "kind", "other", "levels", "directions")
 FILM_WORDS = ("model", "points", "truncation", "kind", "frames", "curve", "loop", "format", "rate")
 FilmFormat = Literal["gif", "mp4", "webm"]
 
@@ -46,7 +46,7 @@ class ImageRequest:
         """Return the query that means this image."""
         words = {"model": model}
         if self.mixture:
-            words["class"] = ",".join(f"{label}:{share:g}" for label, share in self.mixture)
+            words["mix"] = ",".join(f"{label}:{share:g}" for label, share in self.mixture)
         words["seed"] = str(self.seed)
         if self.truncation is not None:
             words |= {"truncation": f"{self.truncation:g}", "kind": self.kind}
@@ -109,7 +109,7 @@ def parse_image(words: Mapping[str, str], loaded: Loaded) -> ImageRequest:
     if other is not None and len(levels) != loaded.levels:
         raise RequestError(f"levels: {len(levels)} numbers, where this model has {loaded.levels} levels")
     return ImageRequest(
-        mixture=_mixture(words.get("class", ""), loaded),
+        mixture=_mixture(words.get("class", ""), words.get("mix", ""), loaded),
         seed=whole("seed", words.get("seed") or "0", 0, LARGEST_SEED),
         truncation=truncation,
         kind=kind,
@@ -207,28 +207,37 @@ def _moves(text: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:
     return tuple((number, amount) for number, amount in sorted(found.items()) if amount)
 
 
-def _mixture(text: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:
-    """Return the shares of classes: a name, ``id:7``, an index, or ``7:0.6,3:0.4``."""
+def _mixture(name: str, mix: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:
+    """Return class indices and their shares: one class by name, ``id:7`` or index, or several as ``7:0.6,3:0.4``."""
     if not loaded.classes:
-        if text not in ("", "0"):
-            raise RequestError("class: this generator is unconditional; leave it out")
+        if name or mix:
+            raise RequestError("class: this generator is unconditional; leave out class and mix")
         return ()
-    if not text:
+    if name and mix:
+        raise RequestError("class and mix: give one of them")
+    if mix:
+        return _shares(mix, loaded)
+    if not name:
         return ((0, 1.0),)
-    parts = _parts(text)
-    if loaded.sampler.named(text) is None and all(re.fullmatch(r"[0-9]+(:[0-9.]+)?", part) for part in parts):
-        if len(parts) > MOST_MIXED:
-            raise RequestError(f"class: at most {MOST_MIXED} classes in an image")
-        shares: dict[int, float] = {}
-        for part in parts:
-            label, _, share = part.partition(":")
-            index = _label(label, loaded)
-            shares[index] = shares.get(index, 0.0) + (real("class", share, 0.0, 1000.0) if share else 1.0)
-        total = sum(shares.values())
-        if total <= 0:
-            raise RequestError("class: at least one share must be above 0")
-        return tuple((label, share / total) for label, share in shares.items() if share)
+    if loaded.sampler.named(name) is None and re.fullmatch("[0-9]+", name):
+        return ((_label(name, loaded), 1.0),)
     try:
-        return ((loaded.sampler.class_index(text[:200]), 1.0),)
+        return ((loaded.sampler.class_index(name[:200]), 1.0),)
     except UserError as error:
         raise RequestError(str(error), 404) from error
+
+
+def _shares(mix: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:
+    """Return class indices and their shares, which sum to 1."""
+    parts = _parts(mix)
+    if len(parts) > MOST_MIXED:
+        raise RequestError(f"mix: at most {MOST_MIXED} classes in an image")
+    shares: dict[int, float] = {}
+    for part in parts:
+        label, colon, share = part.partition(":")
+        index = _label(label, loaded)
+        shares[index] = shares.get(index, 0.0) + (real("mix", share, 0.0, 1000.0) if colon else 1.0)
+    total = sum(shares.values())
+    if total <= 0:
+        raise RequestError("mix: at least one share must be above 0")
+    return tuple((label, share / total) for label, share in shares.items() if share)

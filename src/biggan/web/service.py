@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from biggan.foundation.errors import nearest
+from biggan.foundation.errors import UserError, nearest
 from biggan.web.batching import Batcher
 from biggan.web.bounds import Bounds, RequestError
 from biggan.web.cache import ByteCache
@@ -59,11 +59,18 @@ class Service:
         self.bounds = bounds or Bounds()
         self.places = Places(paths, self.bounds.entries)
         self.models = ModelStore(self.places, device, self.bounds.models)
-        self.models.find("")  # a mistake is told before the server starts
+        self._check()
         self.drawer = Drawer(self.bounds)
         self.cache = ByteCache(self.bounds.cache)
         self.runs = Runs(self.places, self.bounds)
         self._films = 0
+
+    def _check(self) -> None:
+        """Read the first model: a mistake is told before the server starts, with what clients are not told."""
+        try:
+            self.models.find("")
+        except RequestError as error:
+            raise error.__cause__ if isinstance(error.__cause__, UserError) else error from None
 
     def close(self) -> None:
         """End the drawing thread."""
