@@ -1,0 +1,235 @@
+"""Every control of the page in a browser of the system, at the size of a desk and of a phone."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biggan.web.bounds import Bounds
+from biggan.web.server import Listening, application, listen
+from biggan.web.service import Service
+from tests.conftest import HANGS
+from tests.rooms.web.served import folder
+
+pytestmark = pytest.mark.nightly
+SIZES = {"desk": (1200, 900), "phone": (390, 844)}
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    import uvicorn
+
+    service = Service([str(folder(tmp_path_factory.mktemp("page")))], "cpu")
+    listening: Listening = listen("127.0.0.1", 0)
+    config = uvicorn.Config(application(service, "127.0.0.1", Bounds()), log_level="warning", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening.socket]})
+    thread.start()
+    yield listening.address
+    server.should_exit = True
+    thread.join(HANGS)
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if BROWSER is None:
+        pytest.skip("no Chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as run:
+        started = run.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Page:
+    """A page with what tests do on it. It notes errors, and requests to other hosts."""
+
+    def __init__(self, browser: Any, address: str, size: str, query: str = "") -> None:
+        width, height = SIZES[size]
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=size == "phone", accept_downloads=True
+        )
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda said: said.type == "error" and self.faults.append(said.text))
+        self.page.on("request", lambda one: self._note(one.url, address))
+        self.page.goto(address + query)
+        self.page.wait_for_function("window.biggan && biggan.state.shown > 0", timeout=1000 * HANGS)
+
+    def _note(self, url: str, address: str) -> None:
+        if not url.startswith((address, "blob:", "data:")):
+            self.faults.append(f"asked {url}")
+
+    def query(self) -> str:
+        """Return what is drawn, once nothing more is waited for."""
+        self.page.wait_for_timeout(400)
+        self.page.wait_for_function("!biggan.state.busy && biggan.state.wish === null")
+        return str(self.page.evaluate("decodeURIComponent(biggan.state.query)"))
+
+    def until(self, text: str) -> None:
+        """Wait until what is drawn has ``text`` in its query."""
+        end = time.monotonic() + HANGS
+        while text not in self.query():
+            assert time.monotonic() < end, f"'{text}' not in '{self.query()}'; {self.faults}"
+
+    def choose(self, control: str, text: str) -> None:
+        """Type into a list, as who searches, and take what it offers."""
+        box = self.page.locator(f"#{control} input").first
+        box.click()
+        box.fill(text)
+        box.press("Enter")
+
+    def slide(self, control: str, value: str) -> None:
+        box = self.page.locator(f"#{control} input[type=number]")
+        box.fill(value)
+        box.press("Enter")
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+        self.page.wait_for_timeout(300)
+
+    def done(self) -> None:
+        assert not self.faults, self.faults
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{wide} pixels lie beyond the right edge"
+        self.context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_control_of_an_image(browser: Any, address: str, size: str, tmp_path: Path) -> None:
+    one = Page(browser, address, size, "?model=one.safetensors")
+    one.choose("bg-one", "great white")
+    one.until("mix=3&")
+    one.page.locator("#bg-seed textarea, #bg-seed input").fill("12")
+    one.until("seed=12")
+    one.choose("bg-two", "golden")
+    one.until("mix=3:0.50,1:0.50")
+    one.slide("bg-blend", "0.25")
+    one.until("mix=3:0.75,1:0.25")
+    one.page.locator("#bg-whole input").uncheck()
+    one.until("truncation=1")
+    one.slide("bg-truncation", "0.5")
+    one.until("truncation=0.5")
+    assert "which fit truncation 0.5 badly" in one.page.locator("#bg-says").inner_text()
+    one.choose("bg-kind", "scale")
+    one.until("kind=scale")
+    one.page.locator("#bg-levels button").first.click()
+    one.page.locator("#bg-other textarea, #bg-other input").fill("77")
+    one.slide("bg-level1", "0.4")
+    one.until("other=77&levels=0,0.4,0")
+    one.page.locator("#bg-directions button").first.click()
+    one.slide("bg-move2", "3")
+    one.until("directions=2:3")
+    one.page.wait_for_timeout(400)  # the address follows
+    assert "directions=2" in one.page.url
+    before = one.query()
+
+    with one.page.expect_download() as coming:
+        one.page.locator("#bg-save").click()
+    saved = tmp_path / "saved.png"
+    coming.value.save_as(saved)
+    one.page.locator("#bg-keep").click()
+    one.page.locator("#bg-another").click()
+    one.page.wait_for_function("!biggan.state.query.includes('seed=12&')")
+    one.page.locator("#bg-reset").click()
+    one.until("mix=0&seed=0")
+    assert "truncation" not in one.query()
+
+    one.page.locator("#bg-file").set_input_files(saved)
+    one.until("directions=2:3")
+    assert "seed=12&truncation=0.5&kind=scale&other=77&levels=0,0.4,0" in one.query()
+    one.page.locator("#bg-reset").click()
+    one.until("mix=0&seed=0")
+    one.tab("Favourites")
+    one.page.locator("#bg-kept .bg-open").click()
+    one.until("directions=2:3")
+    assert one.query() == before
+    one.page.reload()  # what is kept, and what is drawn, stays
+    one.page.wait_for_function("window.biggan && biggan.state.shown > 0", timeout=1000 * HANGS)
+    one.until("directions=2:3")
+    one.tab("Favourites")
+    assert one.page.locator("#bg-kept .bg-card").count() == 1
+    one.page.get_by_role("button", name="remove").click()
+    assert one.page.locator("#bg-kept .bg-card").count() == 0
+    one.done()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_films_models_and_runs(browser: Any, address: str, size: str) -> None:
+    one = Page(browser, address, size, "?model=one.safetensors")
+    one.page.locator("#bg-link").click()
+    for seed in ("5", "6"):
+        one.tab("Draw")
+        one.page.locator("#bg-seed textarea, #bg-seed input").fill(seed)
+        one.until(f"seed={seed}")
+        one.tab("Path")
+        one.page.locator("#bg-add").click()
+    assert one.page.locator("#bg-points .bg-card").count() == 2
+    one.slide("bg-frames", "3")
+    one.slide("bg-rate", "10")
+    one.page.get_by_label("linear").check()
+    one.page.locator("#bg-loop input").check()
+    one.page.wait_for_timeout(400)
+    assert one.page.evaluate("JSON.stringify(biggan.state.film)") == '[3,10,"linear",true]'
+    assert "points=0%3A5%2C0%3A6" in one.page.url
+    one.page.locator("#bg-preview").click()
+    one.page.wait_for_function("document.querySelector('#bg-film img')?.naturalWidth > 0")
+    for button in ("bg-gif", "bg-mp4"):
+        with one.page.expect_download() as coming:
+            one.page.locator(f"#{button}").click()
+        assert coming.value.path().stat().st_size > 500
+    one.page.locator("#bg-clear").click()
+    assert one.page.locator("#bg-points .bg-card").count() == 0
+
+    one.tab("Draw")
+    one.choose("bg-model", "two")
+    one.until("model=two.safetensors")
+    one.tab("Training")
+    one.page.wait_for_selector(".bg-run")
+    assert one.page.locator(".bg-run").count() == 2, "two runs side by side"
+    assert "all images are alike" in one.page.locator(".bg-run").first.inner_text()
+    one.page.wait_for_function("[...document.querySelectorAll('#bg-shown img')].every(i => i.naturalWidth > 0)")
+    one.page.locator("#bg-runs input").first.uncheck()
+    one.page.wait_for_function("document.querySelectorAll('.bg-run').length === 1")
+    one.done()
+
+
+def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
+    one = Page(browser, address, "desk", "?model=one.safetensors&truncation=1")
+    reached: list[str] = []
+    for _ in range(60):
+        one.page.keyboard.press("Tab")
+        reached.append(
+            str(
+                one.page.evaluate("document.activeElement.closest('[id^=bg-]')?.id + ' ' + document.activeElement.type")
+            )
+        )
+        if reached[-1].startswith("bg-truncation range"):
+            one.page.keyboard.press("ArrowLeft")
+            one.until("truncation=0.99")
+    for control in ("another", "keep", "save", "link", "one", "seed", "two", "blend", "whole", "kind", "reset"):
+        assert any(f"bg-{control} " in place for place in reached), (control, reached)
+    assert any("bg-drop" in place or "bg-file" in place for place in reached), reached
+    one.done()
+
+
+def test_what_the_server_refuses_is_shown(browser: Any, address: str) -> None:
+    one = Page(browser, address, "desk", "?model=one.safetensors")
+    one.page.locator("#bg-seed textarea, #bg-seed input").fill("-4")
+    one.page.wait_for_function("document.getElementById('bg-error').innerText.includes('whole number')")
+    one.faults.clear()  # a refusal is an error of the console
+    one.page.locator("#bg-seed textarea, #bg-seed input").fill("4")
+    one.until("seed=4")
+    one.page.wait_for_function("document.getElementById('bg-error').innerText === ''")
+    one.done()
