@@ -147,6 +147,8 @@
   };
   const restore = (query) => {
     state.next = controlsOf(new URLSearchParams(query));
+    state.last = null;
+    wish(String(query));  // controls that hold it already would not tell of a change
     at("bg-apply").click();
     document.querySelector('button[role="tab"]')?.click();
   };

@@ -14,9 +14,9 @@ import pytest
 from biggan.web.bounds import Bounds
 from biggan.web.server import Listening, application, listen
 from biggan.web.service import Service
-from tests.conftest import HANGS
 from tests.rooms.web.served import folder
 
+HANGS = 45.0
 pytestmark = pytest.mark.nightly
 SIZES = {"desk": (1200, 900), "phone": (390, 844)}
 BROWSER = next(
@@ -215,7 +215,7 @@ def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
                 one.page.evaluate("document.activeElement.closest('[id^=bg-]')?.id + ' ' + document.activeElement.type")
             )
         )
-        if reached[-1].startswith("bg-truncation range"):
+        if reached[-1].startswith("bg-truncation range") and reached.count(reached[-1]) == 1:
             one.page.keyboard.press("ArrowLeft")
             one.until("truncation=0.99")
     for control in ("another", "keep", "save", "link", "one", "seed", "two", "blend", "whole", "kind", "reset"):
