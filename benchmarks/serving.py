@@ -4,9 +4,9 @@ Usage:
     python benchmarks/serving.py RUN --users 30 --seconds 300
     python benchmarks/serving.py RUN --page --browser /usr/bin/chromium
 
-A user opens the page and its API, then asks for another image every 0.1 to 0.5 seconds; one in fifty asks is for a film,
-one in twenty for the runs. The exit status is 1 if any answer was an error, or if the server's memory grew by more than
---growth megabytes after the first quarter of the time.
+A user opens the page and its API, then asks for another image every 0.1 to 0.5 seconds; one ask in fifty is for a film
+(of which two are made at a time: to be told to ask again is no error), one in twenty for the runs. The exit status is 1
+if any answer was an error, or if the server's memory grew by more than --growth megabytes after a quarter of the time.
 """
 
 from __future__ import annotations

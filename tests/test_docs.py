@@ -68,6 +68,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     from biggan.cli.reference import ReferenceOptions
     from biggan.cli.report import ReportOptions
     from biggan.cli.sample import SampleOptions
+    from biggan.cli.serve import ServeOptions
     from biggan.cli.sheet import SheetOptions
 
     launch = {word.removeprefix("--") for action in get_args_parser()._actions for word in action.option_strings}
@@ -80,6 +81,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         TruncationFilmOptions,
         MontageOptions,
         RecreateOptions,
+        ServeOptions,
         PrepareOptions,
         InspectOptions,
         ExportOptions,
