@@ -24,6 +24,9 @@ SHEETS = ("fixed", "classes", "interpolation_zy", "interpolation_z", "interpolat
 _MOST_CURVES = 200
 _MOST_SHEETS = 2000
 _LARGEST_SHEET = 64 * 2**20
+_MOST_LISTED = 50
+_LOOK = 2.0
+"""Seconds after which runs are listed anew."""
 _LIVE = 120.0
 """Seconds since the last line within which a run is said to train."""
 
@@ -52,10 +55,16 @@ class Runs:
         self._places, self._bounds = places, bounds
         self._logs: dict[str, _Log] = {}
         self._lock = threading.Lock()
+        self._listed: tuple[list[dict[str, Any]], float] = [], -1e9
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the runs: name, images seen, whether it trains, names of curves, sheets and findings."""
-        return [self.about(entry.name) for entry in list(self._places.entries().values())[:50] if entry.trains]
+        listed, then = self._listed
+        if time.monotonic() - then > _LOOK:  # many look at the same: folders are gone through once for all
+            entries = [entry for entry in self._places.entries().values() if entry.trains]
+            listed = [self.about(entry.name) for entry in entries[:_MOST_LISTED]]
+            self._listed = listed, time.monotonic()
+        return listed
 
     def about(self, name: str) -> dict[str, Any]:
         """Return what is known about a run.
