@@ -30,6 +30,7 @@ COMMANDS = {
     "info": ("biggan.cli.info:main", "what a run, checkpoint or snapshot is"),
     "pull": ("biggan.cli.pull:main", "fetch published weights, or list them"),
     "push": ("biggan.cli.push:main", "give a generator away, with a card"),
+    "migrate": ("biggan.cli.migrate:main", "our command for one of BigGAN-PyTorch's"),
     "demo": ("biggan.cli.demo:main", "train on digits, sample, and judge, in minutes on a CPU"),
 }
 
