@@ -31,6 +31,7 @@ COMMANDS = {
     "pull": ("biggan.cli.pull:main", "fetch published weights, or list them"),
     "push": ("biggan.cli.push:main", "give a generator away, with a card"),
     "migrate": ("biggan.cli.migrate:main", "our command for one of BigGAN-PyTorch's"),
+    "doctor": ("biggan.cli.doctor:main", "whether this machine can train, and what is wrong if not"),
     "demo": ("biggan.cli.demo:main", "train on digits, sample, and judge, in minutes on a CPU"),
 }
 
