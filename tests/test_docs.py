@@ -11,7 +11,6 @@ from biggan.cli.main import COMMANDS
 from biggan.foundation.compatibility import SWITCHES
 from biggan.presets.registry import PRESETS
 from biggan.sampling.latents import TRUNCATION_KINDS
-from biggan.training.configuration import TrainingConfig
 from biggan.training.setup import train
 from tests.conftest import tiny_config
 from tests.rooms.training.test_run import final_state
@@ -51,47 +50,26 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     from torch.distributed.run import get_args_parser
 
-    from biggan.cli.calibrate import CalibrateOptions
-    from biggan.cli.convert import ConvertOptions
-    from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
-    from biggan.cli.evaluate import TruncationOptions
-    from biggan.cli.export import ExportOptions as NetworkOptions
-    from biggan.cli.grow import GrowOptions
-    from biggan.cli.interpolate import InterpolateOptions
-    from biggan.cli.pull import PullOptions
-    from biggan.cli.push import PushOptions
-    from biggan.cli.reference import ReferenceOptions
-    from biggan.cli.sample import SampleOptions
-    from biggan.cli.sheet import SheetOptions
+    from biggan.cli.option_names import kinds, options_of
+    from biggan.migration.table import SCRIPTS, options
 
     launch = {word.removeprefix("--") for action in get_args_parser()._actions for word in action.option_strings}
     fields = launch | {"run_dir", "data", "seed", "resolution", "device", "step", "help", "json"}
-    for kind in (
-        TrainingConfig,
-        InterpolateOptions,
-        SampleOptions,
-        SheetOptions,
-        PrepareOptions,
-        InspectOptions,
-        ExportOptions,
-        NetworkOptions,
-        GrowOptions,
-        CalibrateOptions,
-        PullOptions,
-        PushOptions,
-        ReferenceOptions,
-        TruncationOptions,
-        ConvertOptions,
-    ):
-        fields |= {name.replace("_", "-") for name in kind.__dataclass_fields__} | set(kind.__dataclass_fields__)
+    for command in kinds():
+        names = {option.removeprefix("--").removeprefix("no-") for option in options_of(command)}
+        fields |= {name.split(".")[0] for name in names} | {name.replace("-", "_") for name in names}
+    if page.name == "coming_from_biggan_pytorch.md":
+        fields |= {option.name.split("_")[0] for script in SCRIPTS for option in options(script)}
+    if page.name == "coming_from_others.md":
+        fields |= {"truncation", "freezeD"}  # of StudioGAN
     for script in (ROOT / "benchmarks").glob("*.py"):
         fields |= set(re.findall(r'add_argument\("--([a-z-]+)"', script.read_text()))
-    text = page.read_text()
+    text = re.sub(r"^docker .*$", "", page.read_text(), flags=re.MULTILINE)
     for command in re.findall(r"^biggan (\S+)", text, re.MULTILINE):
         assert command in COMMANDS, command
     for preset in re.findall(r"biggan train ([a-z0-9][a-z0-9-]*)", text):
         assert preset in PRESETS, preset
-    for option in re.findall(r"`?--([a-z][a-z0-9.-]*)", text):
+    for option in re.findall(r"`?--([a-zA-Z][a-zA-Z0-9.-]*)", text):
         head = option.removeprefix("no-").split(".")[0].rstrip(".-")
         assert head in fields or head == "from", option
 

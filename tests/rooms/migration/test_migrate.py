@@ -12,13 +12,13 @@ import pytest
 import tyro
 
 from biggan.cli.main import main
+from biggan.cli.option_names import command_of, kind_of, options_of
 from biggan.cli.train import parse
 from biggan.foundation.errors import UserError
 from biggan.migration.command_line import read, split
 from biggan.migration.migrate import migrate
 from biggan.migration.table import SCRIPTS, options, shell_scripts
 from biggan.presets.registry import PRESETS, get_preset
-from tests.command_options import command_of, kind_of, options_of
 from tests.conftest import DATA
 
 RECORDED: dict[str, Any] = json.loads((DATA / "launch_scripts.json").read_text())

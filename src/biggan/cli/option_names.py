@@ -1,4 +1,4 @@
-"""Which options a command has, read off the dataclass that its words become."""
+"""Which options each command has, read off the dataclass that its words become: for completion, and for tests."""
 
 from __future__ import annotations
 
@@ -8,42 +8,46 @@ import importlib
 import typing
 from typing import Any
 
-from biggan.training.configuration import TrainingConfig
+from biggan.cli.main import COMMANDS
 
-KINDS: dict[str, tuple[str, str]] = {
-    "sample": ("biggan.cli.sample", "SampleOptions"),
-    "sheet": ("biggan.cli.sheet", "SheetOptions"),
-    "interpolate": ("biggan.cli.interpolate", "InterpolateOptions"),
+PARTS: dict[str, tuple[str, str]] = {
     "evaluate": ("biggan.cli.evaluate", "EvaluateOptions"),
     "evaluate truncation": ("biggan.cli.evaluate", "TruncationOptions"),
     "evaluate reference": ("biggan.cli.reference", "ReferenceOptions"),
-    "convert": ("biggan.cli.convert", "ConvertOptions"),
-    "grow": ("biggan.cli.grow", "GrowOptions"),
-    "calibrate": ("biggan.cli.calibrate", "CalibrateOptions"),
-    "export": ("biggan.cli.export", "ExportOptions"),
+    "report compare": ("biggan.cli.report", "CompareOptions"),
+    "report health": ("biggan.cli.report", "HealthOptions"),
     "data prepare": ("biggan.cli.data", "PrepareOptions"),
     "data inspect": ("biggan.cli.data", "InspectOptions"),
     "data export": ("biggan.cli.data", "ExportOptions"),
-    "pull": ("biggan.cli.pull", "PullOptions"),
-    "push": ("biggan.cli.push", "PushOptions"),
+    "train": ("biggan.training.configuration", "TrainingConfig"),
 }
-"""Commands whose words become a dataclass; ``train`` has its presets before it."""
+"""Commands whose module has more than one dataclass of options, or none of its own."""
+FREE = ("migrate", "completion")
+"""Commands whose words are taken as they are."""
+
+
+@functools.cache
+def kinds() -> dict[str, tuple[str, str]]:
+    """Return the module and the dataclass of each command whose words become one; ``train`` has a preset before."""
+    found = dict(PARTS)
+    for command, (place, _) in COMMANDS.items():
+        module = importlib.import_module(place.partition(":")[0])
+        own = [n for n, v in vars(module).items() if n.endswith("Options") and v.__module__ == module.__name__]
+        if len(own) == 1 and command not in found:
+            found[command] = (module.__name__, own[0])
+    return found
 
 
 def kind_of(command: str) -> Any:
     """Return the dataclass of a command."""
-    if command == "train":
-        return TrainingConfig
-    module, name = KINDS[command]
+    module, name = kinds()[command]
     return getattr(importlib.import_module(module), name)
 
 
 def command_of(words: list[str]) -> tuple[str, list[str]] | None:
-    """Return which command the words after ``biggan`` call, and its own words; None if it is not one of these."""
-    if words[0] == "train":
-        return "train", words[1:]
+    """Return which command the words after ``biggan`` call, and its own words; None if it takes words as they are."""
     for length in (2, 1):
-        if " ".join(words[:length]) in KINDS:
+        if " ".join(words[:length]) in kinds():
             return " ".join(words[:length]), words[length:]
     return None
 
@@ -62,6 +66,8 @@ def _options(kind: Any, prefix: str) -> set[str]:
         plain = typing.get_args(hints[field.name])[0] if annotations else hints[field.name]
         if dataclasses.is_dataclass(plain):
             found |= _options(plain, f"{prefix}{field.name.replace('_', '-')}.")
+            continue
+        if any("Positional" in repr(annotation) or "POSITIONAL" in repr(annotation) for annotation in annotations):
             continue
         name = next((a.name for a in annotations if getattr(a, "name", None)), field.name.replace("_", "-"))
         found |= {f"--{prefix}{name}", f"--{prefix}no-{name}"} if plain is bool else {f"--{prefix}{name}"}
