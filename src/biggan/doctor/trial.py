@@ -21,7 +21,7 @@ from biggan.training.setup import train
 
 SECONDS = 10.0
 """How long it trains, at most, as far as the first iterations tell."""
-_FIRST = 320
+_FIRST = 160
 _SIDE = 16
 
 
@@ -31,7 +31,7 @@ def trial_config(run_dir: str, device: str) -> TrainingConfig:
         data=DataConfig(path="digits"),
         run_dir=run_dir,
         device=device,  # type: ignore[arg-type]  # checked by the command line
-        batch=32,
+        batch=16,
         duration=_FIRST,
         model=architecture(
             "biggan",
@@ -48,7 +48,7 @@ def trial_config(run_dir: str, device: str) -> TrainingConfig:
         ema=MovingAverageConfig(decay=0.9),
         compile="off",
         checkpoint=CheckpointConfig(every=10**9),
-        log=LogConfig(every=320, samples_every=10**9, sheet_columns=1, interpolation_rows=1, tensorboard=False),
+        log=LogConfig(every=_FIRST, samples_every=10**9, sheet_columns=1, interpolation_rows=1, tensorboard=False),
     )
 
 
@@ -65,7 +65,7 @@ def check_training(device: str, seconds: float = SECONDS) -> Finding:
             config = trial_config(str(Path(folder) / "run"), device)
             train(config)
             spent = time.monotonic() - begun
-            further = int(_FIRST * max(min(seconds / max(spent, 1e-3) - 1.0, 15.0), 1.0)) // 32 * 32
+            further = int(_FIRST * max(min(seconds / max(spent, 1e-3) - 1.0, 200.0), 1.0)) // 16 * 16
             started = time.monotonic()
             outcome = train(dataclasses.replace(config, duration=_FIRST + further))
             speed = further / (time.monotonic() - started)
