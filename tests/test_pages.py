@@ -66,3 +66,14 @@ def test_the_loss_in_15_lines_trains(tmp_path: Path) -> None:
     file.write_text(block.code)
     config = tiny_config(tmp_path / "run", duration=16, step=f"{file}:step", terms=("calm,weight=0.01",))
     assert train(config, "digits").images_seen == 16
+
+
+def test_measured_numbers_of_the_recipes_stand_on_other_pages() -> None:
+    """The recipe book gathers; nobody's number is only there."""
+    recipes = (DOCS / "recipes.md").read_text("utf-8")
+    others = "\n".join(path.read_text("utf-8") for path in DOCS.glob("*.md") if path.name != "recipes.md")
+    found = set(re.findall(r"(?<![\w.,-])\d+(?:,\d{3})*\.\d+(?![\w.])|\d+(?:,\d{3})+|\d+(?= images/s)", recipes))
+    assert len(found) > 25
+    others += (ROOT / "src" / "biggan" / "presets" / "biggan.py").read_text()
+    lacking = {number for number in found if number not in others}
+    assert lacking == set()
