@@ -80,6 +80,10 @@ def _special(foreign: Foreign) -> list[str]:
     if foreign.script == "sample.py":
         if any(UNNAMED in word for words in sample_words(foreign) for word in words):
             found.append(f"{UNNAMED} stands for the name of its folder of weights, which it makes of its options")
+        if not v["G_eval_mode"]:
+            found.append(
+                "--G_eval_mode was not given: it draws by the statistics of each batch, ours by the running ones"
+            )
         if asks_for_nothing(foreign):
             found.append("it asks for nothing to be drawn; biggan sheet FILE draws every class")
     return found
