@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import subprocess
 import sys
@@ -42,6 +43,12 @@ for name in {OF_SIGNAL!r}:
 """
 
 
+@functools.cache
+def trees() -> dict[Path, ast.Module]:
+    """Return every module of the package, parsed."""
+    return {path: ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}
+
+
 def posix_names(tree: ast.AST) -> list[str]:
     """Return what only POSIX has and what is used where nothing asks first whether it is there."""
     asking = [
@@ -67,7 +74,7 @@ def posix_names(tree: ast.AST) -> list[str]:
 
 
 def test_nothing_asks_for_what_only_posix_has() -> None:
-    found = {path.name: names for path in SOURCE.rglob("*.py") if (names := posix_names(ast.parse(path.read_text())))}
+    found = {path.name: names for path, tree in trees().items() if (names := posix_names(tree))}
     assert found == {}
     assert set(posix_names(ast.parse("import fcntl\nos.fork()\nsignal.SIGKILL"))) == {
         "fcntl",
@@ -77,8 +84,8 @@ def test_nothing_asks_for_what_only_posix_has() -> None:
 
 
 def test_no_shell_is_called() -> None:
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 assert ast.unparse(node.func) not in ("os.system", "os.popen"), path
                 assert not any(k.arg == "shell" and ast.unparse(k.value) == "True" for k in node.keywords), path
