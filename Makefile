@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 WORKERS := --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
-.PHONY: demo test machines narrowest nightly lint format benchmark clean
+.PHONY: demo test machines narrowest nightly lint format benchmark docs clean
 
 demo: $(STAMP)
 	$(BIN)/biggan demo
@@ -39,10 +39,19 @@ benchmark: $(STAMP)
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/metrics.py
 
+# The documentation as a site, in build/site; links are checked. It has a small environment of its own.
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
+
+.venv-docs/installed: constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt mkdocs-material
+	touch $@
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-docs build dist .mypy_cache .ruff_cache .pytest_cache

@@ -11,7 +11,6 @@ from biggan.cli.main import COMMANDS
 from biggan.foundation.compatibility import SWITCHES
 from biggan.presets.registry import PRESETS
 from biggan.sampling.latents import TRUNCATION_KINDS
-from biggan.training.configuration import TrainingConfig
 from biggan.training.setup import train
 from tests.conftest import tiny_config
 from tests.rooms.training.test_run import final_state
@@ -51,66 +50,25 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     from torch.distributed.run import get_args_parser
 
-    from biggan.cli.calibrate import CalibrateOptions
-    from biggan.cli.convert import ConvertOptions
-    from biggan.cli.data import ExportOptions, InspectOptions, PrepareOptions
-    from biggan.cli.evaluate import TruncationOptions
-    from biggan.cli.explore_directions import DirectionSheetOptions, DirectionsOptions
-    from biggan.cli.explore_points import BreedOptions, MixOptions, ProjectOptions
-    from biggan.cli.export import ExportOptions as NetworkOptions
-    from biggan.cli.film import TruncationFilmOptions
-    from biggan.cli.grow import GrowOptions
-    from biggan.cli.interpolate import InterpolateOptions
-    from biggan.cli.montage import MontageOptions
-    from biggan.cli.pull import PullOptions
-    from biggan.cli.push import PushOptions
-    from biggan.cli.recreate import RecreateOptions
-    from biggan.cli.reference import ReferenceOptions
-    from biggan.cli.report import ReportOptions
-    from biggan.cli.sample import SampleOptions
-    from biggan.cli.serve import ServeOptions
-    from biggan.cli.sheet import SheetOptions
+    from biggan.cli.option_names import kinds, options_of
+    from biggan.migration.table import SCRIPTS, options
 
-    launch = {word.removeprefix("--") for action in get_args_parser()._actions for word in action.option_strings}
-    fields = launch | {"run_dir", "data", "seed", "resolution", "device", "step", "help", "json", "hours", "help-all"}
-    for kind in (
-        TrainingConfig,
-        InterpolateOptions,
-        SampleOptions,
-        SheetOptions,
-        TruncationFilmOptions,
-        MontageOptions,
-        RecreateOptions,
-        ServeOptions,
-        PrepareOptions,
-        InspectOptions,
-        ExportOptions,
-        NetworkOptions,
-        GrowOptions,
-        CalibrateOptions,
-        PullOptions,
-        PushOptions,
-        ReferenceOptions,
-        ReportOptions,
-        TruncationOptions,
-        ConvertOptions,
-        DirectionsOptions,
-        DirectionSheetOptions,
-        BreedOptions,
-        MixOptions,
-        ProjectOptions,
-    ):
-        fields |= {name.replace("_", "-") for name in kind.__dataclass_fields__} | set(kind.__dataclass_fields__)
+    known = {word for action in get_args_parser()._actions for word in action.option_strings} | {"--help", "--version"}
+    known = known.union(*(options_of(command) for command in kinds()))
+    if page.name == "coming_from_biggan_pytorch.md":
+        known |= {f"--{option.name}" for script in SCRIPTS for option in options(script)}
+    if page.name == "coming_from_others.md":
+        known |= {"--truncation_factor", "--freezeD"}  # of StudioGAN
     for script in (ROOT / "benchmarks").glob("*.py"):
-        fields |= set(re.findall(r'add_argument\("--([a-z-]+)"', script.read_text()))
-    text = page.read_text()
+        known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', script.read_text()))
+    groups = {option[:place] for option in known for place in range(len(option)) if option[place] == "."}
+    text = re.sub(r"^docker .*$", "", page.read_text(), flags=re.MULTILINE)
     for command in re.findall(r"^biggan (\S+)", text, re.MULTILINE):
         assert command in COMMANDS, command
     for preset in re.findall(r"biggan train ([a-z0-9][a-z0-9-]*)", text):
         assert preset in PRESETS or preset == "auto", preset
-    for option in re.findall(r"`?--([a-z][a-z0-9.-]*)", text):
-        head = option.removeprefix("no-").split(".")[0].rstrip(".-")
-        assert head in fields or head == "from", option
+    for option in re.findall(r"(?<![\w-])--[a-zA-Z][\w.-]*\w", text):
+        assert option in known or option.removesuffix(".NAME") in groups, option
 
 
 def test_tables_are_complete() -> None:

@@ -28,6 +28,8 @@ FLOORS = {
     "exporting": 4.5,  # writes what training has saved, in the formats of others
     "web": 4.5,  # shows what sampling draws, exploring moves and report reads, to a browser
     "presets": 4.5,  # beside: needs the configuration of training, and only the edges need it
+    "migration": 4.75,  # what people know from elsewhere, in our options and presets
+    "doctor": 4.75,  # tries what training and sampling do
     "cli": 5,
     "__init__": 5.5,
     "__main__": 6,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,9 @@ COMMANDS = {
     "info": ("biggan.cli.info:main", "what a run, checkpoint or snapshot is"),
     "pull": ("biggan.cli.pull:main", "fetch published weights, or list them"),
     "push": ("biggan.cli.push:main", "give a generator away, with a card"),
+    "migrate": ("biggan.cli.migrate:main", "our command for one of BigGAN-PyTorch's"),
+    "doctor": ("biggan.cli.doctor:main", "whether this machine can train, and what is wrong if not"),
+    "completion": ("biggan.cli.completion:main", "what a shell needs to complete commands and options"),
     "demo": ("biggan.cli.demo:main", "train on digits, sample, and judge, in minutes on a CPU"),
 }
 
@@ -64,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output any more.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if os.environ.get("NO_COLOR"):
+        os.environ["TERM"] = "dumb"  # which the option parser heeds, and NO_COLOR not
     try:
         with _leaving_in_order():
             return _run(words)

@@ -87,7 +87,7 @@ def _trusted() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def opened(url: str, headers: Mapping[str, str]) -> Any:
+def opened(url: str, headers: Mapping[str, str], patience: float = _PATIENCE) -> Any:
     """Return the answer to a request for ``url``: an object with ``status``, ``headers`` and ``read``.
 
     Redirects are followed where :func:`require_secure` allows it.
@@ -107,4 +107,4 @@ def opened(url: str, headers: Mapping[str, str]) -> Any:
     ):
         opener.add_handler(handler)
     own = {"User-Agent": "biggan", "Accept-Encoding": "identity"}
-    return opener.open(urllib.request.Request(url, headers={**own, **headers}), timeout=_PATIENCE)
+    return opener.open(urllib.request.Request(url, headers={**own, **headers}), timeout=patience)

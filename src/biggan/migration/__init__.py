@@ -1,0 +1,1 @@
+"""What people know from elsewhere, said in our command lines."""

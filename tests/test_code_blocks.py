@@ -1,0 +1,190 @@
+"""Every fenced block of the documents is parsed; what can be run on tiny data is run at night."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tyro
+
+from biggan.cli.main import COMMANDS, main
+from biggan.cli.option_names import FREE, command_of, kind_of, options_of
+from biggan.cli.train import parse
+from biggan.losses.terms import TERMS
+from tests.code_blocks import ROOT, Block, blocks, commands, synopses
+from tests.conftest import tiny_config
+
+SHELL = blocks("sh", "bash", "console")
+PYTHON = blocks("python")
+RUNNABLE = [page for page in sorted({b.page for b in (*SHELL, *PYTHON)}) if page.parent == ROOT / "docs"]
+
+
+def understood(words: list[str]) -> None:
+    """Check that a command is one that exists, with options that exist and values that are taken."""
+    if words[0] == "torchrun":
+        from torch.distributed.run import get_args_parser
+
+        launch = get_args_parser().parse_args(words[1:])
+        assert (launch.module, launch.training_script) == (True, "biggan"), words
+        words = ["biggan", *launch.training_script_args]
+    if words[0] == "biggan":
+        biggan(words[1:])
+    elif words[0] == "make":
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+        assert set(words[1:]) <= set(targets), words
+    elif words[0] == "python":
+        python(words[1:])
+    elif words[:2] == ["pip", "install"]:
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        for word in words[2:]:
+            asked = re.fullmatch(r"(?:\.|biggan-torch|[\w./*-]+\.whl)(?:\[([\w,]+)\])?", word)
+            assert asked or word.startswith("-"), words
+            assert not asked or set((asked[1] or "").split(",")) - {""} <= set(extras), words
+    else:
+        assert words[0] in ("git", "cd", "docker", "source", "export", "eval"), f"what is {words[0]}?"
+
+
+def biggan(words: list[str]) -> None:
+    if not words or words[0] in ("--version", "--help"):
+        return
+    assert words[0] in COMMANDS, words
+    found = command_of(words)
+    if found is None:
+        assert words[0] in FREE or words[1:] in ([], ["--help"]), f"no options are known of {words}"
+        return
+    command, rest = found
+    if rest in (["--help"], ["--terms", "help"], []) and command in ("train", "pull"):
+        return
+    if command != "train":
+        tyro.cli(kind_of(command), args=rest)
+        return
+    preset, *options = ["digits" if word == "PRESET" else word for word in rest]
+    assert "--terms" not in options or all_terms_exist(options), options
+    parse(preset, options, "nowhere")
+
+
+def all_terms_exist(options: list[str]) -> bool:
+    place = options.index("--terms") + 1
+    end = next((i for i in range(place, len(options)) if options[i].startswith("--")), len(options))
+    own = {"small-scores"} | set(re.findall(r'TERMS\.add\("([\w-]+)"', "".join(b.code for b in PYTHON)))
+    return {word.partition(",")[0] for word in options[place:end]} <= set(TERMS) | own
+
+
+def python(words: list[str]) -> None:
+    if words[0] == "-m":
+        path = ROOT.joinpath(*words[1].split("."))
+        assert (
+            words[1] in ("biggan", "venv", "http.server", "build") or path.exists() or path.with_suffix(".py").exists()
+        )
+        return
+    script = ROOT / words[0]
+    if not script.is_file():
+        assert any(block.file == words[0] for block in PYTHON), f"there is no {words[0]}"
+        return
+    known = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', script.read_text()))
+    assert {word for word in words[1:] if word.startswith("--")} <= known, words
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_every_command_is_understood(block: Block) -> None:
+    for words in commands(block):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
+                understood(words)
+        except SystemExit as error:
+            raise AssertionError(f"{block}: {shlex.join(words)} is not understood:\n{said.getvalue()}") from error
+        except argparse.ArgumentError as error:
+            raise AssertionError(f"{block}: {error}") from error
+    for line in synopses(block):
+        command = command_of(shlex.split(line)[1:]) if line.startswith("biggan ") else ("train", [])
+        assert command is not None
+        for option in re.findall(r"--[a-z][a-z0-9.-]*", line):
+            assert option in options_of(command[0]), f"{block}: {option}"
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=str)
+def test_every_python_block_compiles(block: Block) -> None:
+    compile(block.code, str(block), "exec")
+
+
+def test_the_checks_can_fail() -> None:
+    for line in ("biggan trian digits", "biggan train digits --no-such 3", "make nothing", "python no.py", "rm -rf x"):
+        with pytest.raises((AssertionError, SystemExit)), contextlib.redirect_stderr(io.StringIO()):
+            understood(shlex.split(line))
+    with pytest.raises(AssertionError, match="no-such-term"):
+        understood(shlex.split("biggan train digits --terms no-such-term,weight=1"))
+
+
+@pytest.fixture(scope="module")
+def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with what the documents speak of: images in flowers/, and runs, all of them tiny."""
+    import numpy as np
+    from PIL import Image
+
+    from biggan.data.configuration import DataConfig
+    from biggan.training.setup import train
+
+    folder = tmp_path_factory.mktemp("household")
+    random = np.random.default_rng(0)
+    for name in ("daisy", "rose", "tulip"):
+        (folder / "flowers" / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "flowers" / name / f"{number}.png")
+    train(tiny_config(folder / "runs" / "digits"), "digits")
+    model = {"channels": 3, "classes": 3, "resolution": (32, 32)}
+    data = DataConfig(path=str(folder / "flowers"))
+    train(tiny_config(folder / "runs" / "flowers", data=data, model=model), "digits")
+    return folder
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+def test_what_is_not_marked_runs(page: Path, household: Path, run_block: Callable[[Block, Path], None]) -> None:
+    todo = sorted((b for b in (*SHELL, *PYTHON) if b.page == page and not b.not_run), key=lambda b: b.line)
+    before = Path.cwd()
+    os.chdir(household)
+    try:
+        for block in todo:
+            run_block(block, household)
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def run_block() -> Callable[[Block, Path], None]:
+    """Return what runs a block in a folder: commands of ours here, programs and scripts in processes of their own."""
+
+    def run(block: Block, folder: Path) -> None:
+        if block.language == "python":
+            if block.file:
+                (folder / block.file).write_text(block.code)
+            else:
+                _alone([sys.executable, "-c", block.code], block)
+            return
+        for words in commands(block):
+            if words[0] == "biggan":
+                with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
+                    status = main(words[1:])
+                asked_for_help = "--help" in words or "help" in words
+                assert status == 0 or asked_for_help, f"{block}: {shlex.join(words)}\n{said.getvalue()}"
+            elif words[0] == "python":
+                _alone([sys.executable, *words[1:]], block)
+
+    return run
+
+
+def _alone(command: list[str], block: Block) -> None:
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
+    assert done.returncode == 0, f"{block}:\n{done.stdout}{done.stderr}"
