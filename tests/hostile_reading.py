@@ -54,7 +54,7 @@ class Outcome:
 
 
 def read_everything(path: str) -> int:
-    """Open, count, read, describe and inspect what lies at ``path``, as the commands do; return how many were unreadable."""
+    """Open, count, read, describe and inspect ``path`` as the commands do; return how many images are unreadable."""
     import numpy as np
 
     from biggan.data.configuration import DataConfig

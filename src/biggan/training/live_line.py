@@ -32,7 +32,7 @@ class LiveLine:
             samples = self.agenda.views.get("samples")
             newest = samples.newest if isinstance(samples, Samples) else None
             waited = self.agenda.statistics.latest.get("data_wait", 0.0)
-            self.bar.set_postfix_str(said(self.run.state.health, newest, waited), refresh=False)
+            self.bar.set_postfix_str(one_line(said(self.run.state.health, newest, waited)), refresh=False)
 
 
 def said(health: Sequence[HealthRecord], sheet: Path | None, waited: float = 0.0) -> str:
@@ -48,7 +48,7 @@ def said(health: Sequence[HealthRecord], sheet: Path | None, waited: float = 0.0
         parts.append(", ".join(finding.kind for finding in health[-1].findings) or "healthy")
     if waited >= 0.1:
         parts.append(f"{waited:.0%} waiting for data")
-    parts.append(one_line(str(sheet)) if sheet is not None else "no sheet yet")
+    parts.append(str(sheet) if sheet is not None else "no sheet yet")
     return ", ".join(parts)
 
 
