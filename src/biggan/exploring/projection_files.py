@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from biggan.data.preparation.decoding import load_image
@@ -19,13 +18,18 @@ from biggan.foundation.files import write_json, write_picture
 from biggan.foundation.plots import figure
 from biggan.foundation.terminal import one_line
 from biggan.models.architecture import Architecture
-from biggan.sampling.pictures import check_video, enlarge, sheet, write_gif, write_mp4
+from biggan.sampling.film_files import check_film as check_film_file
+from biggan.sampling.film_files import write_film
+from biggan.sampling.frames import Frame, to_frame
+from biggan.sampling.pictures import enlarge, sheet
 from biggan.sampling.sampler import Sampler
 
 Film = Literal["gif", "mp4", "none"]
 LATENT = "latent.safetensors"
 _FRAMES = 60
 _FRAMES_PER_SECOND = 20
+_HELD = 1.5
+"""Seconds for which what was found stays."""
 
 
 def read_picture(path: Path, architecture: Architecture) -> Tensor:
@@ -66,11 +70,7 @@ def write_projection(sampler: Sampler, found: Projection, folder: Path, film: Fi
     write_json(written[2], as_json(sampler, found))
     if film != "none":
         written.append(folder / f"projection.{film}")
-        frames = _frames(sampler, found)
-        if film == "gif":
-            write_gif(written[-1], frames, 1000 // _FRAMES_PER_SECOND, hold_last=True)
-        else:
-            write_mp4(written[-1], frames, _FRAMES_PER_SECOND)
+        write_film(written[-1], _frames(sampler, found), _FRAMES_PER_SECOND, hold_last=_HELD)
     if plots_are_there():
         written.append(folder / "losses.png")
         _plot(written[-1], found)
@@ -83,8 +83,8 @@ def check_film(film: Film, folder: Path) -> None:
     Raises:
         UserError: the extra ``video`` is not installed.
     """
-    if film == "mp4":
-        check_video(folder / "projection.mp4")
+    if film != "none":
+        check_film_file(folder / f"projection.{film}", _FRAMES_PER_SECOND, option="--film")
 
 
 def plots_are_there() -> bool:
@@ -115,14 +115,14 @@ def as_json(sampler: Sampler, found: Projection) -> dict[str, object]:
     }
 
 
-def _frames(sampler: Sampler, found: Projection) -> Iterator[Image.Image]:
+def _frames(sampler: Sampler, found: Projection) -> Iterator[Frame]:
     """Yield the picture beside the image, at most 61 times along the way, up to the best."""
     steps = found.best + 1
     places = sorted({*range(0, steps, max(1, steps // _FRAMES)), found.best})
     z = found.path[places]
     points = Points(z=z, embedding=found.point.embedding.expand(len(z), -1), titles=tuple(map(str, places)))
     for image in images_of(sampler, points):
-        yield enlarge(sheet(torch.stack([found.picture, image]), 2), 128)
+        yield to_frame(enlarge(sheet(torch.stack([found.picture, image]), 2), 128))
 
 
 def _plot(path: Path, found: Projection) -> None:

@@ -20,4 +20,4 @@ def test_it_tells_health_waiting_and_the_newest_sheet(tmp_path: Path) -> None:
     ill = HealthRecord(images_seen=2, numbers={}, findings=(Finding(kind="collapse", text="..."),))
     assert said([], None) == "no sheet yet"
     assert said([healthy], sheet) == f"healthy, {sheet}"
-    assert said([healthy, ill], Path("a\x1bb"), 0.25) == "collapse, 25% waiting for data, a\\x1bb"
+    assert said([healthy, ill], Path("ab"), 0.25) == "collapse, 25% waiting for data, ab"
