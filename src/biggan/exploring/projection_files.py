@@ -18,8 +18,8 @@ from biggan.foundation.files import write_json, write_picture
 from biggan.foundation.plots import figure
 from biggan.foundation.terminal import one_line
 from biggan.models.architecture import Architecture
-from biggan.sampling.film_files import check_film as check_film_file
 from biggan.sampling.film_files import Frame, write_film
+from biggan.sampling.film_files import check_film as check_film_file
 from biggan.sampling.frames import to_frame
 from biggan.sampling.pictures import enlarge, sheet
 from biggan.sampling.sampler import Sampler
