@@ -20,6 +20,7 @@ import tyro
 from biggan.cli.main import COMMANDS, main
 from biggan.cli.option_names import FREE, command_of, kind_of, options_of
 from biggan.cli.train import parse
+from biggan.cli.words import without
 from biggan.losses.terms import TERMS
 from tests.code_blocks import ROOT, Block, blocks, commands, synopses
 from tests.conftest import tiny_config
@@ -31,6 +32,8 @@ RUNNABLE = [page for page in sorted({b.page for b in (*SHELL, *PYTHON)}) if page
 
 def understood(words: list[str]) -> None:
     """Check that a command is one that exists, with options that exist and values that are taken."""
+    while re.fullmatch(r"[A-Z][A-Z_]*=\S*", words[0]):  # what a command finds in its environment
+        words = words[1:]
     if words[0] == "torchrun":
         from torch.distributed.run import get_args_parser
 
@@ -51,7 +54,7 @@ def understood(words: list[str]) -> None:
             assert asked or word.startswith("-"), words
             assert not asked or set((asked[1] or "").split(",")) - {""} <= set(extras), words
     else:
-        assert words[0] in ("git", "cd", "docker", "source", "export", "eval"), f"what is {words[0]}?"
+        assert words[0] in ("git", "cd", "docker", "source", "export", "eval", "npm", "curl"), f"what is {words[0]}?"
 
 
 def biggan(words: list[str]) -> None:
@@ -68,7 +71,9 @@ def biggan(words: list[str]) -> None:
     if command != "train":
         tyro.cli(kind_of(command), args=rest)
         return
-    preset, *options = ["digits" if word == "PRESET" else word for word in rest]
+    if rest[0].startswith("--"):  # auto, or a run that goes on
+        rest = ["digits", *without(rest, "--hours")]
+    preset, *options = ["digits" if word in ("PRESET", "auto") else word for word in rest]
     assert "--terms" not in options or all_terms_exist(options), options
     parse(preset, options, "nowhere")
 

@@ -199,10 +199,13 @@ def test_hostile_labels_are_drawn_in_plots(tmp_path: Path, recwarn: pytest.Warni
         ("interpolate FILE --out OUT/x.gif --frames 1000000000", "--frames 1000000000: 1 to 100,000"),
         (
             "interpolate FILE --out OUT/x.gif --frames 90000 --seeds 0-5",
-            "--frames: the whole path has 450,001 pictures",
+            "--frames: the whole film has 450,001 frames",
         ),
         ("interpolate FILE --out OUT/x.png --frames 30000", "--frames 30000: one picture of 90,001 images"),
-        ("interpolate FILE --out OUT/x.gif --frames-per-second 0", "--frames-per-second 0: 1 to 240"),
+        (
+            "interpolate FILE --out OUT/x.gif --frames-per-second 0",
+            "--frames-per-second 0: 1 to 50 in a GIF, 240 in .mp4",
+        ),
         ("calibrate FILE --out OUT/x.safetensors --batches 1000000000", "--batches 1000000000: 1 to 1,000,000"),
         ("calibrate FILE --out OUT/x.safetensors --truncations 0.5 inf", "--truncations inf: must be"),
     ],
@@ -230,7 +233,7 @@ def test_a_disk_that_is_too_small_is_said_first(
 
     monkeypatch.setattr(files, "free_space", lambda _: 10_000)
     assert main(["sample", str(snapshot), "--out", str(tmp_path / "o"), "--count", "1000", *CPU]) == 2
-    assert "writing 1,000 images needs 1.0 MiB, and 9.8 KiB are free" in capsys.readouterr().err
+    assert "writing 1,000 images needs 1.7 MiB, and 9.8 KiB are free" in capsys.readouterr().err
     monkeypatch.setattr(files, "free_space", lambda _: 10**12)
     monkeypatch.setattr(memory, "memory", lambda: 10_000)
     words = ["sample", str(snapshot), "--out", str(tmp_path / "o"), "--count", "1000", "--format", "npz", *CPU]
