@@ -17,7 +17,7 @@ from biggan.evaluation.configuration import EvaluationConfig
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_file, output_folder
 from biggan.foundation.sizes import Resolution
-from biggan.foundation.terminal import say
+from biggan.foundation.terminal import complain, say
 from biggan.models.norm_records import MOST_TRUNCATIONS, check_range
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
             raise UserError("--resolution: say at which size the images are compared")
         judged = ReadingConfig(path=options.target)
         side = distributed.together(lambda: stored(open_at(judged, size)), f"opening {options.target}")
+    if sampler is not None and distributed.is_primary():
+        complain(
+            f"{options.count:,} images are drawn and measured (--count); beside the time this takes, all else is little"
+        )
     records = evaluate(
         side,
         options,

@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
     run_dir = place_of(words) if name == AUTO else value_of(words, "--run-dir") or str(Path("runs") / name)
     config = parse(name, words, run_dir)
     if config.dry_run:
-        return _dry_run(config)
+        return _dry_run(config, name)
     from biggan.training.rollback import STATUS
     from biggan.training.setup import train
 
@@ -158,7 +158,7 @@ def _without_hours(words: list[str], stored: StoredRun) -> list[str]:
     return without(words, "--hours")
 
 
-def _dry_run(config: TrainingConfig) -> int:
+def _dry_run(config: TrainingConfig, name: str) -> int:
     from biggan.data.opening import open_source
     from biggan.data.order.epochs import make_order
     from biggan.training.continuing import refuse_another_run, refuse_forgotten_step
@@ -183,7 +183,8 @@ def _dry_run(config: TrainingConfig) -> int:
     if source is not None:
         make_order(source, config.data, config.seed)
     if launch.announced_rank() == 0:
-        say(summary(resolved, ranks))
+        # auto has just said what it chose, and what would print it all: hundreds of lines would push that out of sight.
+        say(summary(resolved, ranks, whole=name != AUTO or stored is not None))
         if beginning is not None and source is not None:
             record = plan_beginning(beginning, resolved, source)
             say("\n".join(describe(record, beginning, resolved, source)))

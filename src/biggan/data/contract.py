@@ -171,7 +171,10 @@ def open_one(path: str, resolution: tuple[int, int], config: ReadingConfig) -> I
             source = SOURCES[name].open(path, resolution, config)
             if not len(source):
                 said = "".join(f"\n{remark}" for remark in source.remarks)
-                raise UserError(f"--data {path}: no images found{said}")
+                raise UserError(
+                    f"--data {path}: no images found; image files are wanted (.jpg, .png, .webp ...), best in a "
+                    f"sub-folder for each class{said}"
+                )
             _refuse_odd_names(path, source.class_names)
             note_enlarging(source, config)
             return source

@@ -71,3 +71,10 @@ OR_NONE = written(_EITHER, "None|IMAGES", _or_none, _shown_or_none)
 """How a number of images that may be None is written as an option."""
 MaybeImages = Annotated[int | None, OR_NONE]
 """A number of images as an option, or None."""
+
+
+def spoken(seconds: float) -> str:
+    """Return a time, not negative, in the unit that people would take: ``25 s``, ``3.6 min``, ``47 min``, ``2.5 h``."""
+    if round(seconds) < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"

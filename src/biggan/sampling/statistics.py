@@ -39,7 +39,7 @@ class NormStatistics:
         """Whether they were made for such images."""
         if self.kind in ("none", "batch"):
             return True
-        return (self.truncation, self.truncation_kind) == (self.asked, self.asked_kind)
+        return _meaning(self.truncation, self.truncation_kind) == _meaning(self.asked, self.asked_kind)
 
     @property
     def text(self) -> str:
@@ -134,3 +134,8 @@ def norm_statistics(
             batch=standing.batch,
         )
     return NormStatistics(kind="running", asked=truncation, asked_kind=asked_kind)
+
+
+def _meaning(truncation: float | None, kind: TruncationKind | None) -> tuple[float | None, TruncationKind | None]:
+    """Return a truncation such that equal ones mean the same latents: scaled by 1 they are those of the whole prior."""
+    return (None, None) if kind == "scale" and truncation == 1 else (truncation, kind)

@@ -1,6 +1,10 @@
-"""What is said at the start of a run, before any of it is acted on."""
+"""What is said at the start of a run, before any of it is acted on, and at its end."""
 
 from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -12,6 +16,7 @@ from biggan.sampling.sheets import most_classes
 from biggan.training.assembly import make_backends
 from biggan.training.batches import BatchPlan, Doublings
 from biggan.training.configuration import TrainingConfig
+from biggan.training.live_line import newest_sheet
 from biggan.training.resolving import batches, rates, terms
 from biggan.training.run_directory import CARD, RunDirectory
 
@@ -64,3 +69,12 @@ def introduce(
     elif sharing > 1:
         images = plans["generator"].micro_batch * sharing
         directory.tell(f"batch norm takes its moments over micro-batches of {sharing} ranks, {images} images")
+
+
+def conclusion(run_dir: Path, images_seen: int) -> Iterator[str]:
+    """Yield what is said of a run that has done all: its clock, the newest sheet, and how more is drawn."""
+    yield f"finished: {images_seen:,} images, {run_dir}"
+    sheet = newest_sheet(run_dir)
+    if sheet is not None:
+        run = shlex.quote(str(run_dir))
+        yield f"newest sheet: {sheet}; draw more of them: biggan sample {run} --out pictures --seeds 0-15"

@@ -269,13 +269,13 @@ def terms(config: TrainingConfig) -> list[str]:
     return described(parse_terms(config.terms), Seen(model.channels, model.resolution, config.data.flip))
 
 
-def summary(config: TrainingConfig, ranks: int) -> str:
-    """Return what ``--dry-run`` prints: configuration, parameters, batches, memory."""
+def summary(config: TrainingConfig, ranks: int, *, whole: bool = True) -> str:
+    """Return what ``--dry-run`` prints: configuration (if ``whole``), parameters, batches, memory."""
     model, plans = config.model, plan(config, ranks)
     networks = build_on_meta(model)
     height, width = model.resolution
     lines = [
-        json.dumps(to_json(config), indent=2),
+        *([json.dumps(to_json(config), indent=2)] if whole else []),
         f"{model.family}, {model.channels} x {height} x {width}, {model.classes or 'no'} classes, grown from "
         f"{model.grid[0]} x {model.grid[1]}; z has {model.z_size} numbers"
         + (f" (of {model.latent_size} asked for)" if model.z_size != model.latent_size else ""),

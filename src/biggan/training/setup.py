@@ -38,7 +38,7 @@ from biggan.training.continuing import (
     refuse_another_preset,
     refuse_forgotten_step,
 )
-from biggan.training.introduction import introduce
+from biggan.training.introduction import conclusion, introduce
 from biggan.training.loop import train_loop
 from biggan.training.memory_trials import RanOutError, fitting, noted, take_half
 from biggan.training.own_step import OwnStep, load_own_step
@@ -258,7 +258,8 @@ def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outc
                 pretrain(run, agenda, source)
                 train_loop(run, agenda)
                 agenda.close(run)
-        run.tell(f"finished: {run.state.images_seen:,} images, {run.directory.path}")
+        for line in conclusion(run.directory.path, run.state.images_seen):
+            run.tell(line)
     except CollapseError as collapse:
         if collapse.decision is not None:
             raise

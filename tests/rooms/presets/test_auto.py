@@ -16,6 +16,7 @@ from biggan.cli.train import parse
 from biggan.cli.words import given, without
 from biggan.data.configuration import DataConfig
 from biggan.foundation.config import differences
+from biggan.foundation.durations import spoken
 from biggan.foundation.errors import UserError
 from biggan.presets.auto.choosing import Chosen, Trials, choose
 from biggan.presets.auto.command import command
@@ -166,6 +167,35 @@ def test_a_folder_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "no images" in capsys.readouterr().err
 
 
+def test_times_are_said_once_and_as_they_were_given() -> None:
+    lines = {line.split()[0]: line for line in chosen(hours=0.06, pace=91.6).lines()}
+    assert ": 3.6 min (given)" in lines["length"]
+    assert "in 3.6 min;" in lines["resolution"] or "do in" not in lines["resolution"]
+    assert ": 19 s; then" in lines["sheets"]
+    assert [spoken(s) for s in (0.4, 89, 90, 216, 3600, 5400)] == [
+        "0 s",
+        "89 s",
+        "1.5 min",
+        "3.6 min",
+        "60 min",
+        "1.5 h",
+    ]
+
+
+def test_a_dry_run_leaves_the_choice_in_sight(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, run = make_folder({"a": 12, "b": 12}), str(tmp_path / "run")
+    assert (
+        main(["train", "--data", str(folder), "--run-dir", run, "--device", "cpu", "--duration", "24", "--dry-run"])
+        == 0
+    )
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) < 40
+    assert "parameters: G " in printed
+    assert not Path(run).exists()
+
+
 def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
     make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +213,7 @@ def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
     printed = capsys.readouterr().out
     assert "auto chose" not in printed
     assert "finished: 36 images" in printed
+    assert f"classes.png; draw more of them: biggan sample {run} --out" in printed
     again = json.loads((tmp_path / "run" / "config.json").read_text())
     changed = {name for name in stored["config"] if stored["config"][name] != again["config"][name]}
     assert changed == {"duration"}

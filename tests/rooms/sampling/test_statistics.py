@@ -15,7 +15,7 @@ from biggan.cli.main import main
 from biggan.foundation.config import to_json
 from biggan.foundation.records import parse_record
 from biggan.models.contract import build
-from biggan.models.norm_records import StandingStatistics, TruncationBank
+from biggan.models.norm_records import StandingStatistics, TruncationBank, TruncationKind
 from biggan.models.snapshot import SnapshotInfo, write_snapshot
 from biggan.sampling.calibration import calibrate
 from biggan.sampling.sampler import Sampler
@@ -84,6 +84,17 @@ def test_a_bank_of_another_kind_is_not_used() -> None:
     other = dataclasses.replace(BANK, kind="scale")
     assert named(STANDING, other, 0.5).kind == "standing"
     assert norm_statistics(batch_norm=True, standing=None, bank=BANK, truncation=0.5, kind="clamp").kind == "running"
+
+
+def test_latents_that_are_scaled_by_one_are_those_of_the_whole_prior() -> None:
+    def at(truncation: float | None, standing: StandingStatistics | None, kind: TruncationKind) -> NormStatistics:
+        return norm_statistics(batch_norm=True, standing=standing, bank=None, truncation=truncation, kind=kind)
+
+    assert at(1.0, None, "scale").fit
+    assert str(at(1.0, None, "scale")) == "running statistics"
+    assert at(1.0, WHOLE, "scale").fit
+    assert not at(1.0, None, "resample").fit
+    assert not at(0.9, None, "scale").fit
 
 
 def test_files_that_draw_other_images_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

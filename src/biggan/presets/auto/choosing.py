@@ -10,7 +10,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from biggan.foundation.durations import format_images
+from biggan.foundation.durations import format_images, spoken
 from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture, architecture
 from biggan.models.sizes import bottom_grid
@@ -274,6 +274,7 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
     found.note(
         "sheets",
         f"the first after {format_images(first)} images",
-        f"some seconds; then rarer and rarer, at least every {format_images(most)}; saved every {format_images(save)}",
+        f"{spoken(first / length.pace)}; then rarer and rarer, at least every {format_images(most)}; "
+        f"saved every {format_images(save)}",
     )
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from biggan.foundation.durations import spoken
 from biggan.foundation.errors import UserError
 from biggan.training.configuration import LogConfig
 
@@ -27,11 +28,13 @@ class Length:
     pace: float
     """Images a second, as measured."""
     reason: str
+    seconds: float
+    """About how long it takes; what was given, where a time was."""
 
     @property
     def time(self) -> str:
-        """About how long it takes."""
-        return spoken(self.images / self.pace / TRAINING)
+        """About how long it takes, for a person."""
+        return spoken(self.seconds)
 
 
 def length_of(device: str, pace: float, hours: float | None, duration: int | None, images: int) -> Length:
@@ -53,19 +56,20 @@ def length_of(device: str, pace: float, hours: float | None, duration: int | Non
         raise UserError(f"--hours {hours:g}: more than 0 and at most 100,000 hours; 0.5 is half an hour")
     measured = f"{pace:.3g} images a second, as measured"
     if duration is not None:
-        return Length(
-            images=duration, pace=pace, reason=f"given; about {spoken(duration / pace / TRAINING)} at {measured}"
-        )
+        needed = duration / pace / TRAINING
+        return Length(images=duration, pace=pace, seconds=needed, reason=f"given; about {spoken(needed)} at {measured}")
     time = HOURS[device] if hours is None else hours
     possible = rounded(time * 3600 * pace * TRAINING)
     if possible > EPOCHS * images:
         enough = EPOCHS * images
-        needed = spoken(enough / pace / TRAINING)
-        return Length(
-            images=enough, pace=pace, reason=f"each image {EPOCHS:,} times is enough; about {needed} at {measured}"
-        )
+        needed = enough / pace / TRAINING
+        said = f"each image {EPOCHS:,} times is enough; about {spoken(needed)} at {measured}"
+        return Length(images=enough, pace=pace, seconds=needed, reason=said)
     said = "given" if hours is not None else "by default; --hours says otherwise"
-    return Length(images=max(possible, 1), pace=pace, reason=f"{spoken(time * 3600)} ({said}) at {measured}")
+    seconds = time * 3600
+    return Length(
+        images=max(possible, 1), pace=pace, seconds=seconds, reason=f"{spoken(seconds)} ({said}) at {measured}"
+    )
 
 
 def checkpoints(length: Length) -> int:
@@ -90,10 +94,3 @@ def rounded(images: float) -> int:
     whole = int(images)
     unit = 10 ** max(len(str(whole)) - 2, 0)
     return whole // unit * unit
-
-
-def spoken(seconds: float) -> str:
-    """Return a time for a person."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from biggan.foundation import distributed
 from biggan.foundation.devices import read_together
+from biggan.foundation.durations import spoken
 from biggan.foundation.terminal import say
 from biggan.layers.spectral_norm import singular_values
 from biggan.training.batches import schedules
@@ -119,5 +120,5 @@ def _progress(run: Run, numbers: dict[str, float]) -> str:
     )
     return (
         f"{run.state.images_seen:,} of {run.config.duration:,} images, {numbers['images_per_second']:.0f} a second, "
-        f"{left / 60:.0f} min left, {losses}, data wait {numbers['data_wait']:.1%}"
+        f"{spoken(left)} left, {losses}, data wait {numbers['data_wait']:.1%}"
     )
