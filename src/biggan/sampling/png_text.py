@@ -87,7 +87,7 @@ def read_record(png: bytes | str | Path) -> PictureRecord:
 def _read(file: BinaryIO, size: int, where: str) -> PictureRecord:
     """Go from chunk to chunk, and read no other than the one."""
     if file.read(len(_SIGNATURE)) != _SIGNATURE:
-        raise CorruptFileError(f"{where}: this is no PNG file")
+        raise CorruptFileError(f"{where}: this is no PNG file, and files of no other kind say how they were drawn")
     keyword = KEY.encode("ascii") + b"\x00"
     for _ in range(_MOST_CHUNKS):
         head = file.read(8)

@@ -32,6 +32,7 @@ def test_inspection_finds_what_is_wrong(
     assert found["near_duplicates"] == [["cat/smooth.png", "cat/smooth2.png"]]
     assert list(found["corrupt"]) == ["cat/cut.png"]
     assert found["brightness"]["uniform"] == 1
+    assert found["one_colour"] == ["cat/black.png"]
     suspicions = "\n".join(found["suspicions"])
     assert "classes are called like splits: train" in suspicions
     assert "differ by spelling only: 'Cat ', 'cat'" in suspicions
@@ -41,6 +42,7 @@ def test_inspection_finds_what_is_wrong(
         assert min(picture.size) > 100
     assert main(["data", "inspect", str(root)]) == 0
     shown = capsys.readouterr().out
+    assert "1 of one colour\n    cat/black.png\n" in shown
     assert "exact duplicates: 1 in 1 groups" in shown
     assert "suspicious: classes are called like splits" in shown
 

@@ -20,6 +20,8 @@ from biggan.foundation.captions import draw_caption
 
 SIDE = 64
 """Pixels a side at which images are looked at."""
+_ONE_COLOUR = 1.0
+"""Standard deviation of all values, of 255, below which an image counts as one colour."""
 _HAMMING = 3
 """Differing bits of 64, up to which two images may be the same motif."""
 _THUMBNAIL_RMS = 6.0
@@ -53,6 +55,7 @@ def inspect(source: ImageSource, progress: Callable[[int, int], object] = lambda
         "read": len(chosen),
         "corrupt": corrupt,
         "brightness": _brightness(seen),
+        "one_colour": [source.name(index) for index, look in seen if look.std < _ONE_COLOUR],
         "exact_duplicates": [[source.name(i) for i in group] for group in exact],
         "near_duplicates": [[source.name(i) for i in pair] for pair in near],
         "suspicions": [*found["suspicions"], *_duplicate_suspicions(source, exact)],
@@ -76,16 +79,23 @@ def text(found: dict[str, Any]) -> str:
             f"  brightness: mean {bright['mean']:.1f}, spread {bright['std']:.1f} of 255; darkest image "
             f"{bright['darkest']:.1f}, brightest {bright['brightest']:.1f}; {bright['uniform']} of one colour"
         )
+    lines += _first(found["one_colour"])
     exact, near = found["exact_duplicates"], found["near_duplicates"]
     lines.append(f"  exact duplicates: {sum(len(group) - 1 for group in exact)} in {len(exact)} groups")
-    lines += [f"    {' = '.join(group[:4])}" for group in exact[:5]]
+    lines += _first([" = ".join([*group[:4], *(["..."] if len(group) > 4 else [])]) for group in exact])
     lines.append(f"  near duplicates: {len(near)} pairs")
-    lines += [f"    {one} ~ {other}" for one, other in near[:5]]
+    lines += _first([f"{one} ~ {other}" for one, other in near])
     if found["corrupt"]:
         lines.append(f"  corrupt: {len(found['corrupt'])}")
-        lines += [f"    {name}: {reason}" for name, reason in list(found["corrupt"].items())[:_SHOWN]]
+        lines += _first([f"{name}: {reason}" for name, reason in found["corrupt"].items()], _SHOWN)
     lines += [f"  {suggestion}" for suggestion in found["suggestions"]]
     return "\n".join(lines)
+
+
+def _first(entries: list[str], shown: int = 5) -> list[str]:
+    """Return lines of the first of ``entries``, and one that says how many more there are, and how all are seen."""
+    more = [f"    and {len(entries) - shown:,} more (--json lists all)"] if len(entries) > shown else []
+    return [f"    {entry}" for entry in entries[:shown]] + more
 
 
 def picture(source: ImageSource) -> Image.Image:
@@ -127,7 +137,7 @@ def _brightness(seen: list[tuple[int, _Look]]) -> dict[str, float]:
         "std": float(np.mean([look.std for _, look in seen])),
         "darkest": float(means.min()),
         "brightest": float(means.max()),
-        "uniform": sum(look.std < 1.0 for _, look in seen),
+        "uniform": sum(look.std < _ONE_COLOUR for _, look in seen),
     }
 
 
