@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
+from biggan.exploring.files import directions_path, save_directions
+from biggan.exploring.finding import find_directions
+from biggan.foundation.errors import UserError
 from biggan.sampling.picture_record import NoRecordError, OneImage
 from biggan.sampling.png_text import png_bytes, read_record
 from biggan.sampling.recording import Recorder
-from biggan.sampling.recreation import recreate
+from biggan.sampling.recreation import find_generator, recreate
 from biggan.sampling.sampler import load
 from biggan.web.bounds import Bounds
 from tests.rooms.web.served import SECRET, client, folder, run
@@ -139,6 +143,26 @@ def test_a_film_goes_from_point_to_point(api: TestClient) -> None:
         ({"points": "1"}, 400),
     ):
         assert api.get("/api/film", params={**words, **change}).status_code == status, change
+
+
+def test_directions_are_no_models_and_a_folder_of_snapshots_shows_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.safetensors")
+    sampler = load(path, "cpu")
+    found = find_directions(sampler, "sefa", 3)
+    named = dataclasses.replace(found, record=dataclasses.replace(found.record, names=("", "<b>age</b>", "")))
+    save_directions(named, directions_path(path, "sefa", "first"))
+    with client(tmp_path) as api:
+        assert [one["name"] for one in api.get("/api/models").json()["models"]] == ["one.safetensors"]
+        about = api.get("/api/model").json()
+        assert about["directions"] == ["0", "<b>age</b>", "2"]
+        moved = api.get("/api/image", params={"directions": "<b>age</b>:2"})
+        assert moved.status_code == 200
+        assert parse_qs(moved.headers["x-biggan-query"])["directions"] == ["1:2"]
+    record = Recorder(sampler).image(0, 0)
+    assert find_generator(record, tmp_path, "cpu").path == path
+    other = dataclasses.replace(record, generator="0" * 64)
+    with pytest.raises(UserError, match="none of the 1 generators here is the one(?!.*could not be read)"):
+        find_generator(other, tmp_path, "cpu")
 
 
 def test_models_and_classes_are_told(api: TestClient) -> None:
