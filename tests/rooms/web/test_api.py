@@ -161,7 +161,7 @@ def test_directions_are_no_models_and_a_folder_of_snapshots_shows_them(tmp_path:
     record = Recorder(sampler).image(0, 0)
     assert find_generator(record, tmp_path, "cpu").path == path
     other = dataclasses.replace(record, generator="0" * 64)
-    with pytest.raises(UserError, match="none of the 1 generators here is the one(?!.*could not be read)"):
+    with pytest.raises(UserError, match=r"none of the 1 generators here is the one(?!.*could not be read)"):
         find_generator(other, tmp_path, "cpu")
 
 
