@@ -18,9 +18,9 @@ COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
 RUN python -m pip install --constraint constraints.txt ".[metrics,plots]" \
     && useradd --create-home --uid 1000 biggan \
-    && install --directory --owner biggan /work
+    && install --directory --owner biggan /data
 
 USER 1000
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["biggan"]
 CMD ["--help"]

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -155,13 +156,16 @@ def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
-def test_what_is_not_marked_runs(page: Path, household: Path, run_block: Callable[[Block, Path], None]) -> None:
+def test_what_is_not_marked_runs(
+    page: Path, household: Path, tmp_path: Path, run_block: Callable[[Block, Path], None]
+) -> None:
     todo = sorted((b for b in (*SHELL, *PYTHON) if b.page == page and not b.not_run), key=lambda b: b.line)
     before = Path.cwd()
-    os.chdir(household)
+    folder = shutil.copytree(household, tmp_path / "household")  # what one page writes is in no other's way
+    os.chdir(folder)
     try:
         for block in todo:
-            run_block(block, household)
+            run_block(block, folder)
     finally:
         os.chdir(before)
 

@@ -25,6 +25,10 @@ WINDOWS = f"""
 import importlib, importlib.abc, multiprocessing, os, pkgutil, signal, sys
 import torch, torchvision, numpy, scipy.linalg, sklearn.svm, sklearn.datasets, h5py, PIL.Image, pydantic, tyro, tqdm
 import safetensors.torch, xxhash, torch.distributed.run, torch.utils.data, multiprocessing.managers
+try:
+    import gradio  # asks for the system's name before it asks for termios, which cannot be played here
+except ImportError:
+    pass
 
 class Missing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

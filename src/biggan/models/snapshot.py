@@ -20,7 +20,14 @@ from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.limits import MaxLen
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
 from biggan.foundation.records import Count, Name, read_bounded
-from biggan.foundation.tensor_files import HEADER_KEY, read_header, read_metadata, read_tensors, write_tensors
+from biggan.foundation.tensor_files import (
+    HEADER_KEY,
+    parse_header,
+    read_header,
+    read_metadata,
+    read_tensors,
+    write_tensors,
+)
 from biggan.models.architecture import Architecture
 from biggan.models.bounds import MOST_CLASSES
 from biggan.models.continuation import Continuation
@@ -84,9 +91,17 @@ def flat_facts(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
 def is_snapshot(path: Path) -> bool:
     """Tell whether a file is a snapshot, or a folder holds one, by what it says itself."""
     try:
-        return HEADER_KEY in read_metadata(find_snapshot(path))
+        text = read_metadata(found := find_snapshot(path)).get(HEADER_KEY)
     except UserError:
         return False
+    if text is None:
+        return False
+    try:
+        return not {"format", "architecture"}.isdisjoint(
+            parse_header(found, text)
+        )  # directions and points have neither
+    except UserError:  # damaged: who reads it says how
+        return True
 
 
 def write_snapshot(path: Path, generator: Generator, info: SnapshotInfo, bank: dict[str, Tensor] | None = None) -> None:

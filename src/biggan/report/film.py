@@ -10,11 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from biggan.foundation.errors import CorruptFileError, UserError
-from biggan.foundation.files import format_bytes
 from biggan.foundation.names import clock_of
-from biggan.foundation.records import parse_plain
 from biggan.foundation.terminal import one_line
-from biggan.report.health import STATS
+from biggan.report.health import MOST, STATS
+from biggan.report.lines import Damage, json_lines
 from biggan.sampling.film_files import Frame, check_film, write_film
 from biggan.sampling.frames import captioned, to_frame
 from biggan.sampling.pictures import LARGEST_SIDE, MOST_PIXELS, enlarge
@@ -23,7 +22,6 @@ FIXED = "fixed.png"
 SAMPLES = "samples"
 PLOT = 72
 """Pixels of the strip in which losses are drawn."""
-_LONGEST_LINE = 4 * 2**20
 _COLOURS = {"D": (200, 60, 40), "G": (40, 90, 200)}
 _SCALE = "D_loss_scale"  # of half precision; no part of the loss
 _LATER = (225, 225, 225)
@@ -48,7 +46,7 @@ def training_film(
 
     Raises:
         UserError: the run has drawn none yet, or the film cannot be written.
-        CorruptFileError: a sheet or the record of losses is damaged.
+        CorruptFileError: a sheet is damaged.
     """
     sheets = fixed_sheets(run_dir)
     check_film(path, frames_per_second)
@@ -97,29 +95,21 @@ def training_frames(sheets: Sequence[tuple[int, Path]], losses: Losses, smallest
 def read_losses(run_dir: Path) -> Losses:
     """Return the losses that a run has written, by images seen; of what a run did twice, the latest.
 
+    Damaged lines are left out, and that is said.
+
     Raises:
-        CorruptFileError: the file is damaged.
+        UserError: the file cannot be read.
     """
-    path = run_dir / STATS
-    if not path.is_file():
-        return Losses()
     found: dict[int, tuple[float, float]] = {}
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(_LONGEST_LINE + 1):
-            number += 1
-            if len(line) > _LONGEST_LINE:
-                most = format_bytes(_LONGEST_LINE)
-                raise CorruptFileError(f"{path}, line {number}: longer than the {most} that a line may have")
-            if not line.endswith(b"\n"):  # being written
-                break
-            record = parse_plain(line, f"{path}, line {number}")
-            images = record.get("images_seen") if isinstance(record, dict) else None
-            if not isinstance(images, int) or not 0 <= images <= 2**53 or "G_loss" not in record:
-                continue
-            parts = [value for name, value in record.items() if name.startswith("D_loss") and name != _SCALE]
-            if parts and all(isinstance(value, int | float) for value in (*parts, record["G_loss"])):
-                found[images] = float(sum(parts)), float(record["G_loss"])
+    damage = Damage()
+    for record in json_lines(run_dir / STATS, damage):
+        images = record.get("images_seen")
+        if not isinstance(images, int) or not 0 <= images <= MOST or "G_loss" not in record:
+            continue
+        parts = [value for name, value in record.items() if name.startswith("D_loss") and name != _SCALE]
+        if parts and all(isinstance(value, int | float) and abs(value) < MOST for value in (*parts, record["G_loss"])):
+            found[images] = float(sum(parts)), float(record["G_loss"])
+    damage.tell(run_dir / STATS)
     clocks = sorted(found)
     return Losses(
         images=tuple(clocks), D=tuple(found[clock][0] for clock in clocks), G=tuple(found[clock][1] for clock in clocks)

@@ -5,36 +5,48 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.foundation.errors import UserError
 from biggan.foundation.plots import figure
-from biggan.foundation.records import parse_plain, read_bounded
+from biggan.report.lines import Damage, json_lines
 
 STATS = "stats.jsonl"
 SHOWN = ("separation", "memory", "label_use", "diversity", "distance", "z_use", "class_use", "leak")
 """Of the numbers those that mean the same for all data."""
-_LARGEST = 2**30
+MOST = 2**53
+"""Images seen, and the size of numbers that are drawn."""
 
 
 def read_looks(run_dir: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's stats.jsonl that are looks: images_seen, health (numbers by name), findings.
 
+    Damaged lines are left out, and that is said.
+
     Raises:
-        UserError: there are none, or the file is damaged.
+        UserError: there are none, or the file cannot be read.
     """
     path = run_dir / STATS
     if not path.is_file():
         raise UserError(f"{path} does not exist: {run_dir} is no run, or has not trained yet")
-    lines = read_bounded(path, _LARGEST).splitlines(keepends=True)
-    records = [parse_plain(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.endswith(b"\n")]
-    found = [record for record in records if isinstance(record, dict) and "health" in record]
+    damage, found = Damage(), []
+    for record in json_lines(path, damage):
+        if "health" not in record:
+            continue
+        if _whole(record):
+            found.append(record)
+        else:
+            damage.note(f"the look at {record.get('images_seen')!r:.20} images")
+    damage.tell(path)
     if not found:
         raise UserError(f"{path} holds no look at the health of the run; they come every --health.every images")
-    for record in found:
-        numbers, findings = record["health"], record.get("findings")
-        whole = isinstance(record.get("images_seen"), int) and isinstance(numbers, dict) and isinstance(findings, dict)
-        if not whole or not all(isinstance(value, int | float | None) for value in numbers.values()):
-            raise CorruptFileError(f"{path}: a look at {record.get('images_seen')!r:.20} images is damaged")
     return found
+
+
+def _whole(look: dict[str, Any]) -> bool:
+    clock, numbers, findings = look.get("images_seen"), look["health"], look.get("findings")
+    if not isinstance(clock, int) or not 0 <= clock <= MOST or not isinstance(numbers, dict):
+        return False
+    drawn = (value for value in numbers.values() if value is not None)
+    return isinstance(findings, dict) and all(isinstance(value, int | float) and abs(value) < MOST for value in drawn)
 
 
 def lines(looks: list[dict[str, Any]]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from biggan.foundation.errors import UserError
 from biggan.foundation.records import parse_plain
+from biggan.foundation.terminal import complain
 
 LONGEST = 2**20
 """Bytes of a line of JSON; a longer one is damaged."""
@@ -39,6 +40,11 @@ class Damage:
         if self.unfinished:
             found.append(f"{path}: the last line is only half written and left out")
         return found
+
+    def tell(self, path: Path) -> None:
+        """Say on standard error what was left out; a line that is being written is nothing to tell."""
+        if self.lines:
+            complain(self.sentences(path)[0])
 
 
 def whole_lines(path: Path, damage: Damage) -> Iterator[tuple[int, bytes]]:

@@ -56,6 +56,11 @@ class Recorder:
         other.__dict__.update({name: self.__dict__[name] for name in ("_hash", "_bank") if name in self.__dict__})
         return other
 
+    def drew(self, record: PictureRecord) -> bool:
+        """Return whether the generator is the one that drew a picture, and with the same bank if with any."""
+        bank = None if self.sampler.bank is None else self._bank
+        return self._hash == record.generator and record.bank in (None, bank)
+
     def image(self, label: int, seed: int, rows: int = 1, row: int = 0) -> PictureRecord:
         """Return the record of one image: ``row`` of a batch of ``rows``."""
         names = self.sampler.class_names

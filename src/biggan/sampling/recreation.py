@@ -16,7 +16,7 @@ from torch import Tensor
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
 from biggan.foundation.terminal import one_line
-from biggan.models.snapshot import IN_CHECKPOINT, IN_FOLDER, SUFFIX, read_info
+from biggan.models.snapshot import IN_CHECKPOINT, IN_FOLDER, SUFFIX, is_snapshot, read_info
 from biggan.sampling.draw import default_chunk
 from biggan.sampling.identity import network_hash, tensors_hash
 from biggan.sampling.interpolation import Route, interpolation_sheet, route_images
@@ -227,7 +227,7 @@ def _candidates(place: Path) -> list[Path]:
         return [single]
     # Last of all those in the folder itself, as ``sample --standing-statistics`` writes them.
     patterns = (f"{SNAPSHOTS}/*{SUFFIX}", f"{CHECKPOINTS}/*/{IN_CHECKPOINT}", f"*{SUFFIX}")
-    found = [path for pattern in patterns for path in place.glob(pattern) if path.is_file()]
+    found = [path for pattern in patterns for path in place.glob(pattern) if path.is_file() and is_snapshot(path)]
     if not found:
         raise UserError(f"{one_line(str(place))}: no generator lies here; name a run, a checkpoint or a snapshot")
     return sorted(found, key=lambda path: (-_age(path), str(path)))

@@ -16,8 +16,7 @@ from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line
 from biggan.report.charts import Chart, Line, draw
 from biggan.web.bounds import MOST_RUNS, RequestError
-from biggan.web.pictures import query_of
-from biggan.web.requests import FILM_WORDS, IMAGE_WORDS, whole, words_of
+from biggan.web.requests import FILM_WORDS, IMAGE_WORDS, one_of, whole, words_of
 from biggan.web.service import Service
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -42,7 +41,9 @@ def routes(service: Service) -> list[BaseRoute]:
         return _json({"classes": await service.search(words.get("model", ""), words.get("search", ""), limit)})
 
     async def image(request: Request) -> Response:
-        drawn = await service.image(_words(request, IMAGE_WORDS))
+        words = _words(request, (*IMAGE_WORDS, "record"))
+        record = one_of("record", words, ("0", "1")) == "1"
+        drawn = await service.image(words, record=record)
         headers = {"x-biggan-query": drawn.query, "x-biggan-statistics": _ascii(drawn.statistics)}
         return Response(drawn.data, media_type="image/png", headers={**headers, "cache-control": "no-cache"})
 
@@ -58,7 +59,7 @@ def routes(service: Service) -> list[BaseRoute]:
             data += part
             if len(data) > service.bounds.upload:
                 raise RequestError(f"at most {service.bounds.upload:,} bytes can be sent", 413)
-        return _json({"query": await service.in_thread(query_of, data)})
+        return _json(await service.recreate(data))
 
     async def runs(request: Request) -> Response:
         _words(request, ())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,13 +17,24 @@ from biggan.models.norm_records import TruncationKind
 from biggan.sampling.draw import default_chunk, draw
 from biggan.sampling.interpolation import embed_on_cpu, path_through, spherical
 from biggan.sampling.latents import latents
+from biggan.sampling.picture_record import PictureRecord
+from biggan.sampling.sampler import Sampler
 from biggan.web.batching import Batcher
 from biggan.web.bounds import Bounds
 from biggan.web.models import Loaded
 from biggan.web.requests import FilmRequest, ImageRequest
 
+Value = TypeVar("Value")
 _SLOW = 0.05
 """Seconds of an image with one thread from which all are used."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What was drawn: uint8 [C, H, W], and what it is a function of to the last bit, where it was drawn alone."""
+
+    image: Tensor
+    record: PictureRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class _Job:
     request: ImageRequest | None = None
     z: Tensor | None = None
     embedding: Tensor | None = None
+    alone: bool = False
 
 
 class Drawer:
@@ -45,21 +58,27 @@ class Drawer:
     """
 
     def __init__(self, bounds: Bounds) -> None:
-        self.batcher: Batcher[_Job, Tensor] = Batcher(self._draw, bounds.waiting, bounds.batch)
+        self.batcher: Batcher[_Job, Picture] = Batcher(self._draw, bounds.waiting, bounds.batch)
         self._all = torch.get_num_threads()
         self._threads: tuple[Loaded | None, int] = None, 1
 
-    def image(self, loaded: Loaded, request: ImageRequest) -> Future[Tensor]:
-        """Return an image uint8 [C, H, W] to be.
+    def image(self, loaded: Loaded, request: ImageRequest, *, record: bool = False) -> Future[Picture]:
+        """Return an image to be.
+
+        Args:
+            loaded: the generator.
+            request: what to draw.
+            record: whether to draw it alone, with its record: what is drawn beside it decides the last bit. Records
+                know no mixtures, levels and directions; those have none.
 
         Raises:
             RequestError: too many wait.
         """
-        job = _Job(loaded, request.truncation, request.kind, request=request)
+        job = _Job(loaded, request.truncation, request.kind, request=request, alone=record and request.plain)
         return self.batcher.submit(_group(job), job)
 
-    def point(self, loaded: Loaded, film: FilmRequest, z: Tensor, embedding: Tensor) -> Future[Tensor]:
-        """Return the image uint8 [C, H, W] to be of z float [z_size] and an embedding float [n].
+    def point(self, loaded: Loaded, film: FilmRequest, z: Tensor, embedding: Tensor) -> Future[Picture]:
+        """Return the image to be of z float [z_size] and an embedding float [n].
 
         Raises:
             RequestError: too many wait.
@@ -67,7 +86,7 @@ class Drawer:
         job = _Job(loaded, film.truncation, film.kind, z=z, embedding=embedding)
         return self.batcher.submit(_group(job), job)
 
-    def _draw(self, jobs: Sequence[_Job]) -> list[Tensor]:
+    def _draw(self, jobs: Sequence[_Job]) -> list[Picture]:
         """Draw with as many threads as one image of this model is worth.
 
         Small layers are drawn by one: several wait for each other longer than one works, and much longer where other
@@ -82,7 +101,7 @@ class Drawer:
             slow = time.perf_counter() - begin > _SLOW
             self._threads = loaded, self._all if slow else 1
         torch.set_num_threads(self._threads[1])
-        return _draw(jobs)
+        return [_recorded(job) for job in jobs] if jobs[0].alone else [Picture(image) for image in _draw(jobs)]
 
     def close(self) -> None:
         """End the thread."""
@@ -101,10 +120,27 @@ def path_of(loaded: Loaded, film: FilmRequest) -> tuple[Tensor, Tensor]:
 
 
 def _group(job: _Job) -> tuple[object, ...]:
-    """Return what images must share to be drawn together: the file, and the statistics of batch norm."""
+    """Return what images must share to be drawn together: the file, the statistics of batch norm, company."""
     bank = job.loaded.sampler.bank
     banked = bank is not None and job.truncation is not None and bank.record.kind == job.kind
-    return job.loaded.entry.name, job.loaded.version, job.truncation if banked else None
+    return job.loaded.entry.name, job.loaded.version, job.truncation if banked else None, job.alone
+
+
+def _recorded(job: _Job) -> Picture:
+    """Draw one image as :func:`biggan.sampling.recreation.recreate` draws it again.
+
+    Weights are divided anew, and moments of a bank set anew: how many threads do that decides their last bit too.
+    """
+    loaded, request = job.loaded, _known(job.request)
+    own, recorder = loaded.sampler, loaded.recorder.at(request.truncation, request.kind)
+    label = request.mixture[0][0] if request.mixture else 0
+    sampler = Sampler(own.generator, own.info, own.path, own.bank)
+    loaded.held.close()
+    try:
+        image = sampler.sample([label], [request.seed], request.truncation, request.kind, recorder.batch)[0]
+    finally:
+        loaded.hold()
+    return Picture(image, recorder.image(label, request.seed))
 
 
 @torch.no_grad()
@@ -128,7 +164,7 @@ def _draw(jobs: Sequence[_Job]) -> list[Tensor]:
     return list(draw(generator, z, embeddings, min(default_chunk(generator), len(jobs))))
 
 
-def _known(value: Tensor | None) -> Tensor:
+def _known(value: Value | None) -> Value:
     if value is None:
         raise UserError("a point without its latent")
     return value

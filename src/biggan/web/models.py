@@ -15,6 +15,8 @@ from biggan.exploring.finding import find_directions
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.terminal import complain, one_line
 from biggan.sampling.draw import divided_once
+from biggan.sampling.picture_record import PictureRecord
+from biggan.sampling.recording import Recorder
 from biggan.sampling.sampler import Sampler, load
 from biggan.web.bounds import RequestError
 from biggan.web.places import Entry, Places, check_inside
@@ -38,6 +40,7 @@ class Loaded:
         sampler: what draws.
         directions: along which its images can be moved: those stored beside the file, else SeFa's first six.
         held: keeps the weights divided by their singular values, which else every batch divides anew.
+        recorder: of pictures that are drawn alone; hashes the generator when it is first asked.
     """
 
     entry: Entry
@@ -45,6 +48,11 @@ class Loaded:
     sampler: Sampler
     directions: Directions
     held: contextlib.ExitStack
+    recorder: Recorder
+
+    def hold(self) -> None:
+        """Keep the weights divided."""
+        self.held.enter_context(divided_once(self.sampler.generator))
 
     @property
     def classes(self) -> int:
@@ -93,6 +101,20 @@ class ModelStore:
                 self._looked.pop(self._loaded.popitem(last=False)[0])
             return found
 
+    def drawn_by(self, record: PictureRecord, name: str) -> str | None:
+        """Return which entry drew a picture: ``name`` if it did, else one of those in memory; None if none did.
+
+        Raises:
+            RequestError: see :meth:`find`.
+        """
+        first = self.find(name)
+        with self._lock:
+            others = [loaded for loaded in self._loaded.values() if loaded is not first]
+        for loaded in (first, *others):
+            if loaded.recorder.drew(record):
+                return loaded.entry.name
+        return None
+
     def _read(self, entry: Entry, known: Loaded | None) -> Loaded:
         for attempt in range(_TRIES):
             path = entry.snapshot()
@@ -113,9 +135,9 @@ class ModelStore:
 
 def _loaded(entry: Entry, version: Version, sampler: Sampler) -> Loaded:
     directions = _directions(entry, sampler)
-    held = contextlib.ExitStack()
-    held.enter_context(divided_once(sampler.generator))
-    return Loaded(entry, version, sampler, directions, held)
+    loaded = Loaded(entry, version, sampler, directions, contextlib.ExitStack(), Recorder(sampler))
+    loaded.hold()
+    return loaded
 
 
 def _directions(entry: Entry, sampler: Sampler) -> Directions:

@@ -89,7 +89,8 @@
       state.shown += 1;
       picture.dataset.shown = state.shown;
       at("bg-says").textContent = `Batch norm: ${answer.headers.get("x-biggan-statistics")}.`;
-      tell("");
+      tell(state.note);
+      state.note = "";
     } catch (error) { tell(error.message); }
     state.busy = false;
     if (state.wish !== null) draw();
@@ -261,7 +262,7 @@
     reset: () => controlsOf(new URLSearchParams(state.model ? { model: state.model } : {})),
     pending: async () => { const found = await state.next; return [...found, ...state.film]; },
     keep: () => { keepAll([state.query, ...kept().filter((one) => one !== state.query)]); at("bg-says").textContent = "Kept among the favourites of this browser."; },
-    save: async () => { try { fetched(URL.createObjectURL(await (await ask(`api/image?${state.query}`)).blob()), "biggan.png"); } catch (error) { tell(error.message); } },
+    save: async () => { try { fetched(URL.createObjectURL(await (await ask(`api/image?${state.query}&record=1`)).blob()), "biggan.png"); } catch (error) { tell(error.message); } },
     link: async () => { try { await navigator.clipboard.writeText(location.href); at("bg-says").textContent = "The link is copied."; } catch { tell(`copy this: ${location.href}`); } },
     add: () => {
       const words = new URLSearchParams(state.query);
@@ -277,7 +278,8 @@
   const recreate = async (file) => {
     if (!file) return;
     try {
-      const query = (await (await ask("api/recreate", { method: "POST", body: file })).json()).query;
+      const { query, note } = await (await ask("api/recreate", { method: "POST", body: file })).json();
+      state.note = note;
       restore(query);
     } catch (error) { tell(error.message); }
   };

@@ -14,8 +14,9 @@ from torch import Tensor
 from biggan.foundation.errors import UserError
 from biggan.sampling.film_files import check_film, write_film
 from biggan.sampling.frames import to_frame
+from biggan.sampling.picture_record import PictureRecord
 from biggan.sampling.pictures import enlarge, to_picture
-from biggan.sampling.png_text import read_record
+from biggan.sampling.png_text import png_text, read_record
 from biggan.web.bounds import MOST_QUERY, RequestError
 from biggan.web.requests import IMAGE_WORDS, FilmRequest, words_of
 
@@ -26,9 +27,9 @@ SMALLEST_SIDE = 256
 _LARGEST = 16_384
 
 
-def png(image: Tensor, query: str) -> bytes:
-    """Return an image uint8 [C, H, W] as a PNG file that holds the query which draws it again."""
-    text = PngImagePlugin.PngInfo()
+def png(image: Tensor, query: str, record: PictureRecord | None = None) -> bytes:
+    """Return an image uint8 [C, H, W] as a PNG file that holds the query which draws it again, and its record."""
+    text = png_text(record) or PngImagePlugin.PngInfo()
     text.add_text(KEY, query)
     file = io.BytesIO()
     to_picture(image).save(file, "PNG", pnginfo=text, compress_level=1)
@@ -59,6 +60,14 @@ def query_of(data: bytes) -> str:
     except ValueError as error:
         raise RequestError("this picture's words about itself are damaged", 422) from error
     return text
+
+
+def record_of(data: bytes) -> PictureRecord | None:
+    """Return the record that a PNG file carries; None where it has none that can be read."""
+    try:
+        return read_record(data)
+    except UserError:
+        return None
 
 
 def _sampled(data: bytes) -> str:

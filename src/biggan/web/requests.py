@@ -42,6 +42,11 @@ class ImageRequest:
     levels: tuple[float, ...] = ()
     moves: tuple[tuple[int, float], ...] = ()
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is of one class and one seed, as ``biggan sample`` draws them."""
+        return len(self.mixture) < 2 and not any(self.levels) and not self.moves
+
     def query(self, model: str) -> str:
         """Return the query that means this image."""
         words = {"model": model}
@@ -137,9 +142,9 @@ def parse_film(words: Mapping[str, str], loaded: Loaded, bounds: Bounds) -> Film
     film = FilmRequest(
         points=tuple(points),
         frames=whole("frames", words.get("frames") or "24", 1, bounds.frames),
-        curve=cast(Literal["linear", "spherical"], _one_of("curve", words, ("spherical", "linear"))),
-        loop=_one_of("loop", words, ("0", "1")) == "1",
-        form=cast(FilmFormat, _one_of("format", words, ("gif", "mp4", "webm"))),
+        curve=cast(Literal["linear", "spherical"], one_of("curve", words, ("spherical", "linear"))),
+        loop=one_of("loop", words, ("0", "1")) == "1",
+        form=cast(FilmFormat, one_of("format", words, ("gif", "mp4", "webm"))),
         rate=whole("rate", words.get("rate") or "24", 1, 50),
         truncation=truncation,
         kind=kind,
@@ -177,8 +182,12 @@ def _parts(text: str) -> list[str]:
     return text.split(",", MOST_POINTS + 1) if text else []
 
 
-def _one_of(name: str, words: Mapping[str, str], known: tuple[str, ...]) -> str:
-    """Return what ``name`` is, the first of ``known`` where it is not said."""
+def one_of(name: str, words: Mapping[str, str], known: tuple[str, ...]) -> str:
+    """Return what ``name`` is, the first of ``known`` where it is not said.
+
+    Raises:
+        RequestError: it is none of them.
+    """
     value = words.get(name) or known[0]
     if value not in known:
         raise RequestError(f"{name} '{one_line(value, 40)}': one of {', '.join(known)}")
@@ -188,7 +197,7 @@ def _one_of(name: str, words: Mapping[str, str], known: tuple[str, ...]) -> str:
 def _truncation(words: Mapping[str, str]) -> tuple[float | None, TruncationKind]:
     text = words.get("truncation", "")
     truncation = real("truncation", text, SMALLEST_T, LARGEST_T) if text else None
-    return truncation, cast(TruncationKind, _one_of("kind", words, tuple(TRUNCATION_KINDS)))
+    return truncation, cast(TruncationKind, one_of("kind", words, tuple(TRUNCATION_KINDS)))
 
 
 def _label(text: str, loaded: Loaded) -> int:

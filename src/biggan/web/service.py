@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 from torch import Tensor
 
@@ -14,9 +15,9 @@ from biggan.foundation.errors import UserError, nearest
 from biggan.web.batching import Batcher
 from biggan.web.bounds import Bounds, RequestError
 from biggan.web.cache import ByteCache
-from biggan.web.drawing import Drawer, path_of
+from biggan.web.drawing import Drawer, Picture, path_of
 from biggan.web.models import Loaded, ModelStore
-from biggan.web.pictures import SMALLEST_SIDE, check_format, film, png
+from biggan.web.pictures import SMALLEST_SIDE, check_format, film, png, query_of, record_of
 from biggan.web.places import Places
 from biggan.web.requests import parse_film, parse_image
 from biggan.web.runs import Runs
@@ -77,7 +78,7 @@ class Service:
         self.drawer.close()
 
     @property
-    def batcher(self) -> Batcher[Any, Tensor]:
+    def batcher(self) -> Batcher[Any, Picture]:
         """The queue."""
         return self.drawer.batcher
 
@@ -89,8 +90,12 @@ class Service:
         """
         return await asyncio.to_thread(self.models.find, name)
 
-    async def image(self, words: Mapping[str, str]) -> Drawn:
+    async def image(self, words: Mapping[str, str], *, record: bool = False) -> Drawn:
         """Return the image that the words of a query mean.
+
+        Args:
+            words: of the query.
+            record: whether it is drawn alone, and its file says how, see :meth:`biggan.web.drawing.Drawer.image`.
 
         Raises:
             RequestError: it cannot be had; says why.
@@ -98,11 +103,11 @@ class Service:
         loaded = await self.model(words.get("model", ""))
         request = parse_image(words, loaded)
         query = request.query(loaded.entry.name)
-        key = loaded.version, query
+        key = loaded.version, query, record
         data = self.cache.get(key)
         if data is None:
-            image = await asyncio.wrap_future(self.drawer.image(loaded, request))
-            data = await asyncio.to_thread(png, image, query)
+            picture = await asyncio.wrap_future(self.drawer.image(loaded, request, record=record))
+            data = await asyncio.to_thread(png, picture.image, query, picture.record)
             self.cache.put(key, data)
         return Drawn(data, query, str(loaded.sampler.statistics(request.truncation, request.kind)))
 
@@ -131,12 +136,32 @@ class Service:
                     asyncio.wrap_future(self.drawer.point(loaded, request, *point))
                     for point in zip(z[start : start + _AHEAD], embeddings[start : start + _AHEAD], strict=True)
                 ]
-                images += await asyncio.gather(*waiting)
+                images += [one.image for one in await asyncio.gather(*waiting)]
             data = await asyncio.to_thread(film, images, request)
         finally:
             self._films -= 1
         self.cache.put(key, data)
         return data, request.form
+
+    async def recreate(self, data: bytes) -> dict[str, str]:
+        """Return the query that draws a PNG file again, and a note where another generator drew it.
+
+        Raises:
+            RequestError: it does not say how it was made, or the model it names is not here.
+        """
+        query = await self.in_thread(query_of, data)
+        record = await self.in_thread(record_of, data)
+        if record is None:
+            return {"query": query}
+        named = dict(parse_qsl(query)).get("model", "")
+        found = await self.in_thread(self.models.drawn_by, record, named)
+        if found is None:
+            age = f"{record.images_seen:,} images"
+            return {
+                "query": query,
+                "note": f"another generator drew that picture, after {age}; this is what ours draws",
+            }
+        return {"query": query if found == named else f"{urlencode({'model': found})}&{_without_model(query)}"}
 
     async def about(self, name: str) -> dict[str, Any]:
         """Return what is known about a model.
@@ -191,3 +216,7 @@ class Service:
                 f"{self.bounds.film_bytes * pictures // needed} are possible",
                 413,
             )
+
+
+def _without_model(query: str) -> str:
+    return urlencode([(word, value) for word, value in parse_qsl(query) if word != "model"])

@@ -128,9 +128,13 @@ def test_a_report_draws_looks_and_says_what_was_found(tmp_path: Path, capsys: py
     assert "data repeat: there are about 10 different images" in capsys.readouterr().out
     assert (run / "health.png").exists()
     assert main(["report", "health", str(run)]) == 2, "nothing is replaced"
-    (run / "stats.jsonl").write_text('{"images_seen": 1, "health": [], "findings": {}}\n')
-    assert main(["report", "health", str(run), "--overwrite"]) == 2
-    assert "is damaged" in capsys.readouterr().err
+    written = (run / "stats.jsonl").read_bytes()
+    numbers = b'{"images_seen": 1, "health": {"separation": 1e300, "gap": "x"}, "findings": {}}\n'
+    (run / "stats.jsonl").write_bytes(b'{"images_seen": 1, "health": []}\n\xff\n' + numbers + written + b'{"images')
+    assert main(["report", "health", str(run), "--overwrite"]) == 0
+    told = capsys.readouterr()
+    assert "3 lines are damaged and left out" in told.err
+    assert "data repeat: there are about 10 different images" in told.out
     (run / "stats.jsonl").write_text("")
     assert main(["report", "health", str(run), "--overwrite"]) == 2
     assert "holds no look" in capsys.readouterr().err

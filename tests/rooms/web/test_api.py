@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import numpy as np
 import pytest
@@ -16,6 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
+from biggan.exploring.files import directions_path, save_directions
+from biggan.exploring.finding import find_directions
+from biggan.foundation.errors import UserError
+from biggan.sampling.picture_record import NoRecordError, OneImage
+from biggan.sampling.png_text import png_bytes, read_record
+from biggan.sampling.recording import Recorder
+from biggan.sampling.recreation import find_generator, recreate
 from biggan.sampling.sampler import load
 from biggan.web.bounds import Bounds
 from tests.rooms.web.served import SECRET, client, folder, run
@@ -78,16 +86,48 @@ def test_a_saved_picture_is_drawn_again(api: TestClient) -> None:
     assert "running statistics" in saved.headers["x-biggan-statistics"]
 
 
-def test_a_sampled_picture_is_drawn_again(api: TestClient, shown: Path) -> None:
-    from biggan.sampling.png_text import png_bytes
-    from biggan.sampling.recording import Recorder
+def test_a_download_carries_the_record_that_draws_it_again_bitwise(api: TestClient, shown: Path) -> None:
+    words = {"model": "one.safetensors", "mix": "4", "seed": "7", "truncation": "0.5", "kind": "scale"}
+    for _ in range(3):  # others, drawn before: what they left must not matter
+        api.get("/api/image", params={**words, "mix": "1:1,2:1"})
+    saved = api.get("/api/image", params={**words, "record": "1"}).content
+    record = read_record(saved)
+    made, notes = recreate(record, load(shown / "one.safetensors", "cpu"))
+    assert not notes
+    assert np.array_equal(np.asarray(made), pixels(saved).permute(1, 2, 0).numpy())
+    assert (record.image, record.truncation) == (OneImage(label=4, class_name="id:2", seed=7), 0.5)
+    query = api.post("/api/recreate", content=saved).json()["query"]
+    assert "record" not in query, "the page goes on to draw with others"
+    for other in ({"mix": "1:1,2:1"}, {"directions": "0:1"}, {"other": "3", "levels": "0,0,1"}):
+        mixed = api.get("/api/image", params={**words, "record": "1", **other}).content
+        with pytest.raises(NoRecordError):
+            read_record(mixed)
+    assert api.get("/api/image?record=2").status_code == 400
 
+
+def test_a_sampled_picture_is_drawn_again(api: TestClient, shown: Path) -> None:
     sampler = load(shown / "one.safetensors", "cpu")
     made = sampler.sample([4], [7], 0.5)[0]
     png = png_bytes(made, Recorder(sampler, 0.5).image(4, 7))
     query = api.post("/api/recreate", content=png).json()["query"]
-    drawn = pixels(api.get(f"/api/image?model=one.safetensors&{query}").content)
+    drawn = pixels(api.get(f"/api/image?{query}").content)
     assert (drawn.int() - made.int()).abs().max() <= 1
+
+
+def test_a_picture_of_another_generator_is_drawn_by_that_or_it_is_said(
+    api: TestClient, shown: Path, tmp_path: Path
+) -> None:
+    def dropped(path: Path) -> dict[str, str]:
+        sampler = load(path, "cpu")
+        png = png_bytes(sampler.sample([4], [7])[0], Recorder(sampler).image(4, 7))
+        found: dict[str, str] = api.post("/api/recreate", content=png).json()
+        return found
+
+    image(api, model="two.safetensors")  # so that it is in memory
+    assert dropped(shown / "two.safetensors")["query"].startswith("model=two.safetensors&")
+    foreign = dropped(write(tmp_path / "other.safetensors", seed=5))
+    assert foreign["query"].startswith("mix=4")
+    assert "another generator" in foreign["note"]
 
 
 def test_a_film_goes_from_point_to_point(api: TestClient) -> None:
@@ -103,6 +143,26 @@ def test_a_film_goes_from_point_to_point(api: TestClient) -> None:
         ({"points": "1"}, 400),
     ):
         assert api.get("/api/film", params={**words, **change}).status_code == status, change
+
+
+def test_directions_are_no_models_and_a_folder_of_snapshots_shows_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.safetensors")
+    sampler = load(path, "cpu")
+    found = find_directions(sampler, "sefa", 3)
+    named = dataclasses.replace(found, record=dataclasses.replace(found.record, names=("", "<b>age</b>", "")))
+    save_directions(named, directions_path(path, "sefa", "first"))
+    with client(tmp_path) as api:
+        assert [one["name"] for one in api.get("/api/models").json()["models"]] == ["one.safetensors"]
+        about = api.get("/api/model").json()
+        assert about["directions"] == ["0", "<b>age</b>", "2"]
+        moved = api.get("/api/image", params={"directions": "<b>age</b>:2"})
+        assert moved.status_code == 200
+        assert parse_qs(moved.headers["x-biggan-query"])["directions"] == ["1:2"]
+    record = Recorder(sampler).image(0, 0)
+    assert find_generator(record, tmp_path, "cpu").path == path
+    other = dataclasses.replace(record, generator="0" * 64)
+    with pytest.raises(UserError, match=r"none of the 1 generators here is the one(?!.*could not be read)"):
+        find_generator(other, tmp_path, "cpu")
 
 
 def test_models_and_classes_are_told(api: TestClient) -> None:
