@@ -25,6 +25,28 @@ def place_of(words: list[str]) -> str:
     return found or str(Path("runs") / (Path(data.rstrip("/")).resolve().name.split(".")[0].replace(":", "-") or AUTO))
 
 
+def refuse_other_images(words: list[str], stored: str | None, run_dir: str) -> None:
+    """Refuse to go on with the run of another folder because both are called alike; ``--run-dir`` says what is meant.
+
+    Args:
+        words: of the command line.
+        stored: the images of the run that exists.
+        run_dir: of that run.
+
+    Raises:
+        UserError: the run directory follows from the images' name alone, and these lie elsewhere.
+    """
+    data = value_of(words, "--data", "--data.path")
+    if data is None or stored is None or value_of(words, "--run-dir") is not None or data == stored:
+        return
+    if Path(data).resolve() != Path(stored).resolve():
+        raise UserError(
+            f"--data {one_line(data)}: {run_dir} is a run on {one_line(stored)}, whose name is the same. Give these "
+            f"images a run of their own, --run-dir {shlex.quote(run_dir + '-2')}, or go on with that one on them, "
+            f"--run-dir {shlex.quote(run_dir)}"
+        )
+
+
 def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     """Return what ``auto`` chooses for a run that does not exist yet, and tell it.
 

@@ -102,9 +102,7 @@ def _evaluate(options: EvaluateOptions, device: Any) -> int:
         judged = ReadingConfig(path=options.target)
         side = distributed.together(lambda: stored(open_at(judged, size)), f"opening {options.target}")
     if sampler is not None and distributed.is_primary():
-        complain(
-            f"{options.count:,} images are drawn and measured (--count); beside the time this takes, all else is little"
-        )
+        complain(f"{options.count:,} images are drawn and measured (--count)")
     records = evaluate(
         side,
         options,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from biggan.cli.automatic import AUTO, choose_for, hours_of, place_of
+from biggan.cli.automatic import AUTO, choose_for, hours_of, place_of, refuse_other_images
 from biggan.cli.train_help import short_help
 from biggan.cli.words import given, value_of, without
 from biggan.foundation import launch
@@ -109,6 +109,8 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
     """
     stored = RunDirectory(Path(run_dir)).stored_run()
     if stored is not None and stored.preset == name:  # another preset is refused when the run is set up
+        if name == AUTO:
+            refuse_other_images(words, stored.config.data.path, run_dir)
         return _parsed(name, _without_hours(words, stored), _going_on(stored), run_dir)
     if name == AUTO:
         if stored is not None:

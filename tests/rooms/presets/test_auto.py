@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from biggan.cli.automatic import refuse_other_images
 from biggan.cli.main import main
-from biggan.cli.train import parse
+from biggan.cli.train import _dry_run, parse
 from biggan.cli.words import given, without
 from biggan.data.configuration import DataConfig
 from biggan.foundation.config import differences
@@ -182,18 +185,14 @@ def test_times_are_said_once_and_as_they_were_given() -> None:
     ]
 
 
-def test_a_dry_run_leaves_the_choice_in_sight(
-    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder, run = make_folder({"a": 12, "b": 12}), str(tmp_path / "run")
-    assert (
-        main(["train", "--data", str(folder), "--run-dir", run, "--device", "cpu", "--duration", "24", "--dry-run"])
-        == 0
-    )
-    printed = capsys.readouterr().out
-    assert len(printed.splitlines()) < 40
-    assert "parameters: G " in printed
-    assert not Path(run).exists()
+def test_a_dry_run_leaves_the_choice_in_sight(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = dataclasses.replace(chosen().config, run_dir=str(tmp_path / "run"), data=DataConfig())
+    assert _dry_run(config, "auto") == 0
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) < 20
+    assert "parameters: G " in told
+    assert _dry_run(config, "digits") == 0
+    assert capsys.readouterr().out.endswith(told)
 
 
 def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
@@ -217,6 +216,48 @@ def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
     again = json.loads((tmp_path / "run" / "config.json").read_text())
     changed = {name for name in stored["config"] if stored["config"][name] != again["config"][name]}
     assert changed == {"duration"}
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--data", "new/flowers/", "--duration", "12"]
+    with pytest.raises(UserError, match=r"runs/flowers is a run on old/flowers.*--run-dir runs/flowers-2"):
+        refuse_other_images(words, "old/flowers", "runs/flowers")
+    refuse_other_images([*words, "--run-dir", "runs/flowers"], "old/flowers", "runs/flowers")
+    refuse_other_images(words, str(tmp_path / "new" / "flowers"), "runs/flowers")
+    refuse_other_images(["--duration", "12"], "old/flowers", "runs/flowers")
+    refuse_other_images(["--data=digits"], "digits", "runs/digits")
+
+
+@pytest.mark.nightly
+def test_folders_of_one_name_do_not_share_a_run(
+    make_folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = make_folder({"a": 12, "b": 12})
+    other = tmp_path / "elsewhere" / first.name
+    shutil.copytree(first, other)
+    options = [
+        "--duration",
+        "12",
+        "--device",
+        "cpu",
+        "--health.every",
+        "0",
+        "--log.no-tensorboard",
+        "--data.workers",
+        "0",
+    ]
+    assert main(["train", "--data", str(first), *options]) == 0
+    assert main(["train", "--data", str(other), *options]) == 2
+    run = f"runs/{first.name}"
+    assert f"{run} is a run on {first}" in (told := capsys.readouterr().err)
+    assert f"--run-dir {run}-2" in told
+    assert main(["train", "--data", os.path.relpath(first), *options]) == 0, "the same folder, written otherwise"
+    assert main(["train", "--data", str(other), "--run-dir", run, *options]) == 0, "it was said which run is meant"
 
 
 def test_sheets_are_rarer_and_rarer_and_never_rarer_than_the_interval() -> None:
