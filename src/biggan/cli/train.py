@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import tyro
@@ -50,6 +51,11 @@ def _recipe(words: list[str]) -> tuple[str, list[str]]:
         UserError: none of these.
     """
     if not words[0].startswith("-"):
+        if words[0] != AUTO and words[0] not in PRESETS and Path(words[0]).exists():
+            raise UserError(
+                f"'{one_line(words[0])}' is no preset, but something lies there. To train on it: biggan train --data "
+                f"{shlex.quote(words[0])}; to go on with a run: biggan train --run-dir {shlex.quote(words[0])}"
+            )
         return (AUTO if words[0] == AUTO else get_preset(words[0]).name), words[1:]
     run_dir = value_of(words, "--run-dir")
     stored = None if run_dir is None else RunDirectory(Path(run_dir)).stored_run()

@@ -7,6 +7,7 @@ A snapshot needs no flags, no data set and no training code. Each checkpoint con
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from biggan.foundation.tensor_files import (
     read_tensors,
     write_tensors,
 )
+from biggan.foundation.terminal import one_line
 from biggan.models.architecture import Architecture
 from biggan.models.bounds import MOST_CLASSES
 from biggan.models.continuation import Continuation
@@ -232,5 +234,17 @@ def find_snapshot(path: Path) -> Path:
             candidates[number] = path / CHECKPOINTS / str(number) / IN_CHECKPOINT
     numbered = {number: file for number, file in candidates.items() if number is not None}
     if not numbered:
-        raise UserError(f"{path} is neither a run with a snapshot or checkpoint, nor a checkpoint, nor a snapshot")
+        raise UserError(
+            f"{path} is neither a run with a snapshot or checkpoint, nor a checkpoint, nor a snapshot"
+            f"{_runs_below(path)}"
+        )
     return numbered[max(numbered)]
+
+
+def _runs_below(path: Path) -> str:
+    """Return a half-sentence that names the first runs in a folder of them; empty for any other folder."""
+    if not path.is_dir():
+        return ""
+    entries = itertools.islice(path.iterdir(), 500)  # a folder of a million images need not be read for a message
+    runs = sorted(entry for entry in entries if (entry / SNAPSHOTS).is_dir() or (entry / CHECKPOINTS / LAST).is_file())
+    return f"; there are runs in it: {', '.join(one_line(str(run)) for run in runs[:5])}" if runs else ""

@@ -15,7 +15,7 @@ import pytest
 
 from biggan.cli.automatic import refuse_other_images
 from biggan.cli.main import main
-from biggan.cli.train import _dry_run, parse
+from biggan.cli.train import _dry_run, _recipe, parse
 from biggan.cli.words import given, without
 from biggan.data.configuration import DataConfig
 from biggan.foundation.config import differences
@@ -193,6 +193,19 @@ def test_a_dry_run_leaves_the_choice_in_sight(tmp_path: Path, capsys: pytest.Cap
     assert "parameters: G " in told
     assert _dry_run(config, "digits") == 0
     assert capsys.readouterr().out.endswith(told)
+
+
+def test_a_folder_in_the_place_of_a_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my pictures").mkdir()
+    (tmp_path / "digits").mkdir()
+    assert main(["train", "my pictures", "--hours", "1"]) == 2
+    assert "biggan train --data 'my pictures'" in capsys.readouterr().err
+    assert main(["train", "my picture"]) == 2
+    assert "unknown preset" in capsys.readouterr().err
+    assert _recipe(["digits"]) == ("digits", [])
 
 
 def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(

@@ -103,6 +103,9 @@ def test_what_does_not_load(tmp_path: Path, snapshot: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             biggan.load(path)
+    (tmp_path / "runs" / "flowers" / "snapshots").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"there are runs in it: .*flowers$"):
+        biggan.load(tmp_path / "runs")
     stored = read_verified(snapshot)
     for change, message in (
         (lambda t: t.pop("linear.weight"), "1 missing, first linear.weight"),
