@@ -15,6 +15,7 @@ from torch import Tensor
 
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS, clock_of
+from biggan.foundation.tensor_files import read_metadata
 from biggan.foundation.terminal import one_line
 from biggan.models.snapshot import IN_CHECKPOINT, IN_FOLDER, SUFFIX, is_snapshot, read_info
 from biggan.sampling.draw import default_chunk
@@ -227,10 +228,19 @@ def _candidates(place: Path) -> list[Path]:
         return [single]
     # Last of all those in the folder itself, as ``sample --standing-statistics`` writes them.
     patterns = (f"{SNAPSHOTS}/*{SUFFIX}", f"{CHECKPOINTS}/*/{IN_CHECKPOINT}", f"*{SUFFIX}")
-    found = [path for pattern in patterns for path in place.glob(pattern) if path.is_file() and is_snapshot(path)]
+    found = [path for pattern in patterns for path in place.glob(pattern) if path.is_file() and _may_be(path)]
     if not found:
         raise UserError(f"{one_line(str(place))}: no generator lies here; name a run, a checkpoint or a snapshot")
     return sorted(found, key=lambda path: (-_age(path), str(path)))
+
+
+def _may_be(path: Path) -> bool:
+    """Tell whether a file is a snapshot, or too damaged to say: directions and points are neither."""
+    try:
+        read_metadata(path)
+    except UserError:
+        return True
+    return is_snapshot(path)
 
 
 def _age(path: Path) -> int:
