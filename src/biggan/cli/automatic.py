@@ -88,7 +88,7 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     overruled = sorted(named - {"data.path", "run_dir", "device", "dry_run"})
     if overruled:
         say(f"  as given: {', '.join(overruled)}")
-    told = command(dataclasses.replace(config, run_dir=None))
+    told = [*command(dataclasses.replace(config, run_dir=None)), "--run-dir", run_dir]
     say(f"the same without auto:\n  biggan train {shlex.join(told)}")
     return dataclasses.replace(config, run_dir=run_dir)
 

@@ -217,6 +217,7 @@ def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
     printed = capsys.readouterr().out
     assert "auto chose" in printed
     assert "the same without auto:\n  biggan train digits --data" in printed
+    assert f" --run-dir {run}\n" in printed
     stored = json.loads((tmp_path / "run" / "config.json").read_text())
     assert stored["preset"] == "auto"
     assert stored["config"]["model"]["resolution"] == [16, 16]
