@@ -33,7 +33,7 @@ class DirectionsRecord:
     layer: Annotated[str, MinLen(1), MaxLen(40)]
     """See :mod:`biggan.exploring.layers`."""
     generator: Annotated[str, MinLen(1), MaxLen(128)]
-    """Hash of the generator whose directions they are, see :func:`biggan.exploring.finding.generator_hash`."""
+    """Hash of the generator whose directions they are, see :func:`biggan.sampling.identity.network_hash`."""
     names: Annotated[tuple[Annotated[str, MaxLen(LONGEST_NAME)], ...], MinLen(1), MaxLen(MOST_DIRECTIONS)]
     """By number; empty where nobody gave one."""
     shares: Annotated[tuple[Annotated[float, Ge(0), Le(1.000001)], ...], MaxLen(MOST_DIRECTIONS)]

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from biggan.exploring.directions import KINDS, Directions, DirectionsRecord, Kind, Which
-from biggan.exploring.finding import generator_hash
 from biggan.exploring.layers import ALL, FIRST, stage_of
 from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.tensor_files import read_header, read_verified, write_tensors
 from biggan.foundation.terminal import one_line
 from biggan.models.architecture import Architecture
+from biggan.sampling.identity import network_hash
 from biggan.sampling.sampler import Sampler
 
 _ROOT = "directions"
@@ -51,7 +51,7 @@ def load_directions(path: Path, sampler: Sampler | None = None) -> Directions:
         raise CorruptFileError(f"{one_line(str(path))}: there are no directions in this file")
     record = from_json(DirectionsRecord, header[_ROOT], f"{path}: header")
     # Before the tensors: that these are of another snapshot is the likelier mistake, and more help than their shape.
-    if sampler is not None and record.generator != generator_hash(sampler.generator):
+    if sampler is not None and record.generator != network_hash(sampler.generator):
         raise UserError(
             f"{one_line(str(path))}: these directions belong to another snapshot than "
             f"{one_line(str(sampler.path or 'this generator'))} (other weights or statistics); find this one's own "

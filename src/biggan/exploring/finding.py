@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,23 +12,16 @@ from torch import Tensor
 from biggan.exploring.activations import activations
 from biggan.exploring.directions import KINDS, MOST_DIRECTIONS, Directions, DirectionsRecord, Kind, oriented
 from biggan.exploring.layers import FIRST, latent_matrix, seen_latent, usual_layer
-from biggan.foundation.config import to_json
 from biggan.foundation.errors import UserError, unknown
 from biggan.foundation.memory import check_memory
-from biggan.foundation.tensor_files import content_hash
 from biggan.models.contract import Generator
+from biggan.sampling.identity import network_hash
 from biggan.sampling.sampler import Sampler
 
 SAMPLES = 4096
 """Latents that are drawn for directions by activations, unless said otherwise."""
 _BATCH = 256
 Progress = Callable[[int, int], object]
-
-
-def generator_hash(generator: Generator) -> str:
-    """Return the hash of a generator's architecture, weights and statistics, wherever it came from and lies."""
-    architecture = json.dumps(to_json(generator.architecture))
-    return content_hash(architecture, {name: value.cpu() for name, value in generator.state_dict().items()})
 
 
 def find_directions(
@@ -77,7 +69,7 @@ def find_directions(
         record=DirectionsRecord(
             kind=kind,
             layer=chosen,
-            generator=generator_hash(sampler.generator),
+            generator=network_hash(sampler.generator),
             names=("",) * len(vectors),
             shares=tuple(shares.tolist()),
             samples=samples,

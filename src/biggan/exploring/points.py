@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from biggan.exploring.finding import generator_hash
 from biggan.foundation.config import from_json, to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.limits import MaxLen, MinLen
 from biggan.foundation.tensor_files import read_header, read_verified, write_tensors
 from biggan.foundation.terminal import one_line
 from biggan.sampling.draw import draw
+from biggan.sampling.identity import network_hash
 from biggan.sampling.interpolation import embed_on_cpu
 from biggan.sampling.latents import latents
 from biggan.sampling.sampler import Sampler
@@ -117,7 +117,7 @@ def save_points(points: Points, sampler: Sampler, path: Path) -> None:
     Raises:
         UserError: a link, or a full disk.
     """
-    record = _Record(generator=generator_hash(sampler.generator), titles=points.titles)
+    record = _Record(generator=network_hash(sampler.generator), titles=points.titles)
     write_tensors(path, {"z": points.z, "embedding": points.embedding}, {_ROOT: to_json(record)})
 
 
@@ -133,7 +133,7 @@ def load_points(path: Path, sampler: Sampler) -> Points:
     if header.keys() != {_ROOT}:
         raise CorruptFileError(f"{shown}: this file holds no latents; 'biggan explore breed' and 'project' write such")
     record = from_json(_Record, header[_ROOT], f"{path}: header")
-    if record.generator != generator_hash(sampler.generator):
+    if record.generator != network_hash(sampler.generator):
         raise UserError(f"{shown}: its latents belong to another snapshot than {one_line(str(sampler.path))}")
     tensors = read_verified(path).tensors
     count, own = len(record.titles), points_of(sampler, [(0, 0)])
