@@ -26,7 +26,9 @@ def place_of(words: list[str]) -> str:
 
 
 def refuse_other_images(words: list[str], stored: str | None, run_dir: str) -> None:
-    """Refuse to go on with the run of another folder because both are called alike; ``--run-dir`` says what is meant.
+    """Refuse to go on with a run on other images that lies where this one would go; ``--run-dir`` says what is meant.
+
+    A run directory that nobody gave has the name of the preset, or with ``auto`` that of the images.
 
     Args:
         words: of the command line.
@@ -34,14 +36,14 @@ def refuse_other_images(words: list[str], stored: str | None, run_dir: str) -> N
         run_dir: of that run.
 
     Raises:
-        UserError: the run directory follows from the images' name alone, and these lie elsewhere.
+        UserError: the run directory was not given, and these images lie elsewhere.
     """
     data = value_of(words, "--data", "--data.path")
     if data is None or stored is None or value_of(words, "--run-dir") is not None or data == stored:
         return
     if Path(data).resolve() != Path(stored).resolve():
         raise UserError(
-            f"--data {one_line(data)}: {run_dir} is a run on {one_line(stored)}, whose name is the same. Give these "
+            f"--data {one_line(data)}: {run_dir}, where this would go, is a run on {one_line(stored)}. Give these "
             f"images a run of their own, --run-dir {shlex.quote(run_dir + '-2')}, or go on with that one on them, "
             f"--run-dir {shlex.quote(run_dir)}"
         )

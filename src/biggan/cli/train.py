@@ -115,8 +115,7 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
     """
     stored = RunDirectory(Path(run_dir)).stored_run()
     if stored is not None and stored.preset == name:  # another preset is refused when the run is set up
-        if name == AUTO:
-            refuse_other_images(words, stored.config.data.path, run_dir)
+        refuse_other_images(words, stored.config.data.path, run_dir)
         return _parsed(name, _without_hours(words, stored), _going_on(stored), run_dir)
     if name == AUTO:
         if stored is not None:

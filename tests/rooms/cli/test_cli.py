@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from biggan.cli.main import COMMANDS, main
+from biggan.foundation.errors import UserError
 from biggan.version import __version__
 
 HELP = [["--help"], *([name, "--help"] for name in COMMANDS), ["train", "digits", "--help"]]
@@ -114,3 +115,16 @@ def test_the_run_directory_supplies_what_is_not_given(tmp_path: Path) -> None:
     assert config.duration == 1000
     assert config.model.generator_width == 4
     assert parse("digits", [], str(tmp_path / "other")).batch == 64
+
+
+def test_a_preset_does_not_go_on_with_other_images_unless_it_is_said(tmp_path: Path) -> None:
+    from biggan.cli.train import parse
+    from biggan.training.setup import train
+    from tests.conftest import tiny_config
+
+    run = str(tmp_path / "run")
+    train(tiny_config(tmp_path / "run", duration=16, batch=4), "digits")
+    with pytest.raises(UserError, match=r"--data photos: .*run, where this would go, is a run on digits.*--run-dir"):
+        parse("digits", ["--data", "photos"], run)
+    assert parse("digits", ["--data", "photos", "--run-dir", run], run).data.path == "photos"
+    assert parse("digits", ["--data", "digits"], run).batch == 4

@@ -235,7 +235,7 @@ def test_a_run_by_auto_goes_on_and_chooses_nothing_anew(
 def test_folders_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["--data", "new/flowers/", "--duration", "12"]
-    with pytest.raises(UserError, match=r"runs/flowers is a run on old/flowers.*--run-dir runs/flowers-2"):
+    with pytest.raises(UserError, match=r"where this would go, is a run on old/flowers.*--run-dir runs/flowers-2"):
         refuse_other_images(words, "old/flowers", "runs/flowers")
     refuse_other_images([*words, "--run-dir", "runs/flowers"], "old/flowers", "runs/flowers")
     refuse_other_images(words, str(tmp_path / "new" / "flowers"), "runs/flowers")
@@ -268,7 +268,7 @@ def test_folders_of_one_name_do_not_share_a_run(
     assert main(["train", "--data", str(first), *options]) == 0
     assert main(["train", "--data", str(other), *options]) == 2
     run = f"runs/{first.name}"
-    assert f"{run} is a run on {first}" in (told := capsys.readouterr().err)
+    assert f"{run}, where this would go, is a run on {first}" in (told := capsys.readouterr().err)
     assert f"--run-dir {run}-2" in told
     assert main(["train", "--data", os.path.relpath(first), *options]) == 0, "the same folder, written otherwise"
     assert main(["train", "--data", str(other), "--run-dir", run, *options]) == 0, "it was said which run is meant"
