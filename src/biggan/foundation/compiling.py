@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from biggan.foundation.memory import give_back_freed_memory
 from biggan.foundation.terminal import one_line
 
 _SHOWN = 200
@@ -44,6 +45,7 @@ class Compiler:
         self.graphs = 0
         """How many have been compiled. None should be after the second update."""
         self.failed = False
+        self._took = False
 
     def __call__(self, network: Callable[..., Result]) -> Callable[..., Result]:
         """Return ``network`` as a compiled function; it compiles when it is called, and runs plainly should it fail."""
@@ -52,6 +54,7 @@ class Compiler:
         def call(*inputs: Tensor) -> Result:
             if self.failed:
                 return plain(*inputs)
+            graphs = self.graphs
             try:
                 output: Result = compiled(*inputs)
             except torch._dynamo.exc.TorchDynamoException as error:
@@ -59,11 +62,21 @@ class Compiler:
                 reason = one_line(str(error).strip(), _SHOWN)
                 self.tell(f"not compiled, which is slower and else the same ({type(error).__name__}: {reason})")
                 return plain(*inputs)
+            self._give_back(compiled=self.graphs > graphs)
             # The next call of a recorded graph writes its output to the same place.
             return _cloned(output) if self.cuda_graphs else output
 
         plain = network
         return call
+
+    def _give_back(self, *, compiled: bool) -> None:
+        """Return what compiling took to the system: after each call that compiled, and after the first that did not.
+
+        The last time there is least in use: an update has ended since.
+        """
+        if compiled or self._took:
+            give_back_freed_memory()
+        self._took = compiled
 
     def _counted(self, graph: Any, inputs: Any) -> Any:
         self.graphs += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -40,6 +41,18 @@ def _left_by_the_container() -> int:
     except (OSError, ValueError):  # "max" is no number
         return 2**62
     return max(limit - used, 0)
+
+
+def give_back_freed_memory() -> None:
+    """Return to the system what has been freed, where the C library keeps it (glibc); else nothing happens.
+
+    What makes and drops many small objects, such as a compiler, leaves a heap of which most is free and nothing
+    returned, since some of each piece is still in use.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # another C library; Windows wants a name
+        return
 
 
 def check_memory(needed: int, what: str, fix: str = "take fewer") -> None:

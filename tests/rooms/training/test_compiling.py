@@ -10,6 +10,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._functorch import config as functorch
 
 from biggan.cli.main import main
+from biggan.foundation import compiling
 from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import Hinge
 from biggan.losses.terms import parse_terms
@@ -61,6 +62,17 @@ def test_compiled_networks_train_alike_in_few_graphs(family: str, rhythm: Any, b
     assert not torch._dynamo.utils.counters["graph_break"]
     for name, ours in states[compiler].items():
         assert torch.allclose(ours, states[None][name], rtol=1e-9, atol=1e-12), name
+
+
+def test_memory_is_given_back_while_it_compiles_and_once_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[None] = []
+    monkeypatch.setattr(compiling, "give_back_freed_memory", lambda: given.append(None))
+    twice = Compiler("eager")(lambda x: 2 * x)
+    counts = []
+    for size in (2, 2, 2, 3, 3, 3):
+        assert torch.equal(twice(torch.ones(size)), torch.full((size,), 2.0))
+        counts.append(len(given))
+    assert counts == [1, 2, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize("rhythm", ["phase", pytest.param("forward", marks=pytest.mark.nightly)])
