@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from biggan.augmentation.moving import finest_precision
 from biggan.foundation.devices import read_together
 from biggan.layers.heads import Verdict
+from biggan.layers.held_weights import held_weights
 from biggan.layers.spectral_norm import spectrally_normalized
 from biggan.losses.adversarial import AdversarialLoss
 from biggan.models.contract import Discriminator, Generator
@@ -78,7 +79,8 @@ def measure(subject: Subject) -> dict[str, float]:
     The keys are described in :data:`NUMBERS`. Networks and random numbers are as they were.
     """
     reals, held = subject.reals, subject.held
-    with at_rest(subject.generator, subject.average, subject.discriminator):
+    networks = [subject.generator, subject.discriminator, *([] if subject.average is None else [subject.average])]
+    with at_rest(*networks), held_weights(networks):  # each weight is divided once, not in each of many passes
         fakes = _generated(subject, subject.generator, subject.latents, reals.labels)
         shown = (
             fakes if subject.average is None else _generated(subject, subject.average, subject.latents, reals.labels)
