@@ -74,6 +74,12 @@ def card(export: Export, program: Program, request: ExportRequest) -> Card:
     labels = f"float32 [N, {model.classes}]: weights of the classes" if mixed else f"int64 [N], below {model.classes}"
     first = {"z": f"float32 [N, {model.z_size}]: latents"} if generator else {"images": images}
     inputs = {**first, "labels": labels} if model.classes else first
+    bank = export.info.truncation_bank
+    if generator and request.shares and bank is not None:
+        inputs["shares"] = (
+            f"float32 [{1 + len(bank.truncations)}]: how much of each set of batch-norm statistics is taken: of the "
+            f"weights' own, then of those for {bank.kind} {', '.join(f'{t:g}' for t in bank.truncations)}"
+        )
     outputs = {"images": images} if generator else {"scores": "float32 [N, 1]"}
     return Card(
         format=FORMAT,

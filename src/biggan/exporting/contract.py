@@ -30,8 +30,13 @@ class ExportRequest:
     """Labels are weights of classes, float32 [N, classes], in place of indices."""
     uint8: bool = False
     """Images are uint8 in 0..255, in place of float32 in [-1, 1]."""
+    shares: bool = False
+    """G takes shares of the file's statistics of batch norm as a further input, see
+    :mod:`biggan.exporting.banked_program`."""
     runtime: str | None = None
     """Folder or address of the program that runs the generator where the export is opened."""
+    name: str = ""
+    """Of the run or file that is exported, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)

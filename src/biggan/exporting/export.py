@@ -75,7 +75,7 @@ def export(source: Path, name: str, request: ExportRequest, out: Path | None, *,
     lines = [f"from {one_line(str(where))}, weights {found.info.age}"]
     if found.others:
         lines.append(f"left out, as no other program knows them: {one_line(', '.join(found.others))}")
-    return [*lines, *chosen.write(taken, path, request)]
+    return [*lines, *chosen.write(taken, path, dataclasses.replace(request, name=name_of(source)))]
 
 
 def _check_places(path: Path, chosen: ExportFormat, request: ExportRequest, *, overwrite: bool) -> None:
@@ -93,6 +93,13 @@ def _beside(source: Path) -> Path:
         if path.name in (CHECKPOINTS, SNAPSHOTS):
             return path.parent
     return source if source.is_dir() else source.parent
+
+
+def name_of(source: Path) -> str:
+    """Return what people call ``source``: the run that it is or belongs to, else the file."""
+    place = _beside(source).resolve()
+    belongs = source.is_dir() or any((place / inner).is_dir() for inner in (CHECKPOINTS, SNAPSHOTS))
+    return place.name if belongs else source.stem
 
 
 def _check_there(export: Export, request: ExportRequest, where: Path) -> None:

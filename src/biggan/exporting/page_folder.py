@@ -62,8 +62,12 @@ def refuse(export: Export, request: ExportRequest) -> None:
 def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
     """Write the folder, whole or not at all, and check its generator; return lines to tell."""
     runtime = find_runtime(request.runtime)
+    bank = export.info.truncation_bank if export.bank and request.truncation is None else None
     asked = ExportRequest(
-        truncation=request.truncation, kind=request.kind, mixtures=bool(export.info.architecture.classes)
+        truncation=request.truncation,
+        kind=request.kind,
+        mixtures=bool(export.info.architecture.classes),
+        shares=bank is not None,
     )
     copied = sum(file.stat().st_size for file in runtime.files)
     require_space(path.parent, 3 * (_bytes(export) + copied), f"the page {path.name}")
@@ -73,7 +77,7 @@ def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
         line = write_one(program, facts, folder / MODEL)
         embedded = (folder / MODEL).stat().st_size <= EMBEDDED
         _write_page(folder, runtime, embedded=embedded)
-        script = settings_script(settings(facts, export.info.truncation_bank, runtime, embedded=embedded))
+        script = settings_script(settings(facts, bank, runtime, name=request.name, embedded=embedded))
         (folder / "settings.js").write_text(script, encoding="ascii")
     source = f"onnxruntime-web {runtime.version}, copied" if runtime.files else f"ONNX Runtime Web of {runtime.address}"
     opened = (
@@ -82,6 +86,8 @@ def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
         else f"put the folder on any static host, or: python -m http.server --directory {shlex.quote(str(path))}"
     )
     statistics = [] if program.statistics is None else [f"batch norm: {program.statistics}"]
+    if bank is not None:
+        statistics.append(f"truncation by {bank.kind}: statistics for {len(bank.truncations)} values of T, as sampled")
     return [*statistics, line, source, opened, str(path)]
 
 
@@ -105,7 +111,8 @@ def _write_page(folder: Path, runtime: Runtime, *, embedded: bool) -> None:
 
 
 def _bytes(export: Export) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in export.sampled.values())
+    tensors = [*export.sampled.values(), *export.bank.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 FORMAT = ExportFormat(

@@ -16,13 +16,16 @@ MODEL = "generator.onnx"
 """Within a page's folder."""
 
 
-def settings(card: Card, bank: TruncationBank | None, runtime: Runtime, *, embedded: bool) -> dict[str, Any]:
+def settings(
+    card: Card, bank: TruncationBank | None, runtime: Runtime, *, name: str = "", embedded: bool
+) -> dict[str, Any]:
     """Return what ``page.js`` reads, see there.
 
     Args:
         card: of the generator's program.
-        bank: of statistics by truncation that the file holds.
+        bank: of whose statistics the program takes shares; None if it has one set of statistics alone.
         runtime: by which the page draws.
+        name: of the run or file, the page's title.
         embedded: whether generator and runtime also lie there as scripts, for a page that is opened as a file.
     """
     height, width = card.resolution
@@ -30,8 +33,11 @@ def settings(card: Card, bank: TruncationBank | None, runtime: Runtime, *, embed
     average = "moving average of the generator" if card.weights == "ema" else "generator itself"
     classes = f", {card.classes} classes" if card.classes else ""
     return {
-        "title": f"Images by {_family(card.family)}",
-        "about": f"{width} x {height} pixels{classes}. Drawn in this browser; nothing is sent anywhere.",
+        "title": one_line(name, _LONGEST_NAME) or f"Images by {_family(card.family)}",
+        "about": (
+            f"{width} x {height} pixels{classes}, by {_family(card.family)}. Drawn in this browser; nothing is sent "
+            "anywhere."
+        ),
         "provenance": (
             f"{average[0].upper()}{average[1:]} after {card.images_seen:,} images; batch norm: {card.norm_statistics}. "
             f"A seed means the same image as in “biggan sample”. Written by {card.written_by}."
@@ -46,6 +52,7 @@ def settings(card: Card, bank: TruncationBank | None, runtime: Runtime, *, embed
         "kinds": kinds,
         "truncation": card.truncation,
         "truncationNote": note,
+        "bank": None if bank is None else _bank(bank),
         "model": MODEL,
         "embedded": embedded,
         "runtime": runtime.address,
@@ -66,14 +73,19 @@ def _truncations(card: Card, bank: TruncationBank | None) -> tuple[list[str], st
         return [card.truncation_kind], (
             f"T = {card.truncation:g}, {card.truncation_kind} ({how}), for which alone the generator has statistics."
         )
-    left_out = None if bank is None else bank.kind
-    kinds = ["none", *(kind for kind in TRUNCATION_KINDS if kind != left_out)]
-    if left_out is None:
-        return kinds, "A smaller T gives more typical images, and less variety."
-    return kinds, (
-        f"“{left_out}” is not offered: with it “biggan sample” draws with other statistics for each T. "
-        "A page for one T is written by --truncation."
-    )
+    kinds, note = ["none", *TRUNCATION_KINDS], "A smaller T gives more typical images, and less variety."
+    if bank is None:
+        return kinds, note
+    return kinds, f"{note} By “{bank.kind}” the statistics of batch norm follow T, as in “biggan sample”."
+
+
+def _bank(bank: TruncationBank) -> dict[str, Any]:
+    """Return what ``state.js`` mixes statistics by."""
+    return {
+        "kind": bank.kind,
+        "truncations": list(bank.truncations),
+        "reversed": bank.compatibility == "pytorch-pretrained-biggan",
+    }
 
 
 def _family(family: str) -> str:

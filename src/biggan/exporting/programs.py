@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from biggan.exporting.banked_program import INPUT, BankedProgram, BankedReference, checked_at, shares_at
 from biggan.exporting.contract import ExportRequest
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_bytes
@@ -18,7 +19,7 @@ from biggan.models.architecture import Architecture
 from biggan.models.contract import Discriminator, Generator, build_discriminator, build_generator
 from biggan.models.export_file import Export
 from biggan.models.snapshot import load_exactly
-from biggan.sampling.bank import checked_bank
+from biggan.sampling.bank import Bank, checked_bank
 from biggan.sampling.latents import latents
 from biggan.sampling.statistics import NormStatistics, norm_statistics
 
@@ -81,6 +82,8 @@ class Program:
     """From a batch size to inputs for tracing and checking, one batch always the same."""
     input_names: tuple[str, ...]
     output_name: str
+    shared_inputs: int = 0
+    """Inputs, the last ones, that are one for all images of a batch."""
     tolerance: float = TOLERANCE
     """Largest difference allowed."""
     statistics: NormStatistics | None = None
@@ -135,6 +138,9 @@ def _generator(export: Export, request: ExportRequest) -> Program:
     )
     folded = without_spectral_norm(generator)
     assert isinstance(folded, Generator)
+    if request.shares and record is not None:
+        bank = checked_bank(record, export.bank, generator, "the file")
+        return _banked(info.architecture, request, generator, folded, bank, statistics)
     return Program(
         name="generator",
         module=GeneratorProgram(folded, request).eval(),
@@ -142,6 +148,32 @@ def _generator(export: Export, request: ExportRequest) -> Program:
         inputs=lambda count: _generator_inputs(info.architecture, request, count),
         input_names=("z", "labels") if info.architecture.classes else ("z",),
         output_name="images",
+        tolerance=GREY if request.uint8 else TOLERANCE,
+        statistics=statistics,
+    )
+
+
+def _banked(
+    model: Architecture,
+    request: ExportRequest,
+    generator: Generator,
+    folded: Generator,
+    bank: Bank,
+    statistics: NormStatistics,
+) -> Program:
+    """Return a generator whose statistics an input mixes, see :mod:`biggan.exporting.banked_program`."""
+    at = checked_at(bank, (*BATCHES, TRACED))
+    reference = {
+        count: GeneratorProgram(generator if t is None else bank.at(generator, t), request) for count, t in at.items()
+    }
+    return Program(
+        name="generator",
+        module=BankedProgram(GeneratorProgram(folded, request), bank).eval(),
+        reference=BankedReference(dict(reference)).eval(),
+        inputs=lambda count: (*_generator_inputs(model, request, count), shares_at(bank, at[count])),
+        input_names=("z", "labels", INPUT) if model.classes else ("z", INPUT),
+        output_name="images",
+        shared_inputs=1,
         tolerance=GREY if request.uint8 else TOLERANCE,
         statistics=statistics,
     )

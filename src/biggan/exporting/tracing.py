@@ -22,9 +22,12 @@ def traced(program: Program) -> torch.export.ExportedProgram:
     """Return the graph of a program, with the batch free from 1."""
     inputs = program.inputs(TRACED)
     batch = torch.export.Dim("batch", min=1)
+    free = len(inputs) - program.shared_inputs
+    # Where inputs are gathered by one argument (*inputs), so are the shapes.
+    shapes = tuple({0: batch} if place < free else {} for place in range(len(inputs)))
     with quiet():
         return torch.export.export(
-            program.module, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs), strict=False
+            program.module, inputs, dynamic_shapes=(shapes,) if program.shared_inputs else shapes, strict=False
         )
 
 

@@ -37,14 +37,14 @@ class Bank:
         :class:`~biggan.models.norm_records.TruncationBank` for the one exception.
         """
         found = copy.deepcopy(generator)
-        low, high, share = self._between(truncation)
+        low, high, share = self.between(truncation)
         for name, norm in batch_norms(found).items():
             for kind in RUNNING_STATISTICS:
                 one, other = self.tensors[f"{low}/{name}.{kind}"], self.tensors[f"{high}/{name}.{kind}"]
                 getattr(norm, kind).copy_(torch.lerp(one, other, share))
         return found
 
-    def _between(self, truncation: float) -> tuple[int, int, float]:
+    def between(self, truncation: float) -> tuple[int, int, float]:
         """Return the places of the two levels that are mixed, and the share of the second."""
         truncations = self.record.truncations
         if self.record.compatibility == "pytorch-pretrained-biggan":

@@ -12,17 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+import biggan
 from biggan.cli.main import main
+from biggan.exporting.banked_program import shares_at
 from biggan.exporting.card import Card, card
 from biggan.exporting.contract import ExportRequest
+from biggan.exporting.export import name_of
 from biggan.exporting.page_folder import COPIED, SOURCES
 from biggan.exporting.page_runtime import find_runtime, policy
 from biggan.exporting.page_settings import settings, settings_script
 from biggan.exporting.programs import programs
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_bytes
+from biggan.layers.normalization import RUNNING_STATISTICS
+from biggan.models.export_file import Export, write_export
 from biggan.models.norm_records import TruncationBank
+from biggan.sampling.bank import Bank
 from biggan.sampling.interpolation import path_through
 from biggan.sampling.latents import LARGEST_SEED, TRUNCATION_KINDS, latents
 from tests.rooms.exporting.exported import export_of, small
@@ -113,15 +120,96 @@ def test_names_are_text_whatever_they_hold() -> None:
     assert value["classNames"][2:4] == ["\\u2028\\n\\u202ex", "\\ud800"]
 
 
-def test_only_truncations_that_give_our_images_are_offered() -> None:
-    bank = TruncationBank(truncations=(0.5, 1.0), kind="scale", batches=1, batch=1)
+BANKS = (
+    TruncationBank(truncations=(0.25, 0.5, 1.0), kind="scale", batches=1, batch=1),
+    TruncationBank(truncations=(0.5,), kind="resample", batches=1, batch=1),
+    TruncationBank(
+        truncations=tuple(place / 10 for place in range(11)),
+        kind="tfhub",
+        batches=None,
+        batch=None,
+        compatibility="pytorch-pretrained-biggan",
+    ),
+)
+
+
+def banked(record: TruncationBank) -> Export:
+    """Return a generator whose statistics differ at every truncation, so that any mistake shows."""
+    export = export_of(small("biggan"), discriminator=False)
+    chance = torch.Generator().manual_seed(1)
+    tensors = {
+        f"{place}/{name}": torch.rand(value.shape, generator=chance) + 0.5
+        for place in range(len(record.truncations))
+        for name, value in export.sampled.items()
+        if name.rpartition(".")[2] in RUNNING_STATISTICS
+    }
+    return dataclasses.replace(export, info=dataclasses.replace(export.info, truncation_bank=record), bank=tensors)
+
+
+def test_all_truncations_are_offered_and_the_bank_is_told() -> None:
     plain = settings(a_card(), None, AWAY, embedded=True)
-    assert plain["kinds"] == ["none", *TRUNCATION_KINDS]
-    banked = settings(a_card(), bank, AWAY, embedded=True)
-    assert "scale" not in banked["kinds"]
-    assert "“scale” is not offered" in banked["truncationNote"]
-    fixed = settings(dataclasses.replace(a_card(), truncation=0.5, truncation_kind="scale"), bank, AWAY, embedded=True)
+    assert (plain["kinds"], plain["bank"]) == (["none", *TRUNCATION_KINDS], None)
+    told = settings(a_card(), BANKS[0], AWAY, embedded=True)
+    assert told["kinds"] == ["none", *TRUNCATION_KINDS]
+    assert told["bank"] == {"kind": "scale", "truncations": [0.25, 0.5, 1.0], "reversed": False}
+    fixed = settings(dataclasses.replace(a_card(), truncation=0.5, truncation_kind="scale"), None, AWAY, embedded=True)
     assert (fixed["kinds"], fixed["truncation"]) == (["scale"], 0.5)
+
+
+@needs_node
+@pytest.mark.parametrize("record", BANKS, ids=lambda record: record.kind)
+def test_shares_of_statistics_are_those_of_sampling(record: TruncationBank) -> None:
+    told = settings(a_card(), record, AWAY, embedded=True)["bank"]
+    bank = Bank(record=record, tensors={})
+    asked = [0.05, 0.1, 0.25, 0.3, 0.33, 0.5, 0.7, 0.99, 1, 2]
+    found = under_node(
+        "given[1].map((t) => Array.from(S.shares({ kind: given[0].kind, truncation: t }, given[0])))", [told, asked]
+    )
+    for t, row in zip(asked, found, strict=True):
+        assert torch.tensor(row).tolist() == shares_at(bank, t).tolist(), t
+    (other,) = under_node("[Array.from(S.shares({ kind: 'none', truncation: 1 }, given))]", told)
+    assert other == shares_at(bank, None).tolist()
+
+
+def test_a_page_of_a_calibrated_file_draws_as_sampling_does_at_any_truncation(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    export, record = banked(BANKS[0]), BANKS[0]
+    write_export(tmp_path / "flowers.safetensors", export)
+    words = ["export", str(tmp_path / "flowers.safetensors"), "--to", "page", "--runtime", AWAY.address]
+    assert main([*words, "--out", str(tmp_path / "page")]) == 0
+    assert '"title": "flowers"' in (tmp_path / "page" / "settings.js").read_text()
+    session = onnxruntime.InferenceSession((tmp_path / "page" / "generator.onnx").read_bytes())
+    sampler = biggan.load(tmp_path / "flowers.safetensors", "cpu")
+    weights = torch.eye(export.info.architecture.classes)[[3]]
+    bank, seen = Bank(record=record, tensors=export.bank), []
+    for t, kind in ((None, "scale"), (0.25, "scale"), (0.4, "scale"), (2.0, "scale"), (0.4, "clamp")):
+        z = latents([5], export.info.architecture.z_size, t, kind)
+        shares = shares_at(bank, t if kind == record.kind else None)
+        feed = {"z": z.numpy(), "labels": weights.numpy(), "shares": shares.numpy()}
+        images = to_bytes(torch.from_numpy(session.run(None, feed)[0]))
+        assert apart_from(images, sampler.sample([3], [5], t, kind)) <= 1, (t, kind)
+        seen.append(images)
+    shares = shares_at(bank, None).numpy()
+    z = latents([5], export.info.architecture.z_size, 0.25, "scale").numpy()
+    own = to_bytes(torch.from_numpy(session.run(None, {"z": z, "labels": weights.numpy(), "shares": shares})[0]))
+    assert apart_from(own, seen[1]) > 20, "the statistics matter here"
+
+
+def apart_from(found: Tensor, ours: Tensor) -> int:
+    return int((found.int() - ours.int()).abs().max())
+
+
+def test_a_page_is_called_after_the_run_or_the_file(tmp_path: Path) -> None:
+    run = tmp_path / "my flowers"
+    for inner in ("checkpoints/640", "snapshots"):
+        (run / inner).mkdir(parents=True)
+    for file in ("snapshots/640.safetensors", "640-calibrated.safetensors"):
+        (run / file).touch()
+    (tmp_path / "roses.v2.safetensors").touch()
+    for given in (run, run / "checkpoints" / "640", *run.rglob("*.safetensors")):
+        assert name_of(given) == "my flowers"
+    assert name_of(tmp_path / "roses.v2.safetensors") == "roses.v2"
+    assert settings(a_card(), None, AWAY, name="a\u202eb", embedded=True)["title"] == "a\\u202eb"
 
 
 def test_the_policy_allows_our_files_and_the_runtime() -> None:

@@ -81,12 +81,27 @@ def test_images_are_ours_however_it_is_opened(by: str, folder: Path, snapshot: P
                 assert apart(drawn(page, state), sampler.sample([9], [12], t, kind)[0]) <= LEVELS
 
 
+def test_statistics_follow_the_truncation(snapshot: Path, chromium: Any, tmp_path: Path) -> None:
+    calibrated = tmp_path / "flowers.safetensors"
+    levels = ["--truncations", "0.2", "0.6", "--truncation-kind", "scale", "--batches", "1"]
+    assert main(["calibrate", str(snapshot), "--out", str(calibrated), *levels]) == 0
+    words = ["export", str(calibrated), "--to", "page", "--runtime", str(RUNTIME), "--out", str(tmp_path / "page")]
+    assert main(words) == 0
+    sampler = biggan.load(calibrated, "cpu")
+    with opened(chromium, (tmp_path / "page" / "index.html").as_uri()) as page:
+        for t, kind in ((0.2, "scale"), (0.3, "scale"), (1.5, "scale"), (0.7, "clamp")):
+            state = f"#seed=12&class=9&kind={kind}&truncation={t}&end-class=0"
+            page.evaluate("(state) => { location.hash = state; }", state)
+            assert apart(drawn(page, state), sampler.sample([9], [12], t, kind)[0]) <= LEVELS
+        assert page.title() == "flowers"
+
+
 def test_every_control_does_what_it_says(folder: Path, snapshot: Path, chromium: Any, tmp_path: Path) -> None:
     sampler = biggan.load(snapshot, "cpu")
     with served(folder) as address, opened(chromium, address) as page:
         first = drawn(page, "#seed=0&class=0")
         assert apart(first, sampler.sample([0], [0])[0]) <= LEVELS
-        assert page.title() == "Images by BigGAN", "no name ran"
+        assert page.title() == "640", "no name ran"
         assert page.locator("#caption").inner_text().startswith(NAMES[0])
         page.get_by_role("button", name="Next").click()
         drawn(page, "#seed=1&class=0")
@@ -155,7 +170,7 @@ def test_every_control_does_what_it_says(folder: Path, snapshot: Path, chromium:
         assert "seed=6" in page.url
         page.reload()
         drawn(page, f"{rest.replace('seed=5&c', 'seed=6&c').replace('&steps', '&curve=linear&steps')}&again=1")
-        assert page.title() == "Images by BigGAN", "no name ran"
+        assert page.title() == "640", "no name ran"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -78,7 +78,8 @@
     }
   }
 
-  // Return a function from z Float32Array [z] and weights of classes Float32Array [classes] to an ImageData.
+  // Return a function from z Float32Array [z], weights of classes Float32Array [classes] and, where statistics follow the
+  // truncation, shares of them (see state.js) to an ImageData.
   async function open(settings, tell) {
     const byFile = location.protocol === "file:";
     if (typeof WebAssembly !== "object") {
@@ -97,9 +98,10 @@
     } catch (error) {
       throw new Sentence(`The generator could not be started: ${error.message || error}`);
     }
-    return async function draw(z, weights) {
+    return async function draw(z, weights, shares) {
       const feed = { z: new root.ort.Tensor("float32", z, [1, z.length]) };
       if (settings.classes) feed.labels = new root.ort.Tensor("float32", weights, [1, weights.length]);
+      if (shares) feed.shares = new root.ort.Tensor("float32", shares, [shares.length]);
       const { images } = await session.run(feed);
       const { channels, height, width } = settings;
       return new ImageData(root.Latents.pixels(images.data, channels, height, width), width, height);

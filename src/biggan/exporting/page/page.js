@@ -54,7 +54,7 @@
     kept.key = key;
     if (kept.has(position)) return kept.get(position);
     const { z, weights } = State.point(state, settings, Latents, position);
-    const image = await draw(z, weights);
+    const image = await draw(z, weights, State.shares(state, settings.bank));
     if (kept.key === key) kept.set(position, image);
     return image;
   }

@@ -112,7 +112,34 @@
     return { z: latents[state.curve](z, end, t), weights: latents.linear(weights, endWeights, t) };
   }
 
-  const exported = { initial, seedOf, seedBeside, numberOf, read, write, point, MOST_SEED };
+  // How much of each set of batch-norm statistics is taken, Float32Array [1 + K]: of the weights' own, then of the bank's.
+  // As sampling/bank.py mixes two of them; null for a generator that has one set alone.
+  function shares(state, bank) {
+    if (!bank) return null;
+    const found = new Float32Array(1 + bank.truncations.length);
+    if (state.kind !== bank.kind) {
+      found[0] = 1;
+      return found;
+    }
+    const { truncations } = bank, last = truncations.length - 1;
+    let low = 0, high = 0, share = 0;
+    if (bank.reversed) {
+      const place = Math.min(state.truncation, truncations[last]) / (1 / last);
+      low = Math.trunc(place);
+      if (place > low) [high, share] = [low + 1, 1 - (place - low)];
+      else high = low;
+    } else {
+      const above = truncations.filter((t) => t < state.truncation).length;
+      [low, high] = [Math.max(above - 1, 0), Math.min(above, last)];
+      const span = truncations[high] - truncations[low];
+      share = span ? Math.min(Math.max((state.truncation - truncations[low]) / span, 0), 1) : 0;
+    }
+    found[1 + low] += 1 - share;
+    found[1 + high] += share;
+    return found;
+  }
+
+  const exported = { initial, seedOf, seedBeside, numberOf, read, write, point, shares, MOST_SEED };
   if (typeof module === "object" && module.exports) module.exports = exported;
   else root.State = exported;
 })(globalThis);
