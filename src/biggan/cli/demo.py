@@ -32,7 +32,9 @@ def main(words: list[str]) -> int:
     from biggan.report.film import training_film
     from biggan.sampling.film_files import write_film
     from biggan.sampling.frames import path_frames
-    from biggan.sampling.pictures import enlarge, sheet
+    from biggan.sampling.pictures import enlargement, sheet
+    from biggan.sampling.png_text import png_text
+    from biggan.sampling.recording import Recorder
     from biggan.sampling.sampler import load
     from biggan.sampling.sheets import class_sheets
     from biggan.training.setup import train
@@ -46,9 +48,12 @@ def main(words: list[str]) -> int:
     if outcome.signal:
         return 128 + outcome.signal
     sampler = load(run, "cpu")
-    page = next(class_sheets(sampler.generator, sampler.class_names, 12))
-    write_picture(pictures["class_sheet"], enlarge(page, 640))
-    write_picture(pictures["grid"], enlarge(sheet(sampler.sample(seeds=range(100)), 10), 480))
+    recorder, enlarged = Recorder(sampler), enlargement(sampler.info.architecture.resolution, 120, 12)
+    page = next(class_sheets(sampler.generator, sampler.class_names, 12, enlarged=enlarged))
+    record = recorder.grid(range(10), range(12), 12, names=True, enlarged=enlarged)
+    write_picture(pictures["class_sheet"], page, pnginfo=png_text(record))
+    page = sheet(sampler.sample(seeds=range(100)), 10, enlarged=enlarged)
+    write_picture(pictures["grid"], page, pnginfo=png_text(recorder.grid((), range(100), 10, enlarged=enlarged)))
     write_film(pictures["interpolation"], path_frames(sampler, range(10), range(10), frames=12), 16)
     training_film(run, pictures["training"])
     verdict = DigitsJudge().judge(sampler.generator)

@@ -9,6 +9,7 @@ import tyro
 
 from biggan.cli.progress import progress_bar
 from biggan.cli.selection import choose_seeds
+from biggan.cli.sheet_size import SheetSizeOption
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.terminal import one_line, say
@@ -81,7 +82,7 @@ class NameOptions(ExploreOptions, WhichOption):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirectionSheetOptions(ExploreOptions, WhichOption, TruncatedOption, OverwriteOption):
+class DirectionSheetOptions(ExploreOptions, WhichOption, SheetSizeOption, TruncatedOption, OverwriteOption):
     """Show what a direction does: a seed a row, a step along the direction a column."""
 
     direction: tuple[str, ...] = ()
@@ -216,10 +217,11 @@ def show_sheets(words: list[str]) -> int:
     from biggan.exploring.sheets import amounts, direction_sheet
     from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
-    from biggan.sampling.pictures import check_picture
+    from biggan.sampling.pictures import check_picture, check_shown
     from biggan.sampling.sampler import load
 
     check_picture(out)
+    check_shown(options.size)
     check_truncation(options.truncation, options.truncation_kind)
     along = amounts(options.steps, options.reach)
     sampler = load(options.file, options.device)
@@ -245,6 +247,6 @@ def show_sheets(words: list[str]) -> int:
     drawing = for_drawing(sampler, options)
     say(f"columns: {', '.join(f'{amount:+.2g}' for amount in along)} deviations of the prior")
     for (found, number), file in zip(chosen, files, strict=True):
-        write_picture(file, direction_sheet(drawing, found, number, points, along))
+        write_picture(file, direction_sheet(drawing, found, number, points, along, options.size))
         say(f"{found.label}, direction {found.title(number)}: {file}")
     return 0

@@ -11,6 +11,7 @@ import tyro
 from biggan.cli.explore_directions import TruncatedOption, for_drawing
 from biggan.cli.progress import progress_bar
 from biggan.cli.selection import parse_seeds
+from biggan.cli.sheet_size import SheetSizeOption
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_file, output_folder, refuse_source
 from biggan.foundation.terminal import one_line, say
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BreedOptions(TruncatedOption, OverwriteOption):
+class BreedOptions(SheetSizeOption, TruncatedOption, OverwriteOption):
     """Draw children of latents and classes, each of two parents that chance picks."""
 
     file: tyro.conf.Positional[str]
@@ -44,7 +45,7 @@ class BreedOptions(TruncatedOption, OverwriteOption):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixOptions(TruncatedOption, OverwriteOption):
+class MixOptions(SheetSizeOption, TruncatedOption, OverwriteOption):
     """Mix styles: a row has the coarse parts of one latent, a column the fine parts of another."""
 
     file: tyro.conf.Positional[str]
@@ -105,10 +106,11 @@ def breed(words: list[str]) -> int:
     from biggan.exploring.points import images_of, save_points
     from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
-    from biggan.sampling.pictures import check_picture, check_sheet, sheet
+    from biggan.sampling.pictures import check_picture, check_sheet, check_shown, enlargement, sheet
     from biggan.sampling.sampler import load
 
     check_picture(out)
+    check_shown(options.size)
     check_truncation(options.truncation, options.truncation_kind)
     if not options.parents:
         raise UserError("--parents: name at least one, SEED:CLASS or FILE:NUMBER")
@@ -127,7 +129,8 @@ def breed(words: list[str]) -> int:
         seed=options.seed,
         chunks=sampler.info.architecture.latent_slots,
     )
-    write_picture(out, sheet(images_of(for_drawing(sampler, options), children), columns))
+    enlarged = enlargement(sampler.info.architecture.resolution, options.children, columns, options.size)
+    write_picture(out, sheet(images_of(for_drawing(sampler, options), children), columns, enlarged=enlarged))
     save_points(children, sampler, latents)
     say(f"{options.children} children of {len(parents)} parents, row by row from 0: {out}")
     say(f"their latents: {latents}; parents again as {latents}:0 and so on")
@@ -173,10 +176,11 @@ def mix(words: list[str]) -> int:
     from biggan.exploring.points import points_of
     from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
-    from biggan.sampling.pictures import check_picture, sheet
+    from biggan.sampling.pictures import check_picture, check_shown, enlargement, sheet
     from biggan.sampling.sampler import load
 
     check_picture(out)
+    check_shown(options.size)
     check_truncation(options.truncation, options.truncation_kind)
     sampler = load(options.file, options.device)
     at = check_mixing(sampler.info.architecture, options.at)
@@ -188,7 +192,8 @@ def mix(words: list[str]) -> int:
     rows = points_of(sampler, list(zip(coarse, labels, strict=True)), *how)
     columns = points_of(sampler, [(seed, labels[0]) for seed in fine], *how)
     images = mixing_sheet_images(for_drawing(sampler, options), rows, columns, at)
-    write_picture(out, sheet(images, len(fine) + 1))
+    enlarged = enlargement(sampler.info.architecture.resolution, len(images), len(fine) + 1, options.size)
+    write_picture(out, sheet(images, len(fine) + 1, enlarged=enlarged))
     parts = sampler.info.architecture.doublings + 1
     say(f"rows: the first {at} of {parts} parts of {', '.join(rows.titles)}; columns: the others of seeds {fine}")
     say(str(out))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from biggan.sampling.sampler import Sampler
 
 ENDINGS = (".png", ".gif", ".mp4", ".webm")
-MOST_SHOWN = 4096
-"""Pixels that --size may ask for."""
+FILM_SIZE = 256
+"""Pixels of the shorter side of a film, at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,9 @@ class InterpolateOptions(MetadataOption, OverwriteOption):
     truncation_kind: Literal["resample", "scale", "clamp", "tfhub"] = "resample"
     frames_per_second: int = 24
     """Of a film."""
-    size: int = 256
-    """Pixels of the shorter side of a film, at least: smaller images are enlarged by a whole number."""
+    size: int | None = None
+    """Pixels of the shorter side of an image, at least: smaller ones are enlarged by a whole number. By default 256 in
+    a film, 64 in a picture (as far as that stays below 20 million pixels); 1 leaves them as they are."""
     batch: int | None = None
     """Images drawn at a time."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -65,7 +66,8 @@ def main(words: list[str]) -> int:
     ending = out.suffix.lower()
     if ending not in ENDINGS:
         raise UserError(f"--out {one_line(str(out))}: must end in {', '.join(ENDINGS)}")
-    check_size(options.size)
+    if options.size is not None:
+        check_size(options.size)
     seeds = choose_seeds(options.seeds, None, default=4)
     from biggan.sampling.film_files import check_film
     from biggan.sampling.frames import MOST_FRAMES, check_frames
@@ -97,8 +99,9 @@ def check_size(size: int) -> None:
     Raises:
         UserError: nobody could look at that.
     """
-    if not 1 <= size <= MOST_SHOWN:
-        raise UserError(f"--size {size}: 1 to {MOST_SHOWN:,} pixels")
+    from biggan.sampling.pictures import check_shown
+
+    check_shown(size)
 
 
 def _route(options: InterpolateOptions, sampler: Sampler, seeds: list[int]) -> Route:
@@ -120,17 +123,19 @@ def _route(options: InterpolateOptions, sampler: Sampler, seeds: list[int]) -> R
 def _write_picture(options: InterpolateOptions, sampler: Sampler, route: Route, out: Path) -> None:
     from biggan.foundation.files import write_picture
     from biggan.sampling.interpolation import route_images
-    from biggan.sampling.pictures import check_sheet, sheet_of
+    from biggan.sampling.pictures import SHOWN, check_sheet, enlargement, sheet_of
     from biggan.sampling.png_text import png_text
     from biggan.sampling.recording import Recorder
 
     check_sheet(len(route), route.columns, sampler.info.architecture.resolution, "--frames")
+    enlarged = enlargement(sampler.info.architecture.resolution, len(route), route.columns, options.size or SHOWN)
     record = None
     if options.metadata:
         recorder = Recorder(sampler, options.truncation, options.truncation_kind, options.batch)
-        record = recorder.path(route)
+        record = recorder.path(route, enlarged)
     parts = route_images(sampler, route, options.truncation, options.truncation_kind, options.batch)
-    write_picture(out, sheet_of(parts, len(route), route.columns), pnginfo=png_text(record))
+    picture = sheet_of(parts, len(route), route.columns, enlarged=enlarged)
+    write_picture(out, picture, pnginfo=png_text(record))
 
 
 def _write_film(options: InterpolateOptions, sampler: Sampler, route: Route, out: Path) -> None:
@@ -146,7 +151,7 @@ def _write_film(options: InterpolateOptions, sampler: Sampler, route: Route, out
         loop=route.loop,
         truncation=options.truncation,
         kind=options.truncation_kind,
-        smallest=options.size,
+        smallest=options.size or FILM_SIZE,
         chunk=options.batch,
     )
     tell_size(write_film(out, frames, options.frames_per_second))

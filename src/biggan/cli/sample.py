@@ -11,6 +11,7 @@ import tyro
 from biggan.cli.recording import MetadataOption
 from biggan.cli.refining import RefineOption, check_refine, make_for, tell_counts
 from biggan.cli.selection import check_amount, choose_classes, choose_seeds
+from biggan.cli.sheet_size import SheetSizeOption
 from biggan.cli.together import CompileOption, with_ranks
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_folder
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions(RefineOption, CompileOption, MetadataOption, OverwriteOption):
+class SampleOptions(SheetSizeOption, RefineOption, CompileOption, MetadataOption, OverwriteOption):
     """Write images of every class x every seed. Needs no data, no flags of training, no network."""
 
     file: tyro.conf.Positional[str]
@@ -41,7 +42,7 @@ class SampleOptions(RefineOption, CompileOption, MetadataOption, OverwriteOption
     """resample: redraw values beyond T (the paper); scale: T times z; clamp: cut at T; tfhub: T times a normal
     truncated at 2."""
     format: Literal["png", "npz", "grid"] = "png"
-    """png: a file an image, and labels.csv; npz: x uint8 and y int64 [N]; grid: one picture."""
+    """png: a file an image, and labels.csv; npz: x uint8 and y int64 [N]; grid: one picture, a sheet."""
     npz_layout: Literal["nchw", "nhwc"] = "nchw"
     """Axes of x. nhwc is what TensorFlow scripts and the evaluator of guided-diffusion read, which looks for arr_0; it
     is then written under that name too."""
@@ -67,12 +68,14 @@ def main(words: list[str]) -> int:
 def _sample(options: SampleOptions, seeds: list[int]) -> int:
     from biggan.foundation import distributed
     from biggan.sampling.latents import check_truncation
+    from biggan.sampling.pictures import check_shown
     from biggan.sampling.sampler import load
     from biggan.sampling.writing import Drawing, check_resources, write
 
     # The first process alone looks at the folder: for the others it would not be empty once that one writes.
     out = distributed.on_primary(lambda: output_folder(options.out, overwrite=options.overwrite), "looking at --out")
     check_truncation(options.truncation, options.truncation_kind)
+    check_shown(options.size)
     check_refine(options, options.truncation, options.truncation_kind)
     sampler = distributed.together(
         lambda: load(options.file, options.device, compiled=options.compile), "reading the generator"
@@ -97,7 +100,7 @@ def _sample(options: SampleOptions, seeds: list[int]) -> int:
     if options.refine is not None:
         at, kind = options.truncation, options.truncation_kind
         sampler.refiner = make_for(options.file, options, sampler, sampler.at_truncation(at, kind), at, kind)
-    written = write(sampler, drawing, options.format, out, nhwc=nhwc, metadata=options.metadata)
+    written = write(sampler, drawing, options.format, out, nhwc=nhwc, metadata=options.metadata, smallest=options.size)
     tell_counts(sampler.refiner)
     if distributed.is_primary():
         say(written)

@@ -10,12 +10,13 @@ import tyro
 
 from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import choose_classes, choose_seeds
+from biggan.cli.sheet_size import SheetSizeOption
 from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
-class SheetOptions(MetadataOption, OverwriteOption):
+class SheetOptions(SheetSizeOption, MetadataOption, OverwriteOption):
     """Draw a sheet: a class a row, a seed a column, every class, on as many pages as it takes."""
 
     file: tyro.conf.Positional[str]
@@ -41,17 +42,20 @@ def main(words: list[str]) -> int:
     seeds = choose_seeds(options.seeds, options.columns, default=10, option="--columns")
     from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
-    from biggan.sampling.pictures import check_picture
+    from biggan.sampling.pictures import check_picture, check_shown
     from biggan.sampling.png_text import png_text
     from biggan.sampling.recording import Recorder
     from biggan.sampling.sampler import load
-    from biggan.sampling.sheets import check_pages, class_sheets, rows_of_page
+    from biggan.sampling.sheets import check_pages, class_sheets, enlargement_of_pages, rows_of_page
 
     check_picture(out)
+    check_shown(options.size)
     check_truncation(options.truncation, options.truncation_kind)
     sampler = load(options.file, options.device)
     labels = choose_classes(sampler, options.classes) or list(range(max(sampler.info.architecture.classes, 1)))
-    count = check_pages(len(labels), len(seeds), sampler.info.architecture.resolution)
+    resolution = sampler.info.architecture.resolution
+    count = check_pages(len(labels), len(seeds), resolution)
+    enlarged = enlargement_of_pages(resolution, len(labels), len(seeds), options.size)
     paths = [output_file(_page(out, number), overwrite=options.overwrite) for number in range(count)]
     say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
     pages = class_sheets(
@@ -61,12 +65,15 @@ def main(words: list[str]) -> int:
         seeds=seeds,
         truncation=options.truncation,
         kind=options.truncation_kind,
+        enlarged=enlarged,
     )
     recorder = Recorder(sampler, options.truncation, options.truncation_kind) if options.metadata else None
-    rows = rows_of_page(sampler.info.architecture.resolution, len(seeds))
+    rows = rows_of_page(resolution, len(seeds))
     for number, (path, page) in enumerate(zip(paths, pages, strict=True)):
         shown = labels[number * rows : (number + 1) * rows]
-        record = None if recorder is None else recorder.grid(shown, seeds, len(seeds), names=bool(sampler.class_names))
+        record = None
+        if recorder is not None:
+            record = recorder.grid(shown, seeds, len(seeds), names=bool(sampler.class_names), enlarged=enlarged)
         if path.suffix.lower() == ".png":
             write_picture(path, page, pnginfo=png_text(record))
         else:

@@ -9,7 +9,7 @@ from biggan.data.contract import ImageSource
 from biggan.evaluation.streams import ImageStream
 from biggan.metrics.collected import Collected
 from biggan.metrics.distances import nearest
-from biggan.sampling.pictures import sheet
+from biggan.sampling.pictures import enlargement, sheet
 
 _SAMPLES, _NEIGHBOURS = 8, 4
 
@@ -33,4 +33,6 @@ def memorisation_sheet(
     for row in closest:
         shown.append(stream.images(fake.indices[row][None]))
         shown.append(torch.from_numpy(source.read_many(real.indices[neighbours[row]].numpy())))
-    return sheet(torch.cat(shown), 1 + neighbours.shape[1])
+    images, columns = torch.cat(shown), 1 + neighbours.shape[1]
+    height, width = images.shape[2:]
+    return sheet(images, columns, enlarged=enlargement((height, width), len(images), columns))

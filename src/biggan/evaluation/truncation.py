@@ -24,7 +24,7 @@ from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
-from biggan.sampling.pictures import sheet
+from biggan.sampling.pictures import enlargement, sheet
 from biggan.sampling.sampler import Sampler
 
 SHEET_SEEDS = 10
@@ -76,7 +76,9 @@ def _write(values: dict[float, dict[str, float | None]], images: torch.Tensor, o
         table = csv.writer(file)
         table.writerow(["truncation", *names])
         table.writerows([[truncation, *(row.get(name) for name in names)] for truncation, row in values.items()])
-    write_picture(out / "truncation_sheet.png", sheet(images, SHEET_SEEDS))
+    height, width = images.shape[2:]
+    enlarged = enlargement((height, width), len(images), SHEET_SEEDS)
+    write_picture(out / "truncation_sheet.png", sheet(images, SHEET_SEEDS, enlarged=enlarged))
     _plot(values, out / CURVE)
 
 

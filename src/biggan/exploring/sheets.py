@@ -12,7 +12,7 @@ from biggan.exploring.directions import Directions, Which, move
 from biggan.exploring.points import Points
 from biggan.foundation.errors import UserError
 from biggan.sampling.draw import draw
-from biggan.sampling.pictures import check_sheet, sheet
+from biggan.sampling.pictures import SHOWN, check_sheet, enlargement, sheet
 from biggan.sampling.sampler import Sampler
 
 
@@ -51,8 +51,17 @@ def direction_images(
 
 
 def direction_sheet(
-    sampler: Sampler, directions: Directions, which: Which, points: Points, along: Sequence[float]
+    sampler: Sampler,
+    directions: Directions,
+    which: Which,
+    points: Points,
+    along: Sequence[float],
+    smallest: int = SHOWN,
 ) -> Image.Image:
-    """Return :func:`direction_images` on one sheet, with what each row is beside it."""
+    """Return :func:`direction_images` on one sheet, with what each row is beside it.
+
+    ``smallest`` is as :func:`~biggan.sampling.pictures.enlargement` takes it.
+    """
     images = direction_images(sampler, directions, which, points, along)
-    return sheet(images, len(along), points.titles)
+    enlarged = enlargement(sampler.info.architecture.resolution, len(images), len(along), smallest)
+    return sheet(images, len(along), points.titles, enlarged)

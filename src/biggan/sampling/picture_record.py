@@ -149,6 +149,8 @@ class PictureRecord:
     batch: _Rows
     """Images that were drawn at a time."""
     machine: Machine
+    enlarged: Annotated[int, Ge(1), Le(4096)] = 1
+    """Pixels a side that each pixel of a sheet's images became."""
     image: OneImage | None = None
     grid: Grid | None = None
     path: PathThrough | None = None
@@ -165,6 +167,9 @@ class PictureRecord:
             raise ValueError("statistics between one truncation and none")
         if sum(one is not None for one in (self.image, self.grid, self.path, self.interpolations)) != 1:
             raise ValueError("a picture is one of image, grid, path and interpolations")
+
+        if self.image is not None and self.enlarged > 1:
+            raise ValueError("an image that is enlarged: only sheets are")
 
     @property
     def kind(self) -> TruncationKind:
@@ -212,6 +217,8 @@ def to_text(record: PictureRecord) -> str:
         UserError: it names more seeds or classes than a picture can carry.
     """
     plain = _there(to_json(record)) | {"truncation": record.truncation}  # said also where there is none
+    if record.enlarged == 1:
+        del plain["enlarged"]
     text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
     if len(text) > LIMIT:
         raise UserError("the seeds and classes of this picture are too many to be written into it; use --no-metadata")

@@ -19,6 +19,12 @@ MOST_PIXELS = 400_000_000
 """Pixels of a sheet: 1.2 GB of memory while it is drawn."""
 NAME_LETTERS = 24
 """Letters of a class name beside its row."""
+SHOWN = 64
+"""Pixels of the shorter side that an image on a sheet has at least, where it is for people to look at."""
+PAGE_PIXELS = 20_000_000
+"""Pixels of a sheet beyond which it is not enlarged, and classes go on to a further page."""
+MOST_SHOWN = 4096
+"""Pixels of an image's side that may be asked for."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of pictures that are written."""
 
@@ -31,7 +37,7 @@ def to_picture(image: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[0]))
 
 
-def sheet(images: Tensor, columns: int, row_names: Sequence[str] = ()) -> Image.Image:
+def sheet(images: Tensor, columns: int, row_names: Sequence[str] = (), enlarged: int = 1) -> Image.Image:
     """Return images uint8 [N, C, H, W] on a white sheet, row by row.
 
     Pixel values are shown as they are: no rescaling to each sheet's minimum and maximum.
@@ -40,14 +46,17 @@ def sheet(images: Tensor, columns: int, row_names: Sequence[str] = ()) -> Image.
         images: at least one.
         columns: images a row.
         row_names: written to the left of the rows.
+        enlarged: each pixel becomes so many a side, see :func:`enlargement`.
 
     Raises:
         UserError: the sheet would be too large, see :func:`check_sheet`.
     """
-    return sheet_of([images], len(images), columns, row_names)
+    return sheet_of([images], len(images), columns, row_names, enlarged)
 
 
-def sheet_of(parts: Iterable[Tensor], count: int, columns: int, row_names: Sequence[str] = ()) -> Image.Image:
+def sheet_of(
+    parts: Iterable[Tensor], count: int, columns: int, row_names: Sequence[str] = (), enlarged: int = 1
+) -> Image.Image:
     """Return what :func:`sheet` does, of images that come some at a time, so that they never all lie in memory.
 
     Args:
@@ -55,6 +64,7 @@ def sheet_of(parts: Iterable[Tensor], count: int, columns: int, row_names: Seque
         count: of all images.
         columns: images a row.
         row_names: written to the left of the rows.
+        enlarged: each pixel becomes so many a side.
 
     Raises:
         UserError: the sheet would be too large, see :func:`check_sheet`.
@@ -63,14 +73,15 @@ def sheet_of(parts: Iterable[Tensor], count: int, columns: int, row_names: Seque
     place = 0
     margin = min(max((len(name) for name in row_names), default=0), NAME_LETTERS) * 6 + 6 if row_names else 0
     for images in parts:
-        _, channels, height, width = images.shape
+        channels, height, width = images.shape[1], images.shape[2] * enlarged, images.shape[3] * enlarged
         if canvas is None:
             check_sheet(count, columns, (height, width))
             size = margin + columns * (width + GAP) + GAP, -(-count // columns) * (height + GAP) + GAP
             canvas = Image.new("L" if channels != 3 else "RGB", size, "white")
         for image in images:
             left = margin + GAP + (place % columns) * (width + GAP)
-            canvas.paste(to_picture(image), (left, GAP + (place // columns) * (height + GAP)))
+            larger = image.repeat_interleave(enlarged, 1).repeat_interleave(enlarged, 2)
+            canvas.paste(to_picture(larger), (left, GAP + (place // columns) * (height + GAP)))
             place += 1
     if canvas is None:
         raise ValueError("a sheet of no images")
@@ -106,6 +117,38 @@ def check_sheet(
             f"{height:,} pixels, where {LARGEST_SIDE:,} a side and {MOST_PIXELS // 10**6} million in all are possible; "
             "show fewer at once"
         )
+
+
+def enlargement(size: tuple[int, int], images: int, columns: int, smallest: int = SHOWN) -> int:
+    """Return how many pixels a side each pixel of a sheet's images becomes, so that people see something.
+
+    A whole number, so that pixels stay what they are; smaller where the sheet would have more than
+    :data:`PAGE_PIXELS`.
+
+    Args:
+        size: of an image, (height, width).
+        images: on the sheet.
+        columns: images a row.
+        smallest: pixels that the shorter side of an image is to have at least; 1 leaves all as it is.
+    """
+    rows = -(-images // max(columns, 1))
+    factor = max(1, -(-smallest // min(size)))
+    while factor > 1:
+        height, width = rows * (size[0] * factor + GAP), columns * (size[1] * factor + GAP)
+        if height * width <= PAGE_PIXELS and max(height, width) <= LARGEST_SIDE:
+            break
+        factor -= 1
+    return factor
+
+
+def check_shown(size: int) -> None:
+    """Check ``--size``, the pixels that people want to see of an image.
+
+    Raises:
+        UserError: nobody could look at that.
+    """
+    if not 1 <= size <= MOST_SHOWN:
+        raise UserError(f"--size {size}: 1 to {MOST_SHOWN:,} pixels")
 
 
 def enlarge(picture: Image.Image, smallest: int = 400) -> Image.Image:

@@ -68,20 +68,24 @@ class Recorder:
             image=OneImage(label=label, class_name=names[label] if names else None, seed=seed, rows=rows, row=row)
         )
 
-    def grid(self, labels: Sequence[int], seeds: Sequence[int], columns: int, *, names: bool = False) -> PictureRecord:
+    def grid(
+        self, labels: Sequence[int], seeds: Sequence[int], columns: int, *, names: bool = False, enlarged: int = 1
+    ) -> PictureRecord:
         """Return the record of a sheet of every class x every seed; without labels these cycle."""
-        return self._record(grid=Grid(labels=packed(labels), seeds=packed(seeds), columns=columns, names=names))
+        grid = Grid(labels=packed(labels), seeds=packed(seeds), columns=columns, names=names)
+        return self._record(grid=grid, enlarged=enlarged)
 
-    def path(self, route: Route) -> PictureRecord:
+    def path(self, route: Route, enlarged: int = 1) -> PictureRecord:
         """Return the record of a picture of a path."""
         return self._record(
+            enlarged=enlarged,
             path=PathThrough(
                 labels=packed(route.labels),
                 seeds=packed(route.seeds),
                 frames=route.frames,
                 curve=route.curve,
                 loop=route.loop,
-            )
+            ),
         )
 
     def interpolations(self, moving: Literal["zy", "z", "y"], rows: int, columns: int, seed: int = 0) -> PictureRecord:
@@ -107,6 +111,7 @@ class Recorder:
         grid: Grid | None = None,
         path: PathThrough | None = None,
         interpolations: Interpolations | None = None,
+        enlarged: int = 1,
     ) -> PictureRecord:
         statistics = self.sampler.statistics(self.truncation, self.kind)
         return PictureRecord(
@@ -119,6 +124,7 @@ class Recorder:
             refinement=self._refined,
             batch=self.batch,
             machine=machine(self.sampler),
+            enlarged=enlarged,
             image=image,
             grid=grid,
             path=path,
@@ -143,7 +149,11 @@ def again(record: PictureRecord, sampler: Sampler) -> PictureRecord:
     """Return the record of a picture that ``sampler`` has drawn again after ``record``."""
     recorder = Recorder(sampler, record.truncation, record.kind, record.batch)
     return recorder._record(
-        image=record.image, grid=record.grid, path=record.path, interpolations=record.interpolations
+        image=record.image,
+        grid=record.grid,
+        path=record.path,
+        interpolations=record.interpolations,
+        enlarged=record.enlarged,
     )
 
 

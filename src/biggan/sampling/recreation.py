@@ -116,7 +116,6 @@ def compare(made: Image.Image, file: Path) -> str:
 
 
 def _drawn(record: PictureRecord, sampler: Sampler, notes: list[str]) -> Image.Image:
-    architecture = sampler.info.architecture
     usual = default_chunk(sampler.generator)
     batch = record.batch
     if batch > LARGEST_BATCH * usual:
@@ -130,11 +129,17 @@ def _drawn(record: PictureRecord, sampler: Sampler, notes: list[str]) -> Image.I
         return _path(record, record.path, sampler, batch)
     assert record.interpolations is not None  # one of them is there
     asked = record.interpolations
-    check_sheet(asked.rows * asked.columns, asked.columns, architecture.resolution, "metadata: columns")
+    check_sheet(asked.rows * asked.columns, asked.columns, _shown(record, sampler), "metadata: columns")
     images = interpolation_sheet(
         sampler.generator, asked.moving, rows=asked.rows, columns=asked.columns, seed=asked.seed, chunk=batch
     )
-    return sheet(images, asked.columns)
+    return sheet(images, asked.columns, enlarged=record.enlarged)
+
+
+def _shown(record: PictureRecord, sampler: Sampler) -> tuple[int, int]:
+    """Return (height, width) of an image on the sheet."""
+    height, width = sampler.info.architecture.resolution
+    return height * record.enlarged, width * record.enlarged
 
 
 def _image(record: PictureRecord, one: OneImage, sampler: Sampler, batch: int, notes: list[str]) -> Image.Image:
@@ -152,24 +157,24 @@ def _grid(record: PictureRecord, grid: Grid, sampler: Sampler, batch: int) -> Im
     count = max(1, length(grid.labels)) * length(grid.seeds)
     if not count or (grid.names and not grid.labels):
         raise CorruptFileError("metadata: grid: no seeds, or names of no rows")
-    check_sheet(count, grid.columns, sampler.info.architecture.resolution, "metadata: columns", grid.columns)
+    check_sheet(count, grid.columns, _shown(record, sampler), "metadata: columns", grid.columns)
     labels, seeds = unpacked(grid.labels), unpacked(grid.seeds)
     _check_labels(labels, sampler)
     classes = max(sampler.info.architecture.classes, 1)
     every_label = [label for label in labels for _ in seeds] or [place % classes for place in range(count)]
     images = _sample(sampler, every_label, seeds * max(len(labels), 1), record, batch)
     names = [sampler.class_names[label] for label in labels] if grid.names and sampler.class_names else []
-    return sheet(images, grid.columns, names)
+    return sheet(images, grid.columns, names, record.enlarged)
 
 
 def _path(record: PictureRecord, path: PathThrough, sampler: Sampler, batch: int) -> Image.Image:
-    size, points = sampler.info.architecture.resolution, max(length(path.labels), length(path.seeds))
-    check_sheet(points * path.frames, path.frames, size, "metadata: frames")
+    points = max(length(path.labels), length(path.seeds))
+    check_sheet(points * path.frames, path.frames, _shown(record, sampler), "metadata: frames")
     labels, seeds = unpacked(path.labels), unpacked(path.seeds)
     _check_labels(labels, sampler)
     route = Route(labels=tuple(labels), seeds=tuple(seeds), frames=path.frames, curve=path.curve, loop=path.loop)
     parts = route_images(sampler, route, record.truncation, record.kind, batch)
-    return sheet_of(parts, len(route), route.columns)
+    return sheet_of(parts, len(route), route.columns, enlarged=record.enlarged)
 
 
 def _sample(sampler: Sampler, labels: Sequence[int], seeds: Sequence[int], record: PictureRecord, batch: int) -> Tensor:

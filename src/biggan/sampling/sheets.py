@@ -11,10 +11,8 @@ from biggan.foundation.errors import UserError
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
 from biggan.sampling.latents import latents
-from biggan.sampling.pictures import check_sheet, sheet
+from biggan.sampling.pictures import PAGE_PIXELS, check_sheet, enlargement, sheet
 
-PAGE_PIXELS = 20_000_000
-"""Most pixels of a page."""
 MOST_PAGES = 1000
 """Most pages; a thousand classes of 128 px with ten seeds each take ten."""
 
@@ -29,6 +27,7 @@ def class_sheets(
     truncation: float | None = None,
     kind: str = "resample",
     chunk: int | None = None,
+    enlarged: int = 1,
 ) -> Iterator[Image.Image]:
     """Yield pages that together show every class, all columns of a class from the same seeds.
 
@@ -41,6 +40,7 @@ def class_sheets(
         truncation: T; None draws from the whole prior.
         kind: how to truncate.
         chunk: images drawn at a time.
+        enlarged: each pixel becomes so many a side, see :func:`enlargement_of_pages`.
 
     Raises:
         UserError: a row would be too wide.
@@ -54,12 +54,17 @@ def class_sheets(
         condition = torch.tensor(part).repeat_interleave(len(seeds))
         images = draw(generator, z.repeat(len(part), 1), condition, chunk)
         names = [class_names[label] for label in part] if class_names else []
-        yield sheet(images, len(seeds), names)
+        yield sheet(images, len(seeds), names, enlarged)
 
 
 def rows_of_page(size: tuple[int, int], columns: int) -> int:
     """Return how many classes a page shows, for images of ``size`` (height, width)."""
     return max(1, min(100, PAGE_PIXELS // (size[0] * size[1] * max(columns, 1))))
+
+
+def enlargement_of_pages(size: tuple[int, int], classes: int, columns: int, smallest: int) -> int:
+    """Return what :func:`~biggan.sampling.pictures.enlargement` does, for the first and fullest of all pages."""
+    return enlargement(size, min(classes, rows_of_page(size, columns)) * columns, columns, smallest)
 
 
 def most_classes(size: tuple[int, int], columns: int) -> int:

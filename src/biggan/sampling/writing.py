@@ -25,7 +25,7 @@ from biggan.foundation.memory import check_memory
 from biggan.foundation.outputs import safe_name
 from biggan.models.norm_records import TruncationKind
 from biggan.sampling.draw import default_chunk, divided_once
-from biggan.sampling.pictures import check_sheet, sheet, to_picture
+from biggan.sampling.pictures import SHOWN, check_sheet, enlargement, sheet, to_picture
 from biggan.sampling.png_text import png_text
 from biggan.sampling.recording import Recorder
 from biggan.sampling.sampler import Sampler
@@ -121,7 +121,14 @@ def check_resources(sampler: Sampler, drawing: Drawing, form: Format, out: Path,
 
 
 def write(
-    sampler: Sampler, drawing: Drawing, form: Format, out: Path, *, nhwc: bool = False, metadata: bool = True
+    sampler: Sampler,
+    drawing: Drawing,
+    form: Format,
+    out: Path,
+    *,
+    nhwc: bool = False,
+    metadata: bool = True,
+    smallest: int = SHOWN,
 ) -> str:
     """Draw and write, and return a sentence about what was written. Files of the same names are replaced, each whole.
 
@@ -134,6 +141,7 @@ def write(
         out: the folder.
         nhwc: axes of an archive.
         metadata: whether pictures say how they were drawn, see :mod:`biggan.sampling.picture_record`.
+        smallest: pixels of the shorter side of an image in one picture, at least.
 
     Raises:
         UserError: a link lies in the place of a file, the disk is full, or any failure on any process.
@@ -156,8 +164,11 @@ def write(
     path = out / "grid.png"
 
     def write_grid() -> None:
-        record = None if recorder is None else recorder.grid(drawing.labels, drawing.seeds, drawing.columns)
-        write_picture(path, sheet(images, drawing.columns), pnginfo=png_text(record))
+        enlarged = enlargement(sampler.info.architecture.resolution, len(drawing), drawing.columns, smallest)
+        record = None
+        if recorder is not None:
+            record = recorder.grid(drawing.labels, drawing.seeds, drawing.columns, enlarged=enlarged)
+        write_picture(path, sheet(images, drawing.columns, enlarged=enlarged), pnginfo=png_text(record))
 
     distributed.on_primary(write_grid, "writing the picture")
     return str(path)

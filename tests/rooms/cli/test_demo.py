@@ -74,4 +74,8 @@ def test_the_demonstration_reaches_its_bar(seed: int, tmp_path: Path, capsys: py
             assert min(picture.size) >= 200
             if name.endswith("gif"):
                 assert picture.n_frames > 5  # type: ignore[attr-defined]
+    for name in ("class_sheet.png", "grid.png"):
+        words = ["--from", str(tmp_path / "demo"), "--out", str(tmp_path / name), "--device", "cpu"]
+        assert main(["recreate", str(tmp_path / "demo" / name), *words]) == 0
+        assert "bitwise the picture in the file" in capsys.readouterr().out
     assert main(["demo", "--run-dir", str(tmp_path / "demo"), "--seed", str(seed)]) == 0, "again uses what is there"

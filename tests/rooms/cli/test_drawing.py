@@ -84,7 +84,7 @@ def test_other_formats(snapshot: Path, tmp_path: Path) -> None:
         assert archive["seeds"].tolist() == [0, 1, 2] * 2
     assert main([*words, "--format", "grid"]) == 2, "the folder is not empty"
     assert main([*words, "--format", "grid", "--overwrite"]) == 0
-    assert Image.open(tmp_path / "o" / "grid.png").size == (2 + 18 * 3, 2 + 18 * 2)
+    assert Image.open(tmp_path / "o" / "grid.png").size == (2 + 66 * 3, 2 + 66 * 2), "16 px stand four times as large"
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_mistakes_in_sampling(
 def test_sheet_command(snapshot: Path, tmp_path: Path) -> None:
     out = tmp_path / "a" / "sheet.png"
     assert main(["sheet", str(snapshot), "--out", str(out), "--columns", "2", "--device", "cpu"]) == 0
-    assert Image.open(out).height == 2 + 18 * 10
+    assert Image.open(out).height == 2 + 66 * 10
     words = ["sheet", str(snapshot), "--out", str(out), "--classes", "cat", "--seeds", "3", "4", "--device", "cpu"]
     assert main([*words, "--overwrite"]) == 0
-    assert Image.open(out).height == 2 + 18
+    assert Image.open(out).height == 2 + 66
 
 
 @pytest.mark.parametrize("ending", ["png", "gif", "mp4", "webm"])
@@ -132,7 +132,7 @@ def test_interpolate_command(snapshot: Path, tmp_path: Path, ending: str) -> Non
     ]
     assert main([*words, "--device", "cpu"]) == 0
     if ending == "png":
-        assert Image.open(out).size == (2 + 18 * 4, 2 + 18)
+        assert Image.open(out).size == (2 + 66 * 4, 2 + 66)
     elif ending == "gif":
         assert Image.open(out).n_frames == 4  # type: ignore[attr-defined]
     else:
@@ -144,7 +144,19 @@ def test_interpolate_command(snapshot: Path, tmp_path: Path, ending: str) -> Non
 def test_fixed_interpolations(snapshot: Path, tmp_path: Path) -> None:
     def frames(*words: str) -> np.ndarray:  # type: ignore[type-arg]
         out = tmp_path / "x.png"
-        given = ["interpolate", str(snapshot), "--out", str(out), "--frames", "2", "--device", "cpu", "--overwrite"]
+        given = [
+            "interpolate",
+            str(snapshot),
+            "--out",
+            str(out),
+            "--frames",
+            "2",
+            "--size",
+            "1",
+            "--device",
+            "cpu",
+            "--overwrite",
+        ]
         assert main([*given, *words]) == 0
         return np.asarray(Image.open(out))
 

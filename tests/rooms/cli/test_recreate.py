@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -26,6 +27,7 @@ def recreate(file: Path, place: Path, out: Path, *words: str) -> int:
         ("sample FILE --out OUT/o --count 5 --format grid", "o/grid.png"),
         ("sheet FILE --out OUT/s.png --columns 2", "s.png"),
         ("interpolate FILE --out OUT/p.png --seeds 1,5 --frames 3", "p.png"),
+        ("sheet FILE --out OUT/s.png --columns 2 --size 1", "s.png"),
     ],
 )
 def test_every_command_writes_pictures_that_come_back_to_the_byte(
@@ -45,6 +47,24 @@ def test_every_command_writes_pictures_that_come_back_to_the_byte(
     assert Image.open(tmp_path / name).tobytes() == shown
     assert recreate(tmp_path / name, snapshot, again) == 2
     assert "does not say how it was drawn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["sheet FILE --columns 2 --classes cat", "interpolate FILE --seeds 1,5 --frames 2"])
+def test_small_images_are_enlarged_on_sheets_by_whole_numbers(line: str, snapshot: Path, tmp_path: Path) -> None:
+    def drawn(*words: str) -> np.ndarray:
+        out = str(tmp_path / "s.png")
+        assert main([*line.replace("FILE", str(snapshot)).split(), "--out", out, "--overwrite", *words, *CPU]) == 0
+        return np.asarray(Image.open(out))
+
+    plain, usual, large = drawn("--size", "1"), drawn(), drawn("--size", "65")
+    for picture, factor in ((usual, 4), (large, 5)):
+        side = 16 * factor
+        corner = picture[2 : 2 + side, -2 - side : -2]  # the last image of the first row
+        assert np.array_equal(corner, plain[2:18, -18:-2].repeat(factor, 0).repeat(factor, 1))
+        assert (picture.shape[0] - 2) / (side + 2) == (plain.shape[0] - 2) / 18, "rows"
+    assert main([*line.replace("FILE", str(snapshot)).split(), "--out", str(tmp_path / "x.png"), "--size", "0"]) == 2, (
+        "no size"
+    )
 
 
 def test_what_is_another_is_said(snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

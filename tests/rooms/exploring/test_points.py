@@ -230,7 +230,7 @@ def test_all_of_it_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "turn" in call("list", run)
     call("sheet", run, "--direction", "turn", "--rows", "2", "--steps", "1", "--reach", "2", "--out", out)
     with Image.open(out) as picture:
-        assert picture.height == 2 + 2 * 18
+        assert picture.height == 2 + 2 * 66
     call("sheet", run, "--by", "ganspace", "--rows", "1", "--out", str(tmp_path / "all.png"))
     assert (tmp_path / "all_0.png").is_file()
     assert (tmp_path / "all_1.png").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import struct
@@ -112,6 +113,12 @@ def test_what_was_drawn_is_drawn_again_bitwise(snapshot: Path, what: str) -> Non
         recorder = Recorder(model, batch=4)
         made = sheet(interpolation_sheet(model.generator, "zy", rows=2, columns=3, seed=1, chunk=4), 3)
         record = recorder.interpolations("zy", 2, 3, 1)
+    if what in ("grid", "path"):  # the same, of larger pixels
+        record = dataclasses.replace(record, enlarged=3)
+        inside = np.asarray(made)[2:18, 2:18]
+        larger, _ = recreate(read_record(png_bytes(made, record)), model)
+        assert np.array_equal(np.asarray(larger)[2:50, 2:50], inside.repeat(3, 0).repeat(3, 1))
+        record = dataclasses.replace(record, enlarged=1)
     again, notes = recreate(read_record(png_bytes(made, record)), biggan.load(snapshot, "cpu"))
     assert not notes
     assert again.mode == made.mode
@@ -132,6 +139,8 @@ def test_what_was_drawn_is_drawn_again_bitwise(snapshot: Path, what: str) -> Non
         ({"image": None}, "one of image, grid, path"),
         ({"image": {"label": -1, "seed": 0}}, "metadata: image.label"),
         ({"image": {"label": 1, "seed": 2**63}}, "metadata: image.seed"),
+        ({"enlarged": 2}, "only sheets are"),
+        ({"enlarged": 0}, "metadata: enlarged"),
         ({"image": {"label": 1, "seed": 0, "rows": 2, "row": 2}}, "image 2 of a batch of 2"),
         ({"image": None, "grid": {"seeds": [[0, 2**62]], "columns": 1}}, "where a picture can show"),
         ({"image": None, "grid": {"seeds": [[9, 1]], "columns": 1}}, "runs backwards"),

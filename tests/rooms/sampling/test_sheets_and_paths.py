@@ -11,7 +11,7 @@ import torch
 import biggan
 from biggan.models.contract import build
 from biggan.sampling.interpolation import interpolation_sheet, path_through, spherical
-from biggan.sampling.pictures import sheet
+from biggan.sampling.pictures import PAGE_PIXELS, check_sheet, enlargement, sheet
 from biggan.sampling.sheets import class_sheets
 from tests.conftest import FAMILIES, tiny
 
@@ -65,3 +65,12 @@ def test_interpolation_sheets(family: str, classes: int) -> None:
     else:
         assert torch.equal(sheets["zy"][:, 0], sheets["z"][:, 0])
         assert not torch.equal(sheets["z"][:, -1], sheets["z"][:, 0])
+
+
+def test_a_sheet_is_enlarged_as_far_as_it_stays_small_enough() -> None:
+    assert [enlargement((side, 2 * side), 8, 4) for side in (16, 31, 32, 64, 256)] == [4, 3, 2, 1, 1]
+    assert enlargement((16, 16), 8, 4, 1) == 1
+    for images, columns in ((100_000, 300), (3000, 3000), (3000, 1)):
+        factor = enlargement((16, 16), images, columns)
+        check_sheet(images, columns, (16 * factor, 16 * factor))
+        assert -(-images // columns) * columns * (16 * factor) ** 2 <= PAGE_PIXELS or factor == 1
