@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataOption:
-    """What commands offer that write PNG files."""
+    """What commands offer that write pictures."""
 
     metadata: bool = True
-    """Whether PNG files say how they were drawn (seed, class, truncation, statistics, hash of the generator), so that
+    """Whether pictures say how they were drawn (seed, class, truncation, statistics, hash of the generator), so that
     'biggan recreate' can draw them again."""

@@ -24,7 +24,7 @@ class RecreateOptions(OverwriteOption):
     """Draw a picture again, from what the file says about itself: seed, class, truncation, statistics, generator."""
 
     file: tyro.conf.Positional[str]
-    """A PNG file that this program has written."""
+    """A PNG, JPEG or WebP file that this program has written."""
     source: Annotated[str, tyro.conf.arg(name="from")]
     """A snapshot, or where the generator is searched by its hash: a run, a checkpoint, or a folder of snapshots."""
     out: str = "recreated.png"
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
     options = tyro.cli(RecreateOptions, args=words, prog="biggan recreate")
     out = output_file(options.out, overwrite=options.overwrite)
     if out.suffix.lower() != ".png":
-        raise UserError(f"--out {one_line(str(out))}: end the name in .png, the only pictures that say how they came")
+        raise UserError(f"--out {one_line(str(out))}: end the name in .png, which keeps every bit")
     refuse_source(out, [Path(options.file)])
     from biggan.foundation.files import write_picture
     from biggan.sampling.png_text import png_text, read_record
@@ -57,7 +57,7 @@ def main(words: list[str]) -> int:
     say(str(out))
     for note in notes:
         say(f"note: {note}")
-    say(compare(made, Path(options.file)))
+    say(compare(made, Path(options.file), record))
     return 0
 
 

@@ -43,7 +43,7 @@ def main(words: list[str]) -> int:
     from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
     from biggan.sampling.pictures import check_picture, check_shown
-    from biggan.sampling.png_text import png_text
+    from biggan.sampling.png_text import record_options
     from biggan.sampling.recording import Recorder
     from biggan.sampling.sampler import load
     from biggan.sampling.sheets import check_pages, class_sheets, enlargement_of_pages, rows_of_page
@@ -74,10 +74,7 @@ def main(words: list[str]) -> int:
         record = None
         if recorder is not None:
             record = recorder.grid(shown, seeds, len(seeds), names=bool(sampler.class_names), enlarged=enlarged)
-        if path.suffix.lower() == ".png":
-            write_picture(path, page, pnginfo=png_text(record))
-        else:
-            write_picture(path, page)
+        write_picture(path, page, **record_options(path, record))
         say(str(path))
     return 0
 

@@ -6,24 +6,27 @@ import torch
 from PIL import Image
 
 from biggan.data.contract import ImageSource
-from biggan.evaluation.streams import ImageStream
+from biggan.evaluation.sides import Side
 from biggan.metrics.collected import Collected
 from biggan.metrics.distances import nearest
+from biggan.sampling.picture_record import PictureRecord
 from biggan.sampling.pictures import enlargement, sheet
 
 _SAMPLES, _NEIGHBOURS = 8, 4
 
 
 def memorisation_sheet(
-    real: Collected, fake: Collected, source: ImageSource, stream: ImageStream
-) -> Image.Image | None:
+    real: Collected, fake: Collected, source: ImageSource, side: Side
+) -> tuple[Image.Image, PictureRecord | None] | None:
     """Return a row for each of the samples nearest to a real image: the sample, then its nearest real images.
+
+    With it comes how the samples were drawn, where that can be said; None in place of both where no rows were kept.
 
     Args:
         real: with rows and indices into ``source``.
-        fake: with rows and indices into ``stream``.
+        fake: with rows and indices into the stream of ``side``.
         source: the real images.
-        stream: the samples.
+        side: of the samples.
     """
     if real.rows is None or fake.rows is None or real.indices is None or fake.indices is None:
         return None
@@ -31,8 +34,14 @@ def memorisation_sheet(
     closest = distances[:, 0].argsort()[:_SAMPLES]
     shown = []
     for row in closest:
-        shown.append(stream.images(fake.indices[row][None]))
+        shown.append(side.stream.images(fake.indices[row][None]))
         shown.append(torch.from_numpy(source.read_many(real.indices[neighbours[row]].numpy())))
     images, columns = torch.cat(shown), 1 + neighbours.shape[1]
     height, width = images.shape[2:]
-    return sheet(images, columns, enlarged=enlargement((height, width), len(images), columns))
+    enlarged = enlargement((height, width), len(images), columns)
+    record = None
+    if side.recorder is not None and side.judged.first_seed is not None:
+        indices = fake.indices[closest].tolist()
+        labels = side.stream.labels[fake.indices[closest]].tolist()
+        record = side.recorder.rows(labels, [side.judged.first_seed + i for i in indices], columns - 1, enlarged)
+    return sheet(images, columns, enlarged=enlarged), record

@@ -18,6 +18,7 @@ from biggan.foundation.errors import UserError
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
 from biggan.models.snapshot import SnapshotInfo
+from biggan.sampling.recording import Recorder
 from biggan.sampling.refinement import Refiner
 from biggan.sampling.sampler import Sampler
 from biggan.sampling.standing import with_standing_statistics
@@ -46,6 +47,9 @@ class Side:
     iterations: int | None = None
     notes: tuple[str, ...] = ()
     """What is to be known about every number of them."""
+    recorder: Recorder | None = None
+    """Says how single ones were drawn; None where no file holds the generator that drew them, because its statistics
+    of batch norm were estimated for the evaluation or are those of each batch."""
 
 
 def classes_of(source: ImageSource) -> RealClasses:
@@ -104,7 +108,14 @@ def generated(
         images_seen=sampler.info.images_seen,
         iterations=sampler.info.iterations,
         notes=() if statistics.fit else (str(statistics),),
+        recorder=_recorder(sampler, config, refiner) if config.mode == "running" else None,
     )
+
+
+def _recorder(sampler: Sampler, config: EvaluationConfig, refiner: Refiner | None) -> Recorder:
+    drawing = copy.copy(sampler)
+    drawing.refiner = refiner
+    return Recorder(drawing, config.truncation, config.truncation_kind, batch=1)
 
 
 def stored(source: ImageSource) -> Side:

@@ -66,9 +66,23 @@ class Grid:
     columns: _Side
     names: bool = False
     """Whether class names stand beside the rows."""
+    paired: bool = False
+    """Whether the labels go with the seeds one by one, in place of every class with every seed."""
+    beside: Annotated[int, Ge(0), Le(100)] = 0
+    """Images that follow each of these and that no generator drew, such as the real ones that lie nearest."""
 
     def __post_init__(self) -> None:
-        _at_most(max(1, length(self.labels)) * length(self.seeds))
+        if self.paired and length(self.labels) != length(self.seeds):
+            raise ValueError("pairs of a class and a seed, of which one is missing")
+        if self.beside and (self.names or self.columns != 1 + self.beside):
+            raise ValueError("a row with images beside is one image and those")
+        _at_most(self.count * (1 + self.beside))
+
+    @property
+    def count(self) -> int:
+        """Images that the generator drew."""
+        seeds = length(self.seeds)
+        return seeds if self.paired else max(1, length(self.labels)) * seeds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Text in PNG files, written and read chunk by chunk: what a file claims costs no memory.
+"""What a picture says in its file. Text in PNG files, chunk by chunk: what a file claims costs no memory.
 
 A text chunk is tEXt: keyword, NUL, Latin-1 text (PNG specification, third edition, section 11.3.3). The keyword is
 :data:`KEY`, the text JSON in ASCII. Compressed chunks (zTXt, iTXt) are never written, and not read either, since a few
@@ -11,7 +11,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -20,6 +20,7 @@ from torch import Tensor
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.records import LIMIT
 from biggan.foundation.terminal import one_line
+from biggan.sampling.exif_text import ENDINGS, exif_options, find_exif, is_known
 from biggan.sampling.picture_record import NoRecordError, PictureRecord, from_text, to_text
 from biggan.sampling.pictures import to_picture
 
@@ -42,6 +43,17 @@ def png_text(record: PictureRecord | None) -> PngInfo | None:
     return info
 
 
+def record_options(path: Path, record: PictureRecord | None) -> dict[str, Any]:
+    """Return what Pillow's ``save`` takes to write a record into a picture of the kind that ``path`` ends in.
+
+    Raises:
+        UserError: the record is too large.
+    """
+    if record is None:
+        return {}
+    return exif_options(path, record) if path.suffix.lower() in ENDINGS else {"pnginfo": png_text(record)}
+
+
 def png_bytes(image: Image.Image | Tensor, record: PictureRecord | None) -> bytes:
     """Return a PNG file with its record inside.
 
@@ -62,11 +74,11 @@ def read_record(png: bytes | str | Path) -> PictureRecord:
     """Return how a picture was drawn.
 
     Args:
-        png: the file's bytes, or its path.
+        png: the bytes of a PNG, JPEG or WebP file, or its path.
 
     Raises:
         NoRecordError: it does not say.
-        CorruptFileError: no PNG file, or what it says is damaged, impossible, or of a newer version.
+        CorruptFileError: no such file, or what it says is damaged, impossible, or of a newer version.
         UserError: it cannot be read.
     """
     if isinstance(png, bytes):
@@ -86,8 +98,17 @@ def read_record(png: bytes | str | Path) -> PictureRecord:
 
 def _read(file: BinaryIO, size: int, where: str) -> PictureRecord:
     """Go from chunk to chunk, and read no other than the one."""
-    if file.read(len(_SIGNATURE)) != _SIGNATURE:
-        raise CorruptFileError(f"{where}: this is no PNG file, and files of no other kind say how they were drawn")
+    start = file.read(12)
+    if is_known(start):
+        text = find_exif(file, size, start, where)
+        if text is None:
+            raise NoRecordError(_silent(where))
+        return from_text(text, f"{where}: metadata")
+    if not start.startswith(_SIGNATURE):
+        raise CorruptFileError(
+            f"{where}: this is no PNG, JPEG or WebP file, and files of no other kind say how they were drawn"
+        )
+    file.seek(len(_SIGNATURE))
     keyword = KEY.encode("ascii") + b"\x00"
     for _ in range(_MOST_CHUNKS):
         head = file.read(8)
@@ -113,6 +134,10 @@ def _read(file: BinaryIO, size: int, where: str) -> PictureRecord:
                         raise CorruptFileError(f"{where}: its metadata is damaged (the checksum is another)")
                     return from_text(data[len(keyword) :], f"{where}: metadata")
         file.seek(after)
-    raise NoRecordError(
+    raise NoRecordError(_silent(where))
+
+
+def _silent(where: str) -> str:
+    return (
         f"{where} does not say how it was drawn: it has no metadata of biggan (programs that save pictures may drop it)"
     )

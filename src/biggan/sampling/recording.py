@@ -75,6 +75,11 @@ class Recorder:
         grid = Grid(labels=packed(labels), seeds=packed(seeds), columns=columns, names=names)
         return self._record(grid=grid, enlarged=enlarged)
 
+    def rows(self, labels: Sequence[int], seeds: Sequence[int], beside: int, enlarged: int) -> PictureRecord:
+        """Return the record of a sheet of one image a row, each with ``beside`` others that no generator drew."""
+        grid = Grid(labels=packed(labels), seeds=packed(seeds), columns=1 + beside, paired=True, beside=beside)
+        return self._record(grid=grid, enlarged=enlarged)
+
     def path(self, route: Route, enlarged: int = 1) -> PictureRecord:
         """Return the record of a picture of a path."""
         return self._record(

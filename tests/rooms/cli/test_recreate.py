@@ -67,6 +67,24 @@ def test_small_images_are_enlarged_on_sheets_by_whole_numbers(line: str, snapsho
     )
 
 
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_other_formats_say_how_they_were_drawn_too(
+    ending: str, snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, file = tmp_path / "s.png", tmp_path / f"s.{ending}"
+    for out in (plain, file):
+        assert main(["sheet", str(snapshot), "--out", str(out), "--columns", "2", *CPU]) == 0
+    assert recreate(file, snapshot, tmp_path / "again.png") == 0
+    assert (tmp_path / "again.png").read_bytes() == plain.read_bytes()
+    assert "files of its kind keep pixels only roughly" in capsys.readouterr().out
+    assert (
+        main(["sheet", str(snapshot), "--out", str(file), "--columns", "2", "--no-metadata", "--overwrite", *CPU]) == 0
+    )
+    assert not Image.open(file).getexif()
+    assert recreate(file, snapshot, tmp_path / "again.png") == 2
+    assert "does not say how it was drawn" in capsys.readouterr().err
+
+
 def test_what_is_another_is_said(snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other, file, again = write(tmp_path / "other.safetensors", seed=1), tmp_path / "s.png", tmp_path / "again.png"
     assert main(["sheet", str(snapshot), "--out", str(file), "--columns", "1", *CPU]) == 0

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import biggan
+from biggan.cli.main import main
 from biggan.evaluation.configuration import EvaluationConfig, TrainingEvaluation
 from biggan.evaluation.records import METRICS_FILE, read_records
 from biggan.foundation.errors import UserError
@@ -36,7 +37,7 @@ METRICS_BY_ROWS |= {f"prdc_k5_{name}" for name in ("precision", "recall", "densi
 
 
 @pytest.mark.nightly  # by day test_ranks asks for most of them
-def test_every_metric_on_a_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_metric_on_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the run alone: its data, offline features, all metrics but the slowest, a record for each number."""
     before = (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes()
     found = evaluated(capsys, run, "--count", 600, "--metrics", ",".join(ALL))
@@ -63,6 +64,9 @@ def test_every_metric_on_a_run(run: Path, capsys: pytest.CaptureFixture[str]) ->
     with Image.open(run / "memorisation.png") as picture:
         assert picture.size[0] >= 5 * 16, "a sample and its four nearest real images in a row"
         assert picture.size[1] >= 8 * 16
+    again = ["--from", str(run), "--out", str(tmp_path / "again.png"), "--device", "cpu"]
+    assert main(["recreate", str(run / "memorisation.png"), *again]) == 0
+    assert "bitwise the picture in the file as far as a generator drew it" in capsys.readouterr().out
     assert (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes() == before
 
 

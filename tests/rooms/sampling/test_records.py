@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -25,9 +26,10 @@ from biggan.sampling.calibration import calibrate
 from biggan.sampling.identity import network_hash
 from biggan.sampling.interpolation import Route
 from biggan.sampling.picture_record import NoRecordError, PictureRecord, length, packed, unpacked
-from biggan.sampling.png_text import KEY, png_bytes, read_record
+from biggan.sampling.pictures import sheet
+from biggan.sampling.png_text import KEY, png_bytes, read_record, record_options
 from biggan.sampling.recording import Recorder
-from biggan.sampling.recreation import LARGEST_BATCH, find_generator, recreate
+from biggan.sampling.recreation import LARGEST_BATCH, compare, find_generator, recreate
 from biggan.sampling.sampler import Sampler
 from tests.snapshots import write
 
@@ -87,7 +89,7 @@ def test_the_hash_is_that_of_weights_and_statistics_alone(snapshot: Path, tmp_pa
 @pytest.mark.parametrize("what", ["image", "grid", "cycle", "sheet", "path", "loop", "interpolations"])
 def test_what_was_drawn_is_drawn_again_bitwise(snapshot: Path, what: str) -> None:
     from biggan.sampling.interpolation import interpolation_sheet, route_images
-    from biggan.sampling.pictures import sheet, sheet_of, to_picture
+    from biggan.sampling.pictures import sheet_of, to_picture
     from biggan.sampling.sheets import class_sheets
 
     model = biggan.load(snapshot, "cpu")
@@ -125,9 +127,52 @@ def test_what_was_drawn_is_drawn_again_bitwise(snapshot: Path, what: str) -> Non
     assert np.array_equal(np.asarray(again), np.asarray(made))
 
 
+@pytest.mark.parametrize("ending", [".jpg", ".webp"])
+def test_damaged_files_of_other_formats_are_told(ending: str, snapshot: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"a{ending}"
+    recorder = Recorder(biggan.load(snapshot, "cpu"))
+    record = recorder.grid(range(10), [3, 5], 2)
+    Image.new("RGB", (40, 40), "red").save(path, **record_options(path, record))
+    whole = path.read_bytes()
+    assert read_record(whole) == record
+    description = whole.index(b"biggan {")
+    for place in [*range(0, description + 30, 3), description + 200]:
+        for change in (whole[:place], whole[:place] + b"\xff" + whole[place + 1 :], whole[:place] + whole[place + 1 :]):
+            with contextlib.suppress(UserError):
+                read_record(change)
+    with pytest.raises(CorruptFileError):
+        read_record(whole[: description + 8])
+    if ending == ".jpg":
+        with pytest.raises(UserError, match=r"use \.png, \.webp"):
+            record_options(path, recorder.grid((), range(0, 90_000, 3), 2))
+
+
+def test_samples_beside_real_images_are_drawn_again_and_the_real_ones_left_white(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    model = biggan.load(snapshot, "cpu")
+    drawn = torch.cat([model.sample([6], [5], chunk=1), model.sample([2], [9], chunk=1)])
+    real = torch.full((2, 2, *drawn.shape[1:]), 7, dtype=torch.uint8)
+    made = sheet(torch.cat([drawn[:, None], real], dim=1).flatten(0, 1), 3, enlarged=2)
+    record = Recorder(model, batch=1).rows([6, 2], [5, 9], 2, 2)
+    (tmp_path / "s.png").write_bytes(png_bytes(made, record))
+    again, notes = recreate(read_record(tmp_path / "s.png"), model)
+    assert "left white" in notes[0]
+    left = 2 + 16 * 2
+    assert np.array_equal(np.asarray(again)[:, :left], np.asarray(made)[:, :left])
+    assert (np.asarray(again)[:, left:] == 255).all()
+    assert compare(again, tmp_path / "s.png", record) == "bitwise the picture in the file as far as a generator drew it"
+    made.putpixel((5, 5), (0, 0, 0))
+    made.putpixel((6, 5), (255, 255, 255))
+    (tmp_path / "t.png").write_bytes(png_bytes(made, record))
+    assert "differs from the file in" in compare(again, tmp_path / "t.png", record)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"image": None, "grid": {"labels": [1], "seeds": [1, 2], "columns": 1, "paired": True}}, "one is missing"),
+        ({"image": None, "grid": {"seeds": [1], "columns": 3, "beside": 1}}, "is one image and those"),
         ({"generator": "cafe"}, "64 hexadecimal digits"),
         ({"generator": 3}, "metadata: generator"),
         ({"version": 2}, "newer version"),
@@ -160,8 +205,8 @@ def test_records_that_cannot_be_are_sentences(snapshot: Path, changes: dict[str,
     ("file", "kind", "message"),
     [
         (with_text(), NoRecordError, "does not say how it was drawn"),
-        (b"GIF89a", CorruptFileError, "no PNG file"),
-        (b"", CorruptFileError, "no PNG file"),
+        (b"GIF89a", CorruptFileError, "no PNG, JPEG or WebP file"),
+        (b"", CorruptFileError, "no PNG, JPEG or WebP file"),
         (with_text("{}")[:45], CorruptFileError, "cut off"),
         (with_text("{}"), CorruptFileError, "missing"),
         (with_text("[" * 100_000), CorruptFileError, "JSON"),
