@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from biggan.sampling.latents import TRUNCATION_KINDS
 from biggan.web.bounds import LARGEST_MOVE
 from biggan.web.places import Places
 from biggan.web.service import MOST_SHOWN, Service
@@ -40,6 +39,13 @@ _RUNS = """
 <div id="bg-shown"></div></div>
 """
 
+_WAYS = [
+    ("drawing anew what is beyond (resample)", "resample"),
+    ("making all smaller (scale)", "scale"),
+    ("cutting off what is beyond (clamp)", "clamp"),
+    ("making smaller what is within 2 (tfhub)", "tfhub"),
+]
+
 
 def blocks(service: Service) -> gr.Blocks:
     """Return the page."""
@@ -66,11 +72,18 @@ def blocks(service: Service) -> gr.Blocks:
                     two = gr.Dropdown([("none", ""), *choices], value="", label="Blend with", elem_id="bg-two")
                     blend = gr.Slider(0, 1, 0.5, step=0.01, label="Share of it", elem_id="bg-blend")
                 with gr.Row():
-                    whole = gr.Checkbox(True, label="Whole prior", elem_id="bg-whole")
-                    kind = gr.Dropdown(list(TRUNCATION_KINDS), value="resample", label="Kind", elem_id="bg-kind")
-                truncation = gr.Slider(0.05, 2, 1, step=0.01, label="Truncation", elem_id="bg-truncation")
-                with gr.Accordion("Levels of the latent", open=False, elem_id="bg-levels"):
-                    other = gr.Textbox("1", label="Towards the seed", elem_id="bg-other", max_length=19)
+                    whole = gr.Checkbox(True, label="Full variety (no truncation)", elem_id="bg-whole")
+                    kind = gr.Dropdown(_WAYS, value="resample", label="Truncated by", elem_id="bg-kind")
+                truncation = gr.Slider(
+                    0.05,
+                    2,
+                    1,
+                    step=0.01,
+                    label="Truncation (lower: more typical, less varied)",
+                    elem_id="bg-truncation",
+                )
+                with gr.Accordion("Levels, from coarse to fine", open=False, elem_id="bg-levels"):
+                    other = gr.Textbox("1", label="Towards the image of seed", elem_id="bg-other", max_length=19)
                     levels = [
                         gr.Slider(
                             0, 1, 0, step=0.01, label=f"Level {n}", elem_id=f"bg-level{n}", visible=n < first.levels
@@ -130,6 +143,8 @@ def blocks(service: Service) -> gr.Blocks:
             (mp4, "mp4"),
         ):
             button.click(None, None, None, js=f"() => biggan.{what}()", api_visibility="private")
+        # Whoever moves the slider means it.
+        truncation.input(None, None, [whole], js="() => false", api_visibility="private")
         another.click(None, None, [seed], js="() => biggan.another()", api_visibility="private")
         reset.click(None, None, image, js="() => biggan.reset()", api_visibility="private")
         apply.click(None, None, [*image, *film], js="() => biggan.pending()", api_visibility="private")

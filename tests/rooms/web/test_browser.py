@@ -119,8 +119,11 @@ def test_every_control_of_an_image(browser: Any, address: str, size: str, tmp_pa
     one.until("mix=3:0.75,1:0.25")
     one.page.locator("#bg-whole input").uncheck()
     one.until("truncation=1")
+    one.page.locator("#bg-whole input").check()
+    one.page.wait_for_function("!biggan.state.query.includes('truncation')")
     one.slide("bg-truncation", "0.5")
     one.until("truncation=0.5")
+    assert not one.page.locator("#bg-whole input").is_checked(), "who moves the slider means it"
     assert "which fit truncation 0.5 badly" in one.page.locator("#bg-says").inner_text()
     one.choose("bg-kind", "scale")
     one.until("kind=scale")

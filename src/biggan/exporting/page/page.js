@@ -4,7 +4,7 @@
 (function () {
   const { BIGGAN: settings, Latents, Drawing, State } = globalThis;
   const MOST_SHOWN = 500; // entries of a list; whoever searches sees the rest
-  const NAMES = { none: "whole prior, no truncation", resample: "redraw what is beyond T", scale: "T times z",
+  const NAMES = { none: "full variety", resample: "redraw what is beyond T", scale: "T times z",
     clamp: "cut off at T", tfhub: "T times a normal within 2" };
   const find = (id) => document.getElementById(id);
   const canvas = find("picture");
