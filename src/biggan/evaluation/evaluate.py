@@ -26,7 +26,7 @@ from biggan.evaluation.sides import Side, classes_of
 from biggan.evaluation.statistics_files import GivenStatistics, read_statistics
 from biggan.evaluation.streams import Progress
 from biggan.foundation import distributed
-from biggan.foundation.errors import UserError
+from biggan.foundation.errors import NotDownloadedError, UserError
 from biggan.foundation.files import write_picture
 from biggan.metrics.collected import CLASS_ROWS, THUMBNAILS, Collected
 from biggan.metrics.definitions import METRICS, Context, Metric
@@ -164,7 +164,13 @@ def _extractor(way: Pipeline, device: torch.device, source: ImageSource | None) 
     if not (way.real | way.fake) & OF_FEATURES:
         return None
     weights = None if way.weights is None else Path(way.weights)
-    return make_extractor(way.features, ExtractorOptions(weights=weights, device=device, data=source))
+    try:
+        return make_extractor(way.features, ExtractorOptions(weights=weights, device=device, data=source))
+    except NotDownloadedError as error:
+        raise UserError(
+            f"{error} That is --features.weights FILE here, --evaluation.weights in training; --features classifier "
+            "needs no weights"
+        ) from error
 
 
 def _fitting(

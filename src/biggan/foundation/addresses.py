@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from biggan.foundation.errors import UserError
+from biggan.foundation.errors import NotDownloadedError, UserError
 
 _PATIENCE = 60  # seconds without a byte
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=@-]")
@@ -74,7 +74,7 @@ def told(url: str) -> Iterator[None]:
         reason = getattr(error, "reason", None) or error
         if isinstance(error, urllib.error.HTTPError):
             reason = f"{error.code} {reason}"
-        raise UserError(
+        raise NotDownloadedError(
             f"{url}: could not be downloaded ({reason or type(error).__name__}). Fetch it on a machine with a network "
             "and give its path instead."
         ) from error

@@ -17,6 +17,10 @@ class CorruptFileError(UserError):
     """A file that exists but does not hold what it should; the message names the file."""
 
 
+class NotDownloadedError(UserError):
+    """What lies at an address could not be had, mostly for want of a network; the message names the address."""
+
+
 class LostRankError(RuntimeError):
     """Another process of this command ended, or did not answer in time; nothing was wrong with what the user gave.
 

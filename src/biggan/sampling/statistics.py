@@ -71,7 +71,8 @@ class NormStatistics:
         images = "untruncated images" if self.asked is None else f"truncation {self.asked:g}"
         if self.asked is not None and self.truncation_kind not in (None, self.asked_kind):
             images += f" by {self.asked_kind}"
-        calibrate = "'biggan calibrate' stores fitting ones, --standing-statistics estimates them"
+        way = f" --truncation-kind {self.asked_kind}" if self.asked_kind not in (None, "resample") else ""
+        calibrate = f"'biggan calibrate{way}' stores fitting ones, --standing-statistics estimates them"
         if self.kind == "running":
             misfit = f" of untruncated training, which fit {images} badly: {calibrate}"
             return "running statistics" + ("" if self.fit else misfit)

@@ -40,10 +40,10 @@ _RUNS = """
 """
 
 _WAYS = [
-    ("drawing anew what is beyond (resample)", "resample"),
-    ("making all smaller (scale)", "scale"),
-    ("cutting off what is beyond (clamp)", "clamp"),
-    ("making smaller what is within 2 (tfhub)", "tfhub"),
+    ("redrawing (resample)", "resample"),
+    ("shrinking (scale)", "scale"),
+    ("cutting off (clamp)", "clamp"),
+    ("shrinking and cutting (tfhub)", "tfhub"),
 ]
 
 
@@ -72,7 +72,7 @@ def blocks(service: Service) -> gr.Blocks:
                     two = gr.Dropdown([("none", ""), *choices], value="", label="Blend with", elem_id="bg-two")
                     blend = gr.Slider(0, 1, 0.5, step=0.01, label="Share of it", elem_id="bg-blend")
                 with gr.Row():
-                    whole = gr.Checkbox(True, label="Full variety (no truncation)", elem_id="bg-whole")
+                    whole = gr.Checkbox(True, label="Full variety", elem_id="bg-whole")
                     kind = gr.Dropdown(_WAYS, value="resample", label="Truncated by", elem_id="bg-kind")
                 truncation = gr.Slider(
                     0.05,

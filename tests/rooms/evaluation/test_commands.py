@@ -17,6 +17,7 @@ from biggan.evaluation.configuration import EvaluationConfig, TrainingEvaluation
 from biggan.evaluation.records import METRICS_FILE, read_records
 from biggan.foundation.errors import UserError
 from biggan.metrics.definitions import METRICS
+from biggan.metrics.fidelity_extractors import Inception
 from biggan.models.contract import build
 from biggan.models.snapshot import SnapshotInfo, write_snapshot
 from tests.conftest import assert_same_tensors, tiny, tiny_config
@@ -175,3 +176,14 @@ def test_configuration_is_checked() -> None:
     with pytest.raises(UserError, match=r"--evaluation\.every 0"):
         TrainingEvaluation(every=0)
     assert dataclasses.replace(EvaluationConfig(), standing_statistics=True).mode == "standing"
+
+
+def test_weights_that_cannot_be_fetched_have_an_option(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Inception, "url", "https://127.0.0.1:9/weights.pth")
+    monkeypatch.setenv("BIGGAN_CACHE", str(tmp_path))
+    said = failed(capsys, run, "--features", "inception", "--count", 8, "--metrics", "fid")
+    assert "could not be downloaded" in said
+    assert "--features.weights FILE" in said
+    assert "--features classifier needs no weights" in said

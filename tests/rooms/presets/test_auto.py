@@ -69,6 +69,12 @@ def test_the_command_without_auto_says_the_same(machine: Machine, seen: Seen, tm
     assert set(differences(one, other)) <= classes - {"model.resolution"}
 
 
+def test_images_of_classes_are_told_as_people_say_it() -> None:
+    assert any(line.endswith("300 images each") and "to" not in line for line in chosen().lines())
+    uneven = dataclasses.replace(SEEN, images=1300, class_counts=(300, 1000))
+    assert any("300 to 1,000 images each" in line for line in chosen(seen=uneven).lines())
+
+
 @pytest.mark.parametrize(("machine", "hours", "side"), [(CPU, 0.2, 32), (CPU, 24.0, 64), (GPU, 2.0, 128)])
 def test_size_follows_time_and_machine(machine: Machine, hours: float, side: int) -> None:
     found = chosen(machine, hours=hours, pace=1000.0 if machine is GPU else 100.0)

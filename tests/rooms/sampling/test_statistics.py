@@ -83,7 +83,9 @@ def test_text_and_sentence(
 def test_a_bank_of_another_kind_is_not_used() -> None:
     other = dataclasses.replace(BANK, kind="scale")
     assert named(STANDING, other, 0.5).kind == "standing"
-    assert norm_statistics(batch_norm=True, standing=None, bank=BANK, truncation=0.5, kind="clamp").kind == "running"
+    found = norm_statistics(batch_norm=True, standing=None, bank=BANK, truncation=0.5, kind="clamp")
+    assert found.kind == "running"
+    assert "'biggan calibrate --truncation-kind clamp' stores fitting ones" in str(found)
 
 
 def test_latents_that_are_scaled_by_one_are_those_of_the_whole_prior() -> None:

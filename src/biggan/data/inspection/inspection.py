@@ -83,7 +83,7 @@ def text(found: dict[str, Any]) -> str:
     exact, near = found["exact_duplicates"], found["near_duplicates"]
     lines.append(f"  exact duplicates: {sum(len(group) - 1 for group in exact)} in {len(exact)} groups")
     lines += _first([" = ".join([*group[:4], *(["..."] if len(group) > 4 else [])]) for group in exact])
-    lines.append(f"  near duplicates: {len(near)} pairs")
+    lines.append(f"  near duplicates: {len(near)} pair{'' if len(near) == 1 else 's'}")
     lines += _first([f"{one} ~ {other}" for one, other in near])
     if found["corrupt"]:
         lines.append(f"  corrupt: {len(found['corrupt'])}")

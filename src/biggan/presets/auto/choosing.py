@@ -205,7 +205,10 @@ def _say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine
         colours += f"; {seen.translucent:,} with transparency are laid on {config.data.background}"
     found.note("channels", seen.channels, colours)
     names = len(seen.class_counts)
-    counts = f"{min(seen.class_counts):,} to {max(seen.class_counts):,} images each" if names else "no sub-folders"
+    counts = "no sub-folders"
+    if names:
+        least, most = min(seen.class_counts), max(seen.class_counts)
+        counts = f"{least:,}{f' to {most:,}' if most > least else ''} images each"
     found.note("classes", names or "none", counts)
     if config.data.label_sampling == "sqrt":
         found.note(
