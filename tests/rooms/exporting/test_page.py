@@ -135,7 +135,8 @@ BANKS = (
 
 def banked(record: TruncationBank) -> Export:
     """Return a generator whose statistics differ at every truncation, so that any mistake shows."""
-    export = export_of(small("biggan"), discriminator=False)
+    model = small("biggan", resolution=(16, 16), generator_attention=(), discriminator_attention=())
+    export = export_of(model, discriminator=False)
     chance = torch.Generator().manual_seed(1)
     tensors = {
         f"{place}/{name}": torch.rand(value.shape, generator=chance) + 0.5
@@ -171,28 +172,37 @@ def test_shares_of_statistics_are_those_of_sampling(record: TruncationBank) -> N
     assert other == shares_at(bank, None).tolist()
 
 
-def test_a_page_of_a_calibrated_file_draws_as_sampling_does_at_any_truncation(tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
+@pytest.mark.parametrize(
+    "by", ["module", pytest.param("file", marks=pytest.mark.nightly)]
+)  # by day what the graph is of
+def test_a_page_of_a_calibrated_file_draws_as_sampling_does_at_any_truncation(by: str, tmp_path: Path) -> None:
     export, record = banked(BANKS[0]), BANKS[0]
     write_export(tmp_path / "flowers.safetensors", export)
-    words = ["export", str(tmp_path / "flowers.safetensors"), "--to", "page", "--runtime", AWAY.address]
-    assert main([*words, "--out", str(tmp_path / "page")]) == 0
-    assert '"title": "flowers"' in (tmp_path / "page" / "settings.js").read_text()
-    session = onnxruntime.InferenceSession((tmp_path / "page" / "generator.onnx").read_bytes())
     sampler = biggan.load(tmp_path / "flowers.safetensors", "cpu")
-    weights = torch.eye(export.info.architecture.classes)[[3]]
-    bank, seen = Bank(record=record, tensors=export.bank), []
+    weights, bank = torch.eye(export.info.architecture.classes)[[3]], Bank(record=record, tensors=export.bank)
+    if by == "module":
+        module = programs(export, ExportRequest(mixtures=True, shares=True))[0].module
+    else:
+        onnxruntime = pytest.importorskip("onnxruntime")
+        words = ["export", str(tmp_path / "flowers.safetensors"), "--to", "page", "--runtime", AWAY.address]
+        assert main([*words, "--out", str(tmp_path / "page")]) == 0
+        assert '"title": "flowers"' in (tmp_path / "page" / "settings.js").read_text()
+        session = onnxruntime.InferenceSession((tmp_path / "page" / "generator.onnx").read_bytes())
+
+    @torch.no_grad()
+    def drawn(z: Tensor, t: float | None) -> Tensor:
+        shares = shares_at(bank, t)
+        if by == "module":
+            return to_bytes(module(z, weights, shares))
+        feed = {"z": z.numpy(), "labels": weights.numpy(), "shares": shares.numpy()}
+        return to_bytes(torch.from_numpy(session.run(None, feed)[0]))
+
     for t, kind in ((None, "scale"), (0.25, "scale"), (0.4, "scale"), (2.0, "scale"), (0.4, "clamp")):
         z = latents([5], export.info.architecture.z_size, t, kind)
-        shares = shares_at(bank, t if kind == record.kind else None)
-        feed = {"z": z.numpy(), "labels": weights.numpy(), "shares": shares.numpy()}
-        images = to_bytes(torch.from_numpy(session.run(None, feed)[0]))
-        assert apart_from(images, sampler.sample([3], [5], t, kind)) <= 1, (t, kind)
-        seen.append(images)
-    shares = shares_at(bank, None).numpy()
-    z = latents([5], export.info.architecture.z_size, 0.25, "scale").numpy()
-    own = to_bytes(torch.from_numpy(session.run(None, {"z": z, "labels": weights.numpy(), "shares": shares})[0]))
-    assert apart_from(own, seen[1]) > 20, "the statistics matter here"
+        found = drawn(z, t if kind == record.kind else None)
+        assert apart_from(found, sampler.sample([3], [5], t, kind)) <= 1, (t, kind)
+    z = latents([5], export.info.architecture.z_size, 0.25, "scale")
+    assert apart_from(drawn(z, None), drawn(z, 0.25)) > 20, "the statistics matter here"
 
 
 def apart_from(found: Tensor, ours: Tensor) -> int:
