@@ -93,9 +93,12 @@ class Recorder:
             ),
         )
 
-    def interpolations(self, moving: Literal["zy", "z", "y"], rows: int, columns: int, seed: int = 0) -> PictureRecord:
+    def interpolations(
+        self, moving: Literal["zy", "z", "y"], rows: int, columns: int, seed: int = 0, enlarged: int = 1
+    ) -> PictureRecord:
         """Return the record of a sheet of interpolations as training draws it."""
-        return self._record(interpolations=Interpolations(moving=moving, rows=rows, columns=columns, seed=seed))
+        shown = Interpolations(moving=moving, rows=rows, columns=columns, seed=seed)
+        return self._record(interpolations=shown, enlarged=enlarged)
 
     @functools.cached_property
     def _hash(self) -> str:

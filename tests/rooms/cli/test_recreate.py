@@ -121,9 +121,10 @@ def test_sheets_of_training_and_refined_images_come_back(tmp_path: Path, capsys:
     run, out, again = tmp_path / "run", tmp_path / "o", tmp_path / "again.png"
     train(tiny_config(run, duration=32))
     folder = run / "samples" / "32"
-    for name in ("fixed", "classes", "interpolation_zy"):
+    for name, side in (("fixed", 16), ("classes", 64), ("interpolation_zy", 64)):
         assert recreate(folder / f"{name}.png", run, again) == 0
         assert again.read_bytes() == (folder / f"{name}.png").read_bytes()
+        assert (Image.open(again).height - 2) % (side + 2) == 0, "films take fixed.png as it is, people see the others"
     words = ["sample", str(run), "--out", str(out), "--count", "3", "--refine", "ddls,steps=2,eps=0.0123456789", *CPU]
     assert main(words) == 0
     file = out / "1_1_seed1.png"

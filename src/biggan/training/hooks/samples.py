@@ -14,11 +14,11 @@ from biggan.sampling.draw import draw
 from biggan.sampling.interpolation import SHEET_COLUMNS, interpolation_sheet
 from biggan.sampling.latents import latents
 from biggan.sampling.picture_record import PictureRecord
-from biggan.sampling.pictures import check_sheet, sheet
+from biggan.sampling.pictures import SHOWN, check_sheet, enlargement, sheet
 from biggan.sampling.png_text import png_text
 from biggan.sampling.recording import Recorder
 from biggan.sampling.sampler import Sampler
-from biggan.sampling.sheets import class_sheets, most_classes, rows_of_page
+from biggan.sampling.sheets import class_sheets, enlargement_of_pages, most_classes, rows_of_page
 from biggan.training.configuration import LogConfig
 from biggan.training.hooks.intervals import AtIntervals, evaluating
 from biggan.training.run import Run
@@ -84,17 +84,24 @@ class Samples(AtIntervals):
             self._put(run, folder / FIXED, self._fixed(generator, seeds, columns), record)
             size, classes = generator.architecture.resolution, max(generator.architecture.classes, 1)
             shown = range(min(classes, most_classes(size, self.columns)))
-            pages = class_sheets(generator, run.class_names, self.columns, labels=shown, chunk=self.chunk)
+            # For people; the fixed ones are for films, which enlarge whole frames.
+            enlarged = enlargement_of_pages(size, len(shown), self.columns, SHOWN)
+            pages = class_sheets(
+                generator, run.class_names, self.columns, labels=shown, chunk=self.chunk, enlarged=enlarged
+            )
             rows = rows_of_page(size, self.columns)
             for number, page in enumerate(pages):
                 labels = shown[number * rows : (number + 1) * rows]
-                record = recorder.grid(labels, range(self.columns), self.columns, names=bool(run.class_names))
+                named = bool(run.class_names)
+                record = recorder.grid(labels, range(self.columns), self.columns, names=named, enlarged=enlarged)
                 name = f"classes_{number}.png" if number else CLASSES
                 self._put(run, folder / name, page, record)
+            enlarged = enlargement(size, self.rows * SHEET_COLUMNS, SHEET_COLUMNS)
             for kind in ("zy", "z", "y"):
                 images = interpolation_sheet(generator, kind, rows=self.rows, chunk=self.chunk)
-                record = recorder.interpolations(kind, self.rows, SHEET_COLUMNS)
-                self._put(run, folder / f"interpolation_{kind}.png", sheet(images, SHEET_COLUMNS), record)
+                record = recorder.interpolations(kind, self.rows, SHEET_COLUMNS, enlarged=enlarged)
+                picture = sheet(images, SHEET_COLUMNS, enlarged=enlarged)
+                self._put(run, folder / f"interpolation_{kind}.png", picture, record)
 
     def _put(self, run: Run, path: Path, picture: Image.Image, record: PictureRecord) -> None:
         write_picture(path, picture, pnginfo=png_text(record))
