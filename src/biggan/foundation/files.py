@@ -189,8 +189,10 @@ def write_picture(path: Path, picture: Image, *, durable: bool = True, **options
     kind = registered_extensions().get(path.suffix.lower())
     if kind not in SAVE:
         raise UserError(f"{path}: no picture can be written as '{path.suffix}'; use .png or .jpg")
+    # Small images in large pixels have sharp edges everywhere, which the usual quality smears.
+    fine: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
     with replacing(path, durable=durable) as temporary:
-        picture.save(temporary, kind, **options)
+        picture.save(temporary, kind, **{**fine.get(kind, {}), **options})
 
 
 def append_text(path: Path, text: str) -> None:
