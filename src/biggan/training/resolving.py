@@ -120,7 +120,7 @@ def _check_terms(config: TrainingConfig) -> None:
         UserError: batches of D and G differ, classes of fakes are drawn where those of reals decide, G sees whole
             batches only, or two terms decide the same.
     """
-    terms = parse_terms(config.terms)
+    terms = {name: term for name, term in parse_terms(config.terms).items() if not term.weight.nothing}
     calling = [name for name, term in terms.items() if term.calls_generator]
     if calling and config.statistics == "exact":
         raise UserError(
@@ -136,17 +136,25 @@ def _check_terms(config: TrainingConfig) -> None:
                 f"--fake-labels {config.fake_labels}: with --loss {config.loss} each fake is of the class of a real, "
                 "beside which it is judged; leave it out"
             )
-    if not needing:
-        return
-    for option, value, other in (
-        ("--generator-batch", config.generator_batch, config.batch),
-        ("--generator-batch-schedule", config.generator_batch_schedule, config.batch_schedule),
-    ):
-        if value is not None and value != other:
-            raise UserError(
-                f"{option} {value}: {needing[0]} compares fakes of G's batch with reals of D's, so that both must have "
-                "as many images; leave it out"
-            )
+    own = _own_batch(config)
+    if needing and own is not None:
+        raise UserError(
+            f"{own}: {needing[0]} compares fakes of G's batch with reals of D's, so that both must have as many images "
+            "in every iteration; leave it out"
+        )
+
+
+def _own_batch(config: TrainingConfig) -> str | None:
+    """Return the option by which G's batches are not D's throughout, with its value; None where they are."""
+    options = {
+        "--generator-batch": config.generator_batch,
+        SCHEDULES["generator"]: config.generator_batch_schedule,
+    }
+    given = [f"{option} {value}" for option, value in options.items() if value is not None]
+    of = schedules(config)
+    if not given or (of["generator"] == of["discriminator"] and not doubling_batches(config)):
+        return None
+    return given[-1]  # a schedule is in the place of a batch
 
 
 def _recomputed(config: TrainingConfig) -> tuple[Literal["generator", "discriminator"], ...]:

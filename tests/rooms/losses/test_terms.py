@@ -505,12 +505,38 @@ def test_every_term_is_in_the_docs() -> None:
             "--generator-batch 4: --terms feature-matching compares",
         ),
         ({"loss": "relativistic", "generator_batch": 4}, "--generator-batch 4: --loss relativistic compares fakes"),
+        # As many images at first, and not later: D's change by the clock, or each by a noise scale of its own.
+        (
+            {"loss": "relativistic", "generator_batch": 8, "batch_schedule": "0:8,24:16", "micro_batch": 4},
+            "--generator-batch 8: --loss relativistic compares fakes",
+        ),
+        (
+            {
+                "terms": ("feature-matching",),
+                **dict.fromkeys(("batch_schedule", "generator_batch_schedule"), "auto:8..16"),
+                "micro_batch": 4,
+            },
+            "--generator-batch-schedule auto:8..16: --terms feature-matching compares fakes",
+        ),
     ],
 )
 def test_what_terms_need_is_said_before_training(options: Any, message: str) -> None:
     with pytest.raises(UserError) as caught:
         resolve(tiny_config(None, **options), None, 1)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "relativistic", "generator_batch": 4, "generator_batch_schedule": "0:8"},  # in the place of the batch
+        {"loss": "relativistic", "batch_schedule": "auto:8..16", "micro_batch": 4},  # G's are D's
+        {"terms": ("feature-matching,weight=0",), "generator_batch": 4},
+        {"terms": ("zcr,weight=0",), "statistics": "exact", "spectral_norm": "phase"},
+    ],
+)
+def test_what_needs_nothing_is_not_refused(options: Any) -> None:
+    resolve(tiny_config(None, **options), None, 1)
 
 
 @pytest.mark.parametrize("parts", [{"discriminator": 3, "generator": 1}, {"discriminator": 2, "generator": 3}])
