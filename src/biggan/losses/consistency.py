@@ -69,6 +69,8 @@ class Consistency(Term):
     """The most that an image is shifted, as a share of its sides."""
     mirror: bool = True
     """Whether half of the images are mirrored; no where the data must not be (digits, letters)."""
+    augmented: bool = True
+    """Whether D sees the moved image augmented, by what the other one is augmented by; no: as it is."""
 
     paper: ClassVar[str] = "Zhang et al. 2020, arXiv 1910.12027"
 
@@ -82,10 +84,12 @@ class Consistency(Term):
         """Return how far the ``verdict`` on ``images`` is from that on them moved."""
         chance = scene.chance.apart(f"consistency of {which}")
         other = moved(images, chance, shift=self.shift, mirror=self.mirror)
-        return apart(verdict, scene.again(scene.view(other, which), labels))
+        return apart(verdict, scene.again(scene.view(other, which) if self.augmented else other, labels))
 
     def remarks(self, data: Seen) -> list[str]:
-        """Say so if it mirrors what is not mirrored otherwise."""
+        """Say so if it mirrors what is not mirrored otherwise, or compares an image with itself."""
+        if not self.mirror and self.augmented and not any(int(side * self.shift) for side in data.resolution):
+            return ["it moves nothing, and D says the same of the same: write augmented=no, or a larger shift"]
         if not self.mirror or data.flipped:
             return []
         return ["it mirrors images, and --data.flip is off: write mirror=no if a mirrored image is another one"]

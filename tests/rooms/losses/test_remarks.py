@@ -19,6 +19,9 @@ FOUR = Seen(4, (32, 24), flipped=True)
         ("cr", UNMIRRORED, ["write mirror=no"]),
         ("bcr", UNMIRRORED, ["write mirror=no"]),
         ("cr,mirror=no", UNMIRRORED, []),
+        ("cr,mirror=no,shift=0", COLOUR, ["it moves nothing, and D says the same of the same: write augmented=no"]),
+        ("bcr,mirror=no,shift=0.03", COLOUR, ["it moves nothing"]),  # less than a pixel of 32
+        ("cr,mirror=no,shift=0,augmented=no", COLOUR, []),
         ("ada", COLOUR, []),
         ("ada", UNMIRRORED, ["write without=xflip+rotate90"]),
         ("ada,without=xflip", UNMIRRORED, []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 
 from biggan.data.configuration import DataConfig
 from biggan.foundation.errors import UserError
-from biggan.losses.terms import parse_terms
+from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.losses.terms import Acting, parse_terms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.models.snapshot import read_info
@@ -22,7 +24,10 @@ from biggan.training.batches import plan
 from biggan.training.configuration import LogConfig, TrainingConfig
 from biggan.training.resolving import resolve
 from biggan.training.setup import train
-from tests.conftest import DATA
+from biggan.training.step import Objective
+from biggan.training.update import Update
+from tests.conftest import DATA, tiny
+from tests.rooms.training.test_step import CPU, make_inputs, make_state
 
 NAMES = tuple(PRESETS)
 SCRIPTS = {
@@ -190,11 +195,17 @@ ROWS: dict[str, tuple[dict[str, Any], int, int, int, float, float, float]] = {
         {"diffaugment": {"policy": ("cutout",)}, "cr": {"weight": 10, "mirror": True}}, 50_000_000, 4, 50, 1, 2e-4, 0.0
     ),
     "diffaugment-cifar10-20-cr": (
-        {"diffaugment": {"policy": ("translation", "cutout")}, "cr": {"weight": 10, "mirror": False, "shift": 0}},
+        {
+            "diffaugment": {"policy": ("translation", "cutout")},
+            "cr": {"weight": 10, "mirror": False, "shift": 0, "augmented": False},
+        },
         50_000_000, 4, 50, 0.2, 2e-4, 0.0,
     ),
     "diffaugment-cifar10-10-cr": (
-        {"diffaugment": {"policy": ("translation", "cutout")}, "cr": {"weight": 10, "mirror": False, "shift": 0}},
+        {
+            "diffaugment": {"policy": ("translation", "cutout")},
+            "cr": {"weight": 10, "mirror": False, "shift": 0, "augmented": False},
+        },
         25_000_000, 4, 50, 0.1, 2e-4, 0.0,
     ),
 }  # fmt: skip
@@ -217,6 +228,34 @@ def test_rows_on_cifar10(name: str) -> None:
     assert (config.ema.decay, config.ema.start) == (0.9999, 1000 * steps * batch)
     assert all(number in get_preset(name).description for number in PUBLISHED[name].split()), "the figure is shown"
     assert all(number in ARCHITECTURES.read_text() for number in PUBLISHED[name].split())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if get_preset(name).build().terms])
+def test_every_term_of_a_preset_acts(name: str) -> None:
+    """Half way through the run; what it adds is more than what a further power iteration changes."""
+    config = get_preset(name).build()
+    loss, terms = ADVERSARIAL_LOSSES[config.loss](), parse_terms(config.terms)
+    state = make_state(tiny("biggan", channels=3, discriminator_heads=config.model.discriminator_heads), torch.float64)
+    for term in terms.values():
+        term.begin(CPU)
+        if "updates" in term.state:  # which LeCam waits for
+            term.state["updates"].fill_(1e6)
+    (d,) = make_inputs(state.generator.architecture, dtype=torch.float64).discriminator
+    with torch.no_grad():
+        fakes = state.generator(d.latents, d.fake_labels)
+
+    def total(names: Iterable[str]) -> float:
+        clock = config.duration // 2
+        acting = [Acting(each, terms[each], terms[each].weight.at(clock)) for each in names]
+        update = Update(1, CPU, acting=acting, clock=clock)
+        stage = Objective(loss=loss).stage("discriminator", state, state.generator, state.discriminator.judge, update)
+        images = d.images.to(CPU, non_blocking=False)
+        scene = stage.scene(fakes, d.latents, d.fake_labels, torch.arange(len(fakes)), images, d.labels)
+        return float(scene.total(sum(loss.discriminator(*scene.verdicts), torch.zeros(()))).detach())
+
+    whole = total(terms)
+    for left_out in terms:
+        assert abs(whole - total(terms.keys() - {left_out})) > 1e-5, left_out
 
 
 PUBLISHED = {
