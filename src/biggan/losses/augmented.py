@@ -138,6 +138,14 @@ class Adaptive(Term):
         for name in ("signs", "images", "updates"):
             state[name] *= 1 - due
 
+    def remarks(self, data: Seen) -> list[str]:
+        """Say which options a p that is given leaves without effect."""
+        found = super().remarks(data)
+        idle = [name for name in ("target", "interval", "images") if getattr(self, name) != getattr(type(self), name)]
+        if idle and self._given is not None:
+            found.append(f"p is given, and adapts to nothing: {' and '.join(idle)} say{'s' * (len(idle) == 1)} nothing")
+        return found
+
     def check(self, name: str) -> None:
         """Check the options."""
         try:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from biggan.foundation.courses import Course, constant
 from biggan.foundation.errors import UserError
-from biggan.losses.terms import Term
+from biggan.losses.terms import Seen, Term
 
 if TYPE_CHECKING:
     from biggan.losses.scene import Scene
@@ -61,6 +61,12 @@ class LeCam(Term):
             moved = torch.where(first, mean, average + (1 - self.decay) * (mean - average))
             average.copy_(torch.where(taken > 0, moved, average))
         self.state["updates"] += taken * self.every
+
+    def remarks(self, data: Seen) -> list[str]:
+        """Say so if the run ends before it acts."""
+        if data.updates is None or self.start < data.updates:
+            return []
+        return [f"it acts after {self.start:,} updates of D, and the run has {data.updates:,}: write a smaller start="]
 
     def check(self, name: str) -> None:
         """Check the options."""

@@ -42,6 +42,10 @@ class Seen(NamedTuple):
     resolution: tuple[int, int]
     flipped: bool
     """Whether images are mirrored as they are read."""
+    duration: int | None = None
+    """Images of the run; None where that is no matter."""
+    updates: int | None = None
+    """Updates of D in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +262,9 @@ def described(terms: Mapping[str, Term], data: Seen) -> list[str]:
         how = f"weight {term.weight}" + f", every {term.every} updates" * (term.every > 1) + f" ({term.paper})"
         relative = "; compares the images of a micro-batch, so that those are part of the result" * term.batch_relative
         lines.append(f"term {name}: {how}{relative}")
+        begin = term.weight.begin if term.weight.first == 0 < term.weight.last else 0
+        if data.duration is not None and data.duration <= begin:
+            lines.append(f"  its weight is 0 until {begin:,} images, and the run ends at {data.duration:,}")
         lines += [f"  {remark}" for remark in term.remarks(data)]
     return lines
 

@@ -61,6 +61,7 @@ def introduce(
         *batches(config, doublings),
         *rates(config),
         *terms(config),
+        *config.health.remarks(config.on_collapse, config.duration),
     )
     if device.type == "cuda":
         directory.tell(f"{torch.cuda.get_device_name(device)}: {make_backends(config)}")

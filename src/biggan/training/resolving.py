@@ -15,10 +15,9 @@ from biggan.foundation.courses import Course
 from biggan.foundation.durations import format_images
 from biggan.foundation.errors import UserError
 from biggan.foundation.schedules import batch_factor
-from biggan.losses.adversarial import ADVERSARIAL_LOSSES, pairs
+from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.stored_terms import written_out
 from biggan.losses.terms import Seen, described, parse_terms
-from biggan.losses.together import check_together
 from biggan.metrics.judges import JUDGES
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
@@ -40,6 +39,7 @@ from biggan.training.head_needs import check_needed_heads
 from biggan.training.hooks.samples import check_sheets
 from biggan.training.optimizers import with_an_end
 from biggan.training.planning import plan_memory
+from biggan.training.term_needs import check_terms
 from biggan.training.warm_up import least_images
 
 
@@ -86,7 +86,7 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
             "parts; leave it out"
         )
     check_sheets(log, model.resolution)
-    _check_terms(config)
+    check_terms(config)
     check_needed_heads(config)
     rises, waits = config.generator_adam.schedule.warmup, least_images(config.d_warmup or 0)
     if 0 < rises <= waits:
@@ -111,50 +111,6 @@ def resolve(config: TrainingConfig, source: ImageSource | None, ranks: int) -> T
         resolved = dataclasses.replace(resolved, micro_batch=_micro_batch(resolved, ranks))
         check_schedules(resolved, ranks)
     return _with_half_life(resolved)
-
-
-def _check_terms(config: TrainingConfig) -> None:
-    """Check that terms and the loss get what they need: a real for each fake, fakes of a micro-batch.
-
-    Raises:
-        UserError: batches of D and G differ, classes of fakes are drawn where those of reals decide, G sees whole
-            batches only, or two terms decide the same.
-    """
-    terms = {name: term for name, term in parse_terms(config.terms).items() if not term.weight.nothing}
-    calling = [name for name, term in terms.items() if term.calls_generator]
-    if calling and config.statistics == "exact":
-        raise UserError(
-            f"--terms {' '.join(calling)}: makes fakes of a micro-batch, and with --statistics exact G sees the whole "
-            "batch at once; choose --statistics phase, or leave it out"
-        )
-    check_together(terms, config.loss)
-    needing = [f"--terms {name}" for name, term in terms.items() if term.needs_reals]
-    if pairs(config.loss):
-        needing.append(f"--loss {config.loss}")
-        if config.fake_labels != "data":
-            raise UserError(
-                f"--fake-labels {config.fake_labels}: with --loss {config.loss} each fake is of the class of a real, "
-                "beside which it is judged; leave it out"
-            )
-    own = _own_batch(config)
-    if needing and own is not None:
-        raise UserError(
-            f"{own}: {needing[0]} compares fakes of G's batch with reals of D's, so that both must have as many images "
-            "in every iteration; leave it out"
-        )
-
-
-def _own_batch(config: TrainingConfig) -> str | None:
-    """Return the option by which G's batches are not D's throughout, with its value; None where they are."""
-    options = {
-        "--generator-batch": config.generator_batch,
-        SCHEDULES["generator"]: config.generator_batch_schedule,
-    }
-    given = [f"{option} {value}" for option, value in options.items() if value is not None]
-    of = schedules(config)
-    if not given or (of["generator"] == of["discriminator"] and not doubling_batches(config)):
-        return None
-    return given[-1]  # a schedule is in the place of a batch
 
 
 def _recomputed(config: TrainingConfig) -> tuple[Literal["generator", "discriminator"], ...]:
@@ -273,8 +229,9 @@ def _iterations(config: TrainingConfig) -> str:
 
 def terms(config: TrainingConfig) -> list[str]:
     """Say what is added to the loss."""
-    model = config.model
-    return described(parse_terms(config.terms), Seen(model.channels, model.resolution, config.data.flip))
+    model, updates = config.model, iterations(config) * config.discriminator_steps
+    seen = Seen(model.channels, model.resolution, config.data.flip, config.duration, updates)
+    return described(parse_terms(config.terms), seen)
 
 
 def summary(config: TrainingConfig, ranks: int, *, whole: bool = True) -> str:
@@ -295,6 +252,7 @@ def summary(config: TrainingConfig, ranks: int, *, whole: bool = True) -> str:
         f"duration: {format_images(config.duration)} images = {_iterations(config)} iterations",
         *rates(config),
         *terms(config),
+        *config.health.remarks(config.on_collapse, config.duration),
         f"memory: {plan_memory(config, largest_plan(config, ranks))}",
     ]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from biggan.losses.terms import Seen, described, parse_terms
 
 COLOUR = Seen(3, (32, 32), flipped=True)
 UNMIRRORED = Seen(3, (32, 32), flipped=False)
+SHORT = Seen(3, (32, 32), flipped=True, duration=640, updates=10)
 FOUR = Seen(4, (32, 24), flipped=True)
 
 
@@ -29,6 +30,14 @@ FOUR = Seen(4, (32, 24), flipped=True)
         ("diffaugment", COLOUR, []),
         ("diffaugment", FOUR, ["saturation is off: it needs three channels, images have 4"]),
         ("lecam", FOUR, []),
+        ("lecam", SHORT, ["it acts after 1,000 updates of D, and the run has 10"]),
+        ("lecam,start=9", SHORT, []),
+        ("r1,weight=0..1:640..800", SHORT, ["its weight is 0 until 640 images, and the run ends at 640"]),
+        ("r1,weight=0..1:639..800", SHORT, []),
+        ("r1,weight=1..0:640..800", SHORT, []),
+        ("ada,p=0.5,target=0.7,images=9", COLOUR, ["adapts to nothing: target and images say nothing"]),
+        ("apa,p=0..1:0..9,interval=8", COLOUR, ["adapts to nothing: interval says nothing"]),
+        ("ada,target=0.7", COLOUR, []),
     ],
 )
 def test_remarks(word: str, data: Seen, says: list[str]) -> None:

@@ -29,6 +29,7 @@ from biggan.training.health.measuring import Subject, above, largest_sigma, meas
 from biggan.training.health.records import NUMBERS, Finding, HealthRecord
 from biggan.training.health.sample import take
 from biggan.training.own_step import OwnStep
+from biggan.training.resolving import resolve, summary
 from biggan.training.setup import train
 from biggan.training.step import train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
@@ -102,6 +103,22 @@ def test_looks_go_on_where_a_run_goes_on(tmp_path: Path) -> None:
         for name in ("whole", "half")
     ]
     assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize(
+    ("every", "how", "said"),
+    [
+        (0, "rollback", "--on-collapse rollback: nothing will be told"),
+        (100, "stop", "and with --health.every 100 there are 7"),
+        (88, "stop", ""),
+        (0, "warn", ""),
+    ],
+)
+def test_where_a_collapse_would_not_be_told_that_is_said(every: int, how: Any, said: str) -> None:
+    config = resolve(tiny_config(duration=704, health=HealthConfig(every=every), on_collapse=how), None, 1)
+    told = [line for line in summary(config, 1, whole=False).splitlines() if "--on-collapse" in line]
+    assert len(told) == bool(said)
+    assert not told or said in told[0]
 
 
 def test_a_checkpoint_without_looks_is_written_as_before(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from biggan.foundation.durations import MaybeImages
 from biggan.foundation.errors import UserError
+from biggan.training.health.constants import FIRST_ALARM
 
 OF_A_RUN = 40
 """Looks in the course of a run, by default: what goes wrong is seen within a twentieth of it, at the second look."""
@@ -31,3 +32,13 @@ class HealthConfig:
         if self.every is not None:
             return self
         return dataclasses.replace(self, every=min(max(duration // OF_A_RUN, LEAST), MOST))
+
+    def remarks(self, on_collapse: str, duration: int) -> list[str]:
+        """Return a sentence where a run that is to act on a collapse would never be told of one; of a resolved one."""
+        looks = duration // self.every if self.every else 0
+        if on_collapse == "warn" or looks >= FIRST_ALARM:
+            return []
+        return [
+            f"--on-collapse {on_collapse}: nothing will be told; a collapse shows at the {FIRST_ALARM}th look at the "
+            f"networks, and with --health.every {self.every} there are {looks}"
+        ]

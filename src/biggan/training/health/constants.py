@@ -13,6 +13,8 @@ RUNNING = 2
 """Looks in a row at which something must be so: one of 120 images is chance now and then."""
 LONG_RUNNING = 4
 """Looks over whose mean that is judged which one look tells badly: whether D sees a difference, or heeds labels."""
+FIRST_ALARM = SETTLING + LONG_RUNNING
+"""The first look at which a collapse can be told."""
 YOUNG = 12
 """Looks before which D may ignore labels that it has never heeded, and fakes look like augmented reals because they
 look like nothing yet: three tenths of a run."""

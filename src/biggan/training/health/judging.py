@@ -115,7 +115,7 @@ def _far_away(look: _Look) -> str | None:
 
 
 def _blind(look: _Look) -> str | None:
-    young = look.nth < limit.SETTLING + limit.LONG_RUNNING or len(look.attempt) + 1 < limit.LONG_RUNNING
+    young = look.nth < limit.FIRST_ALARM or len(look.attempt) + 1 < limit.LONG_RUNNING
     if young or not look.has("separation", "distance", "distance_raw"):
         return None
     apart, separation = min(look.now["distance"], look.now["distance_raw"]), look.lately("separation")
