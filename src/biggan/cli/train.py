@@ -10,7 +10,7 @@ import tyro
 
 from biggan.cli.automatic import AUTO, choose_for, hours_of, place_of, refuse_other_images
 from biggan.cli.train_help import short_help
-from biggan.cli.words import given, value_of, without
+from biggan.cli.words import given, refuse_repeated, value_of, without
 from biggan.foundation import launch
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import one_line, say
@@ -28,6 +28,7 @@ def main(words: list[str]) -> int:
         return _help(words)
     if words == ["--terms", "help"]:
         return _terms()
+    refuse_repeated(words, TrainingConfig)
     name, words = _recipe(words)
     if "help" in _values(words, "--terms"):
         return _terms()

@@ -86,6 +86,25 @@ def test_terms_are_listed_with_their_papers(words: list[str], capsys: pytest.Cap
     assert "decay=0.99" in printed
 
 
+@pytest.mark.parametrize(
+    ("line", "twice"),
+    [
+        ("--terms cr --terms lecam", "--terms"),
+        ("--terms=cr --dry-run --terms=lecam", "--terms"),
+        ("--data.mix a=1 --data.mix b=1", "--data.mix"),
+        ("--evaluation.metrics fid --evaluation.metrics kid", "--evaluation.metrics"),
+    ],
+)
+def test_of_several_values_none_is_lost(line: str, twice: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "digits", *line.split()]) == 2
+    assert f"{twice}: is there 2 times, and the last would take the place" in capsys.readouterr().err
+
+
+def test_of_one_value_the_last_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "digits", "--batch", "8", "--batch", "16", "--micro-batch", "16", "--dry-run"]) == 0
+    assert '"batch": 16' in capsys.readouterr().out
+
+
 def test_version_and_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
