@@ -99,9 +99,12 @@ def parse_batch_schedule(text: str, option: str) -> BatchSchedule:
     steps = []
     for part in text.split(","):
         clock, colon, batch = part.partition(":")
-        if not colon or not batch.strip().isdecimal() or int(batch) < 1:
+        if not colon or not re.fullmatch(r"\s*[0-9]{1,15}\s*", batch) or int(batch) < 1:
             raise UserError(f"{option} {text}: '{part}' is not CLOCK:BATCH; write for example 0:256,20Mi:512")
-        steps.append((parse_images(clock), int(batch)))
+        try:
+            steps.append((parse_images(clock), int(batch)))
+        except UserError as error:
+            raise UserError(f"{option} {text}: {error}") from None
     clocks = [clock for clock, _ in steps]
     if clocks[0] != 0 or clocks != sorted(set(clocks)):
         raise UserError(f"{option} {text}: clocks must ascend from 0, as in 0:256,20Mi:512")

@@ -39,7 +39,8 @@ def test_text_and_schedule_are_one(steps: list[tuple[int, int]]) -> None:
         ("0:256,", "'' is not CLOCK:BATCH"),
         ("0:0", "'0:0' is not CLOCK:BATCH"),
         ("0:-5", "'0:-5' is not CLOCK:BATCH"),
-        ("x:5", "'x' is not a number of images"),
+        ("x:5", "--batch-schedule x:5: 'x' is not a number of images"),
+        (f"0:{'9' * 5000}", "is not CLOCK:BATCH"),  # more digits than Python reads
         ("1k:5", "clocks must ascend from 0"),
         ("0:5,2k:6,1k:7", "clocks must ascend from 0"),
         ("0:5,0:6", "clocks must ascend from 0"),
