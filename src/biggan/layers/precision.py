@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -25,3 +26,17 @@ def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[object
 def narrows(tensor: Tensor) -> bool:
     """Tell whether autocast narrows the operations on ``tensor``'s device."""
     return tensor.device.type in AUTOCASTING and torch.is_autocast_enabled(tensor.device.type)
+
+
+@contextlib.contextmanager
+def without_tf32() -> Iterator[None]:
+    """Let convolutions keep all of float32, forwards and backwards, whatever ``--precision`` allows elsewhere."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    try:
+        if before:
+            cudnn.allow_tf32 = False
+        yield
+    finally:
+        if before:
+            cudnn.allow_tf32 = True

@@ -39,6 +39,7 @@ class R1(Term):
 
     weight: Course = constant(0.1)
 
+    differentiates_twice: ClassVar[bool] = True
     paper: ClassVar[str] = "Mescheder et al. 2018, arXiv 1801.04406"
 
     def loss(self, scene: Scene) -> Tensor | None:
@@ -54,6 +55,7 @@ class R2(Term):
 
     weight: Course = constant(0.1)
 
+    differentiates_twice: ClassVar[bool] = True
     paper: ClassVar[str] = "Mescheder et al. 2018, arXiv 1801.04406"
 
     def loss(self, scene: Scene) -> Tensor | None:
@@ -70,6 +72,7 @@ class GradientPenalty(Term):
 
     weight: Course = constant(10.0)
 
+    differentiates_twice: ClassVar[bool] = True
     paper: ClassVar[str] = "Gulrajani et al. 2017, arXiv 1704.00028"
 
     def loss(self, scene: Scene) -> Tensor | None:

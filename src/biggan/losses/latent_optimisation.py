@@ -41,6 +41,7 @@ class LatentOptimisation(Term):
 
     phases: ClassVar[tuple[Phase, ...]] = ("discriminator", "generator")
     calls_generator: ClassVar[bool] = True
+    differentiates_twice: ClassVar[bool] = True
     paper: ClassVar[str] = "Wu et al. 2019, arXiv 1912.00953"
 
     def latents(self, scene: Scene) -> Tensor | None:

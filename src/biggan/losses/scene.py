@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from biggan.foundation.chance import Chance
 from biggan.foundation.images import to_float
 from biggan.layers.heads import Verdict
-from biggan.layers.precision import without_autocast
+from biggan.layers.precision import without_autocast, without_tf32
 from biggan.layers.standing_still import plain_attention, still
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Scene:
     def twice_differentiable(self) -> Iterator[Judge]:
         """Yield D as a function whose gradient has a gradient: not compiled, in float32, attention by its formula."""
         D = self.stage.discriminator
-        with still(D), plain_attention(D), without_autocast(self.fakes):
+        with still(D), plain_attention(D), without_autocast(self.fakes), without_tf32():
             yield self.stage.plainly
 
     @contextlib.contextmanager

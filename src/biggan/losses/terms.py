@@ -67,6 +67,8 @@ class Term:
     """Whether G's phase must have reals on stage, as many as fakes."""
     calls_generator: ClassVar[bool] = False
     """Whether it makes further fakes of a micro-batch, which G cannot do where moments are those of the whole batch."""
+    differentiates_twice: ClassVar[bool] = False
+    """Whether it uses ``scene.twice_differentiable``: the backward pass of such updates keeps all of float32."""
     turns_gradients: ClassVar[bool] = False
     """Whether it changes the gradient of the loss itself, and so acts before those that add gradients of their own."""
     head: ClassVar[str] = ""
@@ -230,9 +232,8 @@ def parse_terms(words: Sequence[str]) -> dict[str, Term]:
                 raise UserError(f"--terms {word}: {key} is there twice; give it once")
             kind_of = getattr(known[key].type, "__name__", str(known[key].type))  # annotations may be evaluated
             values[key] = _value(kind_of, value, f"--terms {name},{key}")
-        term = kind(**values)  # type: ignore[arg-type]
-        term.check(name)
-        found[name] = term
+        found[name] = kind(**values)  # type: ignore[arg-type]
+        found[name].check(name)
     return found
 
 
@@ -240,9 +241,9 @@ def _value(kind: str, word: str, option: str) -> object:
     """Return an option's value from its word, by the type of its field."""
     if kind == "Course":
         return parse_course(word, option)
-    if kind == "bool" and word not in ("yes", "no"):
-        raise UserError(f"{option}={word}: yes or no")
     if kind == "bool":
+        if word not in ("yes", "no"):
+            raise UserError(f"{option}={word}: yes or no")
         return word == "yes"
     if kind.startswith("tuple"):
         return tuple(word.split("+"))
@@ -271,12 +272,12 @@ def described(terms: Mapping[str, Term], data: Seen) -> list[str]:
 
 def listing() -> str:
     """Return a line for each term: name, what it does, options with their values, where it is from."""
-    lines = []
+    lines = ["terms: --terms NAME NAME,OPTION=VALUE,OPTION=VALUE ...", ""]
     for name, kind in ((name, TERMS[name]) for name in TERMS):
         first = (kind.__doc__ or "").partition("\n")[0]
         options = " ".join(f"{each.name}={_shown(getattr(kind(), each.name))}" for each in fields(kind) if each.init)
         lines.append(f"  {name:14} {first}\n{'':17}{options}\n{'':17}{kind.paper}")
-    return "\n".join(["terms: --terms NAME NAME,OPTION=VALUE,OPTION=VALUE ...", "", *lines])
+    return "\n".join(lines)
 
 
 def _shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import split_evenly
+from biggan.layers.precision import without_tf32
 from biggan.losses.terms import Acting
 from biggan.training.generated import ByMicroBatch, Call, WholeShare, WholeShareOnly
 
@@ -140,6 +142,11 @@ class Update:
             length = length / self._scale**2
         self.first = torch.stack([length, torch.full_like(length, 1 / size), torch.ones_like(length)])
 
+    def _precisely(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context for the backward pass; what is differentiated twice is never rounded to TF32."""
+        twice = any(term.differentiates_twice for _, term, _ in self.acting)
+        return without_tf32() if twice else contextlib.nullcontext()
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of ``loss``, a mean over the current micro-batch, weighted by that one's share.
 
@@ -153,6 +160,7 @@ class Update:
             )
         weighted = loss * self._weight
         scaled = weighted if self._scale is None else weighted * self._scale
-        scaled.backward()  # type: ignore[no-untyped-call]
+        with self._precisely():
+            scaled.backward()  # type: ignore[no-untyped-call]
         detached = weighted.detach()
         self.loss = detached.clone() if self.loss is None else self.loss + detached

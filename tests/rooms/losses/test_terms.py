@@ -13,11 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import biggan.losses
 from biggan.data.opening import open_source
 from biggan.foundation import distributed
 from biggan.foundation.courses import constant, parse_course
+from biggan.foundation.devices import Backends
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.layers.attention import spelt_out
@@ -424,6 +426,29 @@ def test_what_is_differentiated_twice_is_wide(name: str, rhythm: Any) -> None:
     train_discriminator(state, make_inputs(a), Objective(loss=Hinge()), engine)
     assert seen == [torch.bfloat16, torch.float32]
     assert not float(engine.guard.bad)
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "gp", "cr"])
+def test_what_is_differentiated_twice_is_never_rounded_to_tf32(name: str) -> None:
+    """Forwards, and in the one backward pass that its graph shares with the rest."""
+    seen: dict[str, list[bool]] = {"forwards": [], "backwards": []}
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func.overloadpacket is torch.ops.aten.convolution_backward:
+                seen["backwards"].append(torch.backends.cudnn.allow_tf32)
+            return func(*args, **(kwargs or {}))
+
+    a = suited(name)
+    state = make_state(a)
+    layer = state.discriminator.get_submodule("head")
+    layer.register_forward_hook(lambda *_: seen["forwards"].append(torch.backends.cudnn.allow_tf32))
+    engine = Engine(device=CPU, terms={name: term_of(name)})
+    with Backends(tf32=True).for_a_while(), Watched():
+        train_discriminator(state, make_inputs(a), Objective(loss=Hinge()), engine)
+        assert torch.backends.cudnn.allow_tf32
+    assert seen["forwards"] == [True, name == "cr"]
+    assert set(seen["backwards"]) == {name == "cr"}
 
 
 def test_words_mean_options() -> None:
