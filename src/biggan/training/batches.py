@@ -194,6 +194,13 @@ def check_schedules(config: TrainingConfig, ranks: int) -> None:
                 f"{SCHEDULES[name]} {given[name]}: with --statistics exact an update is one group, and the noise scale "
                 "is unknown; give batches by the clock, as in 0:256,20Mi:512, or choose --statistics phase"
             )
+        sharing = norm_group(config, ranks) if name == "generator" else 1
+        if sharing > 1:
+            raise UserError(
+                f"{SCHEDULES[name]} {given[name]}: {sharing} ranks share the moments of batch norm, so that no part of "
+                "G's batch has a gradient of its own, and its noise scale is unknown; take --norm-group 1, or batches "
+                f"by the clock, as in 0:{doubling.low}"
+            )
         if doubling.low == unit and ranks == 1:
             smaller = next((size for size in range(unit // 2, 0, -1) if unit % size == 0), None)
             fix = f"--micro-batch {smaller}, or less that divides {unit}" if smaller else "a larger batch"
