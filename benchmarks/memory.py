@@ -44,8 +44,8 @@ class Case:
 CASES = (
     Case("biggan-pytorch-bs256x8", 32, 8),
     Case("biggan-deep-128", 32, 8),
-    Case("biggan-pytorch-cifar10", 32, 64),
-    Case("mmgen-sngan-32", 128, 64),
+    Case("biggan-pytorch-cifar10", 32, 80),
+    Case("mmgen-sngan-32", 128, 80),
 )
 
 

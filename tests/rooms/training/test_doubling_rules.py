@@ -81,8 +81,8 @@ def test_where_ranks_share_moments_g_has_no_noise_scale_to_follow() -> None:
     own = {"batch": 16, "micro_batch": 4, "generator_batch_schedule": "auto:16..32"}
     with pytest.raises(UserError, match=r"auto:16..32: 2 ranks share the moments .* take --norm-group 1, or .* 0:16"):
         resolved(2, **own)
-    for values in (own | {"norm_group": 1}, own | {"generator_batch_schedule": "0:16", "batch_schedule": "auto:16..32"}):
-        resolved(2, **values)
+    resolved(2, **own, norm_group=1)
+    resolved(2, **own | {"generator_batch_schedule": "0:16", "batch_schedule": "auto:16..32"})
 
 
 def test_nothing_is_read_before_an_error(tmp_path: Path) -> None:
