@@ -105,7 +105,7 @@ def _terms() -> int:
     from biggan.losses.terms import listing
 
     say(listing())
-    return 2
+    return 0
 
 
 def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
