@@ -231,7 +231,16 @@ def terms(config: TrainingConfig) -> list[str]:
     """Say what is added to the loss."""
     model, updates = config.model, iterations(config) * config.discriminator_steps
     seen = Seen(model.channels, model.resolution, config.data.flip, config.duration, updates)
-    return described(parse_terms(config.terms), seen)
+    given = parse_terms(config.terms)
+    twice = [
+        f"{option} {strength:g} and --terms {name} add up"
+        for name, option, strength in (
+            ("orthogonal", "--generator-orthogonal", config.generator_orthogonal),
+            ("d-orthogonal", "--discriminator-orthogonal", config.discriminator_orthogonal),
+        )
+        if strength and name in given
+    ]
+    return described(given, seen) + twice
 
 
 def summary(config: TrainingConfig, ranks: int, *, whole: bool = True) -> str:

@@ -31,6 +31,7 @@ from biggan.models.architecture import Architecture, SpectralNorm
 from biggan.training.assembly import make_draws
 from biggan.training.engine import Engine
 from biggan.training.resolving import resolve
+from biggan.training.resolving import terms as said_of_terms
 from biggan.training.state import TrainState
 from biggan.training.step import Objective, StepInputs, train_discriminator, train_step
 from biggan.training.update import Update
@@ -550,6 +551,12 @@ def test_what_terms_need_is_said_before_training(options: Any, message: str) -> 
     with pytest.raises(UserError) as caught:
         resolve(tiny_config(None, **options), None, 1)
     assert message in str(caught.value)
+
+
+def test_what_two_options_ask_for_is_said_to_add_up() -> None:
+    for option, said in (("generator_orthogonal", True), ("discriminator_orthogonal", False)):
+        lines = said_of_terms(tiny_config(None, terms=("orthogonal,weight=0.1",), **{option: 1e-4}))
+        assert ("--generator-orthogonal 0.0001 and --terms orthogonal add up" in lines) == said
 
 
 @pytest.mark.parametrize(
