@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from biggan.foundation.errors import UserError
+from collections.abc import Iterable
+
+from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.terminal import one_line
 from biggan.losses.adversarial import pairs
-from biggan.losses.terms import parse_terms
+from biggan.losses.orthogonal import Orthogonal
+from biggan.losses.terms import Term, parse_terms
 from biggan.losses.together import check_together
+from biggan.models.architecture import Architecture
+from biggan.models.contract import build_on_meta
 from biggan.training.batches import SCHEDULES, doubling_batches, schedules
 from biggan.training.configuration import TrainingConfig
 
@@ -33,6 +39,7 @@ def check_terms(config: TrainingConfig) -> None:
                 f"--fake-labels {config.fake_labels}: with --loss {config.loss} each fake is of the class of a real, "
                 "beside which it is judged; leave it out"
             )
+    _check_excluded(terms.values(), config.model)
     own = _own_batch(config)
     if needing and own is not None:
         raise UserError(
@@ -52,3 +59,21 @@ def _own_batch(config: TrainingConfig) -> str | None:
     if not given or (of["generator"] == of["discriminator"] and not doubling_batches(config)):
         return None
     return given[-1]  # a schedule is in the place of a batch
+
+
+def _check_excluded(terms: Iterable[Term], model: Architecture) -> None:
+    """Check that weights are there that were named as those that a term leaves alone.
+
+    Raises:
+        UserError: one is not; names those that are called nearly so.
+    """
+    for term in terms:
+        if not isinstance(term, Orthogonal) or term.excluded == type(term).excluded:
+            continue
+        there = [name for name, _ in getattr(build_on_meta(model), term.phases[0]).named_parameters()]
+        for name in term.excluded:
+            if name not in there:
+                raise UserError(
+                    f"--terms ... excluded={one_line(name)}: the {term.phases[0]} has no weight of that name; there "
+                    f"are {', '.join(nearest(name, there))}"
+                )

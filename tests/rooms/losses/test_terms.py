@@ -545,6 +545,10 @@ def test_every_term_is_in_the_docs() -> None:
             },
             "--generator-batch-schedule auto:8..16: --terms feature-matching compares fakes",
         ),
+        (
+            {"terms": ("orthogonal,excluded=class_embeding.weight",)},
+            "excluded=class_embeding.weight: the generator has no weight of that name; there are class_embedding.w",
+        ),
     ],
 )
 def test_what_terms_need_is_said_before_training(options: Any, message: str) -> None:
@@ -565,6 +569,7 @@ def test_what_two_options_ask_for_is_said_to_add_up() -> None:
         {"loss": "relativistic", "generator_batch": 4, "generator_batch_schedule": "0:8"},  # in the place of the batch
         {"loss": "relativistic", "batch_schedule": "auto:8..16", "micro_batch": 4},  # G's are D's
         {"terms": ("feature-matching,weight=0",), "generator_batch": 4},
+        {"terms": ("orthogonal,excluded=class_embedding.weight+linear.weight",)},
         {"terms": ("zcr,weight=0",), "statistics": "exact", "spectral_norm": "phase"},
     ],
 )
