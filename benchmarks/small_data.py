@@ -3,6 +3,7 @@
 Usage:
     python benchmarks/small_data.py --out benchmarks/results/small_data_cpu.json
     python benchmarks/small_data.py --rows plain lecam --seeds 0 --runs /tmp/small
+    python benchmarks/small_data.py --rows further --out benchmarks/results/small_data_cpu.json
 
 Each row is a command: the digits preset with some options, or another one, on a tenth of each class; the seed of a run
 draws its images as well. When it has ended, its moving average is judged against all 1,797 digits: share of 500 samples
@@ -35,7 +36,7 @@ from machine import describe
 from report import Report
 
 PLAIN = "plain"
-ROWS: dict[str, tuple[str, ...]] = {
+SMALL: dict[str, tuple[str, ...]] = {
     PLAIN: (),
     "diffaugment": ("--terms", "diffaugment,policy=translation+cutout"),
     "ada": ("--terms", "ada,without=xflip+rotate90,images=50000"),
@@ -50,6 +51,27 @@ ROWS: dict[str, tuple[str, ...]] = {
     "r3gan": (),
 }
 """Names to options. Digits are not mirrored; what counts images is scaled to a run of 60,000."""
+FURTHER: dict[str, tuple[str, ...]] = {
+    "zcr": ("--terms", "zcr"),
+    "r2": ("--terms", "r2,weight=1,every=4"),
+    "gp": ("--loss", "wasserstein", "--terms", "gp"),
+    "noise": ("--terms", "noise"),
+    "d-flood": ("--terms", "d-flood"),
+    "g-flood": ("--terms", "g-flood"),
+    "d-stop": ("--terms", "d-stop"),
+    "g-stop": ("--terms", "g-stop"),
+    "feature-matching": ("--terms", "feature-matching"),
+    "top-k": ("--terms", "top-k"),
+    "logan": ("--terms", "logan"),
+    "ac": ("--terms", "ac", "--model.discriminator-heads", "none", "ac"),
+    "adc": ("--terms", "adc", "--model.discriminator-heads", "none", "adc"),
+    "2c": ("--terms", "2c", "--model.discriminator-heads", "none", "2c"),
+    "rotation": ("--terms", "rotation", "--model.discriminator-heads", "projection", "rotation"),
+    "orthogonal": ("--terms", "orthogonal"),
+    "d-orthogonal": ("--terms", "d-orthogonal"),
+}
+"""Terms that were not made for little data, as they are by default; ``--rows further``."""
+ROWS = SMALL | FURTHER
 PRESETS = {"r3gan": "digits-r3gan"}
 """Those that are not the digits preset."""
 _JUDGED = re.compile(r"([\d,]+) images: ([\d.]+)% of .* with ([\d.]+) of the real digits' variety")
@@ -112,7 +134,7 @@ def table(rows: dict[str, dict[str, dict[str, float]]]) -> str:
 def main() -> int:
     """Measure what the results file does not hold yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=(*ROWS, "further"), default=list(SMALL))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--images", type=int, default=60_000, help="length of a run")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
@@ -131,7 +153,8 @@ def main() -> int:
             entry = found | {"torch": torch.__version__}  # runs may come from several machines
             report.put(f"{name} {seed}: {line}", entry, "rows", name, str(seed))
 
-    left = [each for each in product(options.seeds, options.rows) if report.get("rows", each[1], str(each[0])) is None]
+    rows = [*(name for name in options.rows if name in ROWS), *(FURTHER if "further" in options.rows else ())]
+    left = [each for each in product(options.seeds, rows) if report.get("rows", each[1], str(each[0])) is None]
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda each: one(*each), left))
     print(table(report.found.get("rows", {})))
