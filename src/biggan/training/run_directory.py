@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -189,16 +189,17 @@ class RunDirectory:
                 self._told.add(name)
                 complain(f"{name} is not complete from here on: {error}")
 
-    def rewind(self, clock: int, *, again: bool) -> None:
+    def rewind(self, clock: int, again: Collection[str] = ()) -> None:
         """Drop the lines that the run wrote after ``clock``: it goes on from there, and will write them again.
 
         Args:
             clock: images seen in the checkpoint from which it goes on.
-            again: the evaluation at that clock is made again.
+            again: what is done at that clock is done again, "evaluation" and "health" among it.
         """
-        _rewind(self.path / STATS, lambda record: record["images_seen"] <= clock)
+        look = clock - ("health" in again)
+        _rewind(self.path / STATS, lambda record: record["images_seen"] <= (look if "health" in record else clock))
         # What `biggan evaluate` added names the file that it measured, and stays.
-        last = clock - again
+        last = clock - ("evaluation" in again)
         _rewind(self.path / METRICS, lambda record: record.get("file") is not None or record["images_seen"] <= last)
 
 

@@ -189,7 +189,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         store.sweep()
         directory.tell(*go_back(point, store))
         pending = newest.record.pending if newest else ()
-        directory.rewind(clock, again="evaluation" in pending)
+        directory.rewind(clock, again=pending)
         directory.tell(*remarks)
         introduce(directory, config, source, plans, sharing, doubling, place.device, new=newest is None)
         if beginning is not None and begun is not None:

@@ -154,3 +154,16 @@ def test_a_stored_configuration_is_read_strictly(
     (run / "config.json").write_text(json.dumps(stored))
     with pytest.raises(CorruptFileError, match=message):
         RunDirectory(run).stored_run()
+
+
+def test_lines_that_will_be_written_again_are_dropped(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [
+        {"images_seen": 8, "health": {}},
+        {"images_seen": 16, "G_loss": 1.0},
+        {"images_seen": 16, "health": {}},
+        {"images_seen": 24, "G_loss": 1.0},
+    ]
+    for again, kept in (((), lines[:3]), (("evaluation",), lines[:3]), (("health", "samples"), lines[:2])):
+        (tmp_path / "stats.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        RunDirectory(tmp_path).rewind(16, again)
+        assert [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()] == kept

@@ -30,7 +30,8 @@ from tests.rooms.training.test_phases import share_of
 from tests.rooms.training.test_step import CPU, make_state
 
 BATCH = 8
-CASES = [(family, rhythm, passes) for family in FAMILIES for rhythm in ("phase", "forward") for passes in (1, 2)]
+NORMALIZED = [family for family in FAMILIES if family != "r3gan"]
+CASES = [(family, rhythm, passes) for family in NORMALIZED for rhythm in ("phase", "forward") for passes in (1, 2)]
 F64 = torch.float64
 
 

@@ -39,6 +39,7 @@ TRANSIENT = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR
 _SIXTEEN_BIT_GRAY = ("I;16", "I;16L", "I;16B", "I;16N")
 _GRAY_MODES = ("1", "L", "LA", "La", "I", *_SIXTEEN_BIT_GRAY)
 _BLOCK = 2**20  # values scaled at a time
+_PIECE = 2**20  # bytes read at a time
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -105,10 +106,13 @@ def read_whole(file: IO[bytes]) -> bytes:
     Raises:
         UnreadableImageError: it is larger than any image.
     """
-    data = file.read(MOST_ENCODED + 1)
-    if len(data) > MOST_ENCODED:
-        raise UnreadableImageError(f"larger than {MOST_ENCODED // 2**20} MiB, which is no image")
-    return data
+    data = bytearray()
+    # Python sets aside at once what a single read is allowed to return.
+    while piece := file.read(_PIECE):
+        data += piece
+        if len(data) > MOST_ENCODED:
+            raise UnreadableImageError(f"larger than {MOST_ENCODED // 2**20} MiB, which is no image")
+    return bytes(data)
 
 
 @contextlib.contextmanager
