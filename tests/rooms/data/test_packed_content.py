@@ -90,8 +90,10 @@ def test_a_bit_of_every_byte_that_is_not_a_pixel(tmp_path: Path) -> None:
         pixels = file["imgs"].id.get_offset()
     end = pixels + images.pixels.nbytes
     places = [place for place in range(path.stat().st_size) if not pixels <= place < end]
+    content = path.read_bytes()
+    written = sum(content[place] != 0 for place in places)  # four fifths are zeros: space that the library keeps free
     found = attack_bits(path, images, places, random.Random(1))
-    assert found["at opening"] > len(places) // 10, "most of the rest is space that the library keeps free"
+    assert found["at opening"] > 0.9 * written
 
 
 def test_training_puts_another_image_in_its_place(tmp_path: Path) -> None:
