@@ -13,9 +13,11 @@ from biggan.data.preparation.checking import check_all
 from biggan.foundation import distributed
 from biggan.foundation.config import differences, option_name
 from biggan.foundation.errors import UserError
+from biggan.foundation.launch import local_world_size
+from biggan.foundation.memory import free_memory
 from biggan.foundation.terminal import one_line
 from biggan.losses.terms import parse_terms
-from biggan.training.batches import norm_group
+from biggan.training.batches import largest_plan, norm_group
 from biggan.training.checkpoint import Checkpoint
 from biggan.training.configuration import TrainingConfig
 from biggan.training.continuing import refuse_another_past
@@ -56,18 +58,30 @@ def check_before_reading(
     """Check what can be known without the data.
 
     Raises:
-        UserError: ranks or batches that cannot be, memory that is not there, a sink that is not installed.
+        UserError: ranks or batches that cannot be, or be read; memory that is not there, a sink that is not installed.
     """
     ranks = distributed.world_size()
     resolved = resolve(config, None, ranks)
     refuse_another_past(stored, resolved, newest)
     norm_group(resolved, ranks)
+    _check_that_batches_can_be_read(resolved, ranks)
     parse_terms(resolved.terms)
     if distributed.is_primary():  # which alone writes to them
         check_sinks(resolved.log)
     check_pretraining(resolved)
     if resolved.micro_batch != "auto":
         check_exact(resolved, ranks, device)
+
+
+def _check_that_batches_can_be_read(config: TrainingConfig, ranks: int) -> None:
+    """Check that the reals of an update, which are read at once and lie in memory as bytes, find their place there."""
+    batch, height, width = largest_plan(config, ranks)["discriminator"], *config.model.resolution
+    needed, there = batch.share * config.model.channels * height * width, free_memory() // local_world_size()
+    if needed > there:
+        raise UserError(
+            f"--batch {batch.batch}: a rank reads {needed / 2**30:,.1f} GiB of images for an update, and "
+            f"{there / 2**30:,.1f} GiB of memory are free for it; choose a smaller batch or more ranks"
+        )
 
 
 def open_checked(config: TrainingConfig, *, check: bool) -> ImageSource:

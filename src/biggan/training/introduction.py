@@ -17,7 +17,7 @@ from biggan.training.assembly import make_backends
 from biggan.training.batches import BatchPlan, Doublings
 from biggan.training.configuration import TrainingConfig
 from biggan.training.live_line import newest_sheet
-from biggan.training.resolving import batches, rates, terms
+from biggan.training.resolving import batches, rates, remarks, terms
 from biggan.training.run_directory import CARD, RunDirectory
 
 
@@ -61,7 +61,7 @@ def introduce(
         *batches(config, doublings),
         *rates(config),
         *terms(config),
-        *config.health.remarks(config.on_collapse, config.duration),
+        *remarks(config),
     )
     if device.type == "cuda":
         directory.tell(f"{torch.cuda.get_device_name(device)}: {make_backends(config)}")

@@ -7,6 +7,7 @@ import json
 import math
 from typing import Literal
 
+from biggan.data.configuration import DataConfig
 from biggan.data.contract import ImageSource
 from biggan.evaluation.checking import check_evaluation
 from biggan.foundation.compatibility import expand
@@ -243,6 +244,22 @@ def terms(config: TrainingConfig) -> list[str]:
     return described(given, seen) + twice
 
 
+def remarks(config: TrainingConfig) -> list[str]:
+    """Return a sentence for each option that was given and changes nothing, of a resolved configuration."""
+    data, whole = config.data, TrainingConfig
+    given = [
+        ("data.fraction-draw", data.fraction_draw, DataConfig.fraction_draw, "data.fraction", data.fraction != 1),
+        ("data.crop-margin", data.crop_margin, DataConfig.crop_margin, "data.random-crop", data.random_crop),
+        ("pretrain-features", config.pretrain_features, whole.pretrain_features, "pretrain", config.pretrain),
+    ]
+    idle = [
+        f"--{option} {value}: changes nothing without --{needed}"
+        for option, value, default, needed, there in given
+        if value != default and not there
+    ]
+    return idle + config.health.remarks(config.on_collapse, config.duration)
+
+
 def summary(config: TrainingConfig, ranks: int, *, whole: bool = True) -> str:
     """Return what ``--dry-run`` prints: configuration (if ``whole``), parameters, batches, memory."""
     model, plans = config.model, plan(config, ranks)
@@ -261,7 +278,7 @@ def summary(config: TrainingConfig, ranks: int, *, whole: bool = True) -> str:
         f"duration: {format_images(config.duration)} images = {_iterations(config)} iterations",
         *rates(config),
         *terms(config),
-        *config.health.remarks(config.on_collapse, config.duration),
+        *remarks(config),
         f"memory: {plan_memory(config, largest_plan(config, ranks))}",
     ]
     return "\n".join(lines)

@@ -29,7 +29,7 @@ from biggan.training.health.measuring import Subject, above, largest_sigma, meas
 from biggan.training.health.records import NUMBERS, Finding, HealthRecord
 from biggan.training.health.sample import take
 from biggan.training.own_step import OwnStep
-from biggan.training.resolving import resolve, summary
+from biggan.training.resolving import remarks, resolve, summary
 from biggan.training.setup import train
 from biggan.training.step import train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
@@ -119,6 +119,15 @@ def test_where_a_collapse_would_not_be_told_that_is_said(every: int, how: Any, s
     told = [line for line in summary(config, 1, whole=False).splitlines() if "--on-collapse" in line]
     assert len(told) == bool(said)
     assert not told or said in told[0]
+
+
+def test_an_option_that_changes_nothing_without_another_is_told() -> None:
+    data = DataConfig(path="digits", fraction_draw=3, crop_margin=0.25)
+    config = resolve(tiny_config(duration=704, data=data, pretrain_features="random"), None, 1)
+    idle = ["--data.fraction-draw 3", "--data.crop-margin 0.25", "--pretrain-features random"]
+    assert [line.split(":")[0] for line in remarks(config)] == idle
+    data = dataclasses.replace(data, fraction=0.5, random_crop=True)
+    assert not remarks(dataclasses.replace(config, data=data, pretrain=64))
 
 
 def test_a_checkpoint_without_looks_is_written_as_before(tmp_path: Path) -> None:

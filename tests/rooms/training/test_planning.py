@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from biggan.training.batches import plan, plan_batch
 from biggan.training.configuration import TrainingConfig
 from biggan.training.planning import plan_memory
 from biggan.training.resolving import resolve
+from biggan.training.setup import train
 from biggan.training.step import Objective
 from biggan.training.update import Update
 from tests.conftest import tiny_config
@@ -180,3 +182,9 @@ def test_a_sheet_that_cannot_be_drawn_is_an_error_at_the_start(option: str, valu
     named = f"--log.{option.replace('_', '-')} {value}"
     with pytest.raises(UserError, match=named):
         resolve(dataclasses.replace(config, log=dataclasses.replace(config.log, **{option: value})), None, 1)  # type: ignore[arg-type]  # by name
+
+
+def test_a_batch_that_could_not_be_read_is_refused_before_there_is_a_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--batch 10{12}: a rank reads .* GiB of memory are free for it; choose"):
+        train(tiny_config(tmp_path / "run", batch=10**12), "digits")
+    assert not (tmp_path / "run").exists()

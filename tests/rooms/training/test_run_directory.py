@@ -157,6 +157,7 @@ def test_intervals(tmp_path: Path) -> None:
     ):
         assert key in stats[-1]
     assert "G.linear" in stats[-1]["singular_values"]
+    assert stats[-1]["generator_noise_scale"] == "unknown", "an update is one group"
     assert (run / "log.txt").read_text().count("samples are recognised") == 3
     assert list((run / "tensorboard").iterdir())
 

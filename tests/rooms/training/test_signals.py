@@ -104,13 +104,15 @@ def test_a_signal_in_a_look_at_the_health(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_at_the_call_of_every_function(number: int, make_folder: Callable[..., Path], tmp_path: Path) -> None:
-    """The first call of each function, or a later one, at random."""
+@pytest.mark.parametrize("part", range(4))
+def test_a_signal_at_the_call_of_every_function(part: int, make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    """The first call of each function, or a later one at random; the two signals in turn. A part is a fourth of all."""
     make_folder({"a": 8, "b": 8}, size=(16, 16))
     _, calls = undisturbed(tmp_path, EVALUATION)
-    draw = random.Random(number)
+    draw = random.Random(part)
     ends: Counter[str] = Counter()
-    for name in calls:
-        ends[disturb(tmp_path, EVALUATION, number, name, draw.choice((1, draw.randint(2, 12))))] += 1
-    print(f"\n{signal.Signals(number).name} at {sum(ends.values())} moments in {len(calls)} functions: {dict(ends)}")
+    for turn, name in enumerate(calls[part::4]):
+        number = (signal.SIGTERM, signal.SIGINT)[turn % 2]
+        occurrence = draw.choice((1, draw.randint(2, 12)))
+        ends[f"{number.name} {disturb(tmp_path, EVALUATION, number, name, occurrence)}"] += 1
+    print(f"\nsignals at {sum(ends.values())} of {len(calls)} functions: {dict(ends)}")

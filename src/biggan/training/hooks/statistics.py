@@ -76,7 +76,9 @@ class Statistics(AtIntervals):
             numbers["compiled_graphs"] = float(run.engine.compiler.graphs)
         self.latest = numbers
         if distributed.is_primary():
-            record = {"images_seen": run.state.images_seen, "iterations": run.state.iterations, **numbers}
+            unknown = {f"{name}_noise_scale": "unknown" for name in run.state.optimizers}
+            where = {"images_seen": run.state.images_seen, "iterations": run.state.iterations}
+            record: dict[str, object] = {**where, **unknown, **numbers}
             run.directory.note(STATS, {**record, "singular_values": read.sigmas})
             if not sys.stderr.isatty():
                 say(_progress(run, numbers))
