@@ -6,11 +6,11 @@ Usage:
     python benchmarks/health.py --report benchmarks/results/health_cpu.json
 
 Constants are to be fixed on seeds 0 to 9 (--part fixed) and shown on seeds 10 to 29 (--part shown): 20 healthy runs,
-and 5 of each other kind. Those in force were set by single short runs instead (docs/collapse.md). A run has collapsed at the first clock
-from which on the judge's value is below half of its best before, for good. The alarm is in time if it is not later than
-a twentieth of the duration after that; one of another kind than expected, and any in a healthy run, is counted as
-false. The judge's value is no part of any alarm. What did not collapse is reported as such. Runs that the results file
-holds are skipped: the same command goes on.
+and 5 of each other kind. Those in force were set by single short runs instead (docs/collapse.md). A run has collapsed
+at the first clock from which on the judge's value is below half of its best before, for good. The alarm is in time if
+it is not later than a twentieth of the duration after that; one of another kind than expected, and any in a healthy
+run, is counted as false. The judge's value is no part of any alarm. What did not collapse is reported as such. Runs
+that the results file holds are skipped: the same command goes on.
 """
 
 from __future__ import annotations
