@@ -12,7 +12,7 @@ from biggan.exporting.card import card
 from biggan.exporting.contract import ExportFormat, ExportRequest
 from biggan.exporting.onnx_file import PACKAGES, write_one
 from biggan.exporting.page_runtime import BINARY, FOLDER, GLUE, Runtime, find_runtime, policy
-from biggan.exporting.page_settings import MODEL, settings, settings_script
+from biggan.exporting.page_settings import MODEL, drawn_by, settings, settings_script
 from biggan.exporting.programs import programs
 from biggan.exporting.programs import refuse as refuse_programs
 from biggan.foundation.errors import UserError
@@ -21,7 +21,7 @@ from biggan.models.export_file import Export
 
 SOURCES = Path(__file__).with_name("page")
 """The page's own files."""
-COPIED = ("page.css", "latents.js", "state.js", "drawing.js", "page.js")
+COPIED = ("page.css", "latents.js", "state.js", "png.js", "drawing.js", "page.js")
 EMBEDDED = 2**26
 """Largest generator, in bytes of its file, that also lies there as a script."""
 LARGEST = 2**30
@@ -72,12 +72,14 @@ def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
     copied = sum(file.stat().st_size for file in runtime.files)
     require_space(path.parent, 3 * (_bytes(export) + copied), f"the page {path.name}")
     (program,) = programs(export, asked)
+    assert program.statistics is not None  # of a generator
     facts = card(export, program, asked)
     with replacing_folder(path) as folder:
         line = write_one(program, facts, folder / MODEL)
         embedded = (folder / MODEL).stat().st_size <= EMBEDDED
         _write_page(folder, runtime, embedded=embedded)
-        script = settings_script(settings(facts, bank, runtime, name=request.name, embedded=embedded))
+        record = drawn_by(export, program.statistics, runtime)
+        script = settings_script(settings(facts, bank, runtime, record, name=request.name, embedded=embedded))
         (folder / "settings.js").write_text(script, encoding="ascii")
     source = f"onnxruntime-web {runtime.version}, copied" if runtime.files else f"ONNX Runtime Web of {runtime.address}"
     opened = (

@@ -7,17 +7,53 @@ from typing import Any
 
 from biggan.exporting.card import Card
 from biggan.exporting.page_runtime import Runtime
+from biggan.foundation.config import to_json
 from biggan.foundation.terminal import one_line
+from biggan.models.export_file import Export
 from biggan.models.norm_records import TruncationBank
+from biggan.sampling.identity import tensors_hash
 from biggan.sampling.latents import TRUNCATION_KINDS
+from biggan.sampling.picture_record import VERSION, Machine
+from biggan.sampling.statistics import NormStatistics
+from biggan.version import __version__
 
 _LONGEST_NAME = 300
 MODEL = "generator.onnx"
 """Within a page's folder."""
 
 
+def drawn_by(export: Export, statistics: NormStatistics, runtime: Runtime) -> dict[str, Any]:
+    """Return what every image of a page says in its file; ``png.js`` adds class, seed and truncation.
+
+    The form is that of :class:`biggan.sampling.picture_record.PictureRecord`.
+
+    Args:
+        export: whose generator draws.
+        statistics: of batch norm, of images whose truncation they do not follow.
+        runtime: by which the page draws.
+    """
+    release = f"ONNX Runtime Web {runtime.version}".strip()
+    machine = Machine(device="cpu", threads=1, channels_last=False, compiled=False, torch=release, biggan=__version__)
+    bank = {"bank": tensors_hash(export.bank)} if export.bank else {}
+    return {
+        "version": VERSION,
+        "generator": tensors_hash(export.sampled),
+        "images_seen": export.info.images_seen,
+        "statistics": {name: value for name, value in to_json(statistics).items() if value is not None},
+        **bank,
+        "batch": 1,
+        "machine": to_json(machine),
+    }
+
+
 def settings(
-    card: Card, bank: TruncationBank | None, runtime: Runtime, *, name: str = "", embedded: bool
+    card: Card,
+    bank: TruncationBank | None,
+    runtime: Runtime,
+    record: dict[str, Any],
+    *,
+    name: str = "",
+    embedded: bool,
 ) -> dict[str, Any]:
     """Return what ``page.js`` reads, see there.
 
@@ -25,6 +61,7 @@ def settings(
         card: of the generator's program.
         bank: of whose statistics the program takes shares; None if it has one set of statistics alone.
         runtime: by which the page draws.
+        record: see :func:`drawn_by`.
         name: of the run or file, the page's title.
         embedded: whether generator and runtime also lie there as scripts, for a page that is opened as a file.
     """
@@ -53,6 +90,7 @@ def settings(
         "truncation": card.truncation,
         "truncationNote": note,
         "bank": None if bank is None else _bank(bank),
+        "record": record,
         "model": MODEL,
         "embedded": embedded,
         "runtime": runtime.address,
@@ -85,6 +123,8 @@ def _bank(bank: TruncationBank) -> dict[str, Any]:
         "kind": bank.kind,
         "truncations": list(bank.truncations),
         "reversed": bank.compatibility == "pytorch-pretrained-biggan",
+        "batches": bank.batches,
+        "batch": bank.batch,
     }
 
 

@@ -139,6 +139,7 @@ class Machine:
     """How filters lie in memory."""
     compiled: bool
     torch: Annotated[str, MaxLen(100)]
+    """Its release; of an exported page what drew in its place, by name."""
     biggan: Annotated[str, MaxLen(100)]
 
 

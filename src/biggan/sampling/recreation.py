@@ -231,7 +231,8 @@ def _differences(record: PictureRecord, sampler: Sampler) -> list[str]:
     if then.device != now.device:
         found.append(f"it was drawn on {then.device}, and is on {now.device}")
     if then.torch != now.torch:
-        found.append(f"it was drawn by torch {one_line(then.torch, 100)}, and is by {now.torch}")
+        by = f"torch {then.torch}" if then.torch[:1].isdigit() else then.torch  # a page draws without it
+        found.append(f"it was drawn by {one_line(by, 100)}, and is by torch {now.torch}")
     if then.device == "cpu" and then.threads > (os.cpu_count() or 1):
         found.append(f"it was drawn by {then.threads:,} threads, more than this machine has")
     if then.compiled != now.compiled:

@@ -16,12 +16,15 @@ needs_node = pytest.mark.skipif(NODE is None, reason="no Node here, which runs t
 
 
 def under_node(expression: str, value: Any) -> Any:
-    """Return, as JSON, the value of an expression in which ``given`` is ``value``, ``L`` latents.js, ``S`` state.js."""
-    latents, state = (json.dumps(str(SOURCES / name)) for name in ("latents.js", "state.js"))
+    """Return, as JSON, what an expression promises in which ``given`` is ``value``.
+
+    ``L`` is latents.js there, ``S`` state.js, ``P`` png.js.
+    """
+    latents, state, png = (json.dumps(str(SOURCES / name)) for name in ("latents.js", "state.js", "png.js"))
     code = (
-        f"const L = require({latents}), S = require({state});"
+        f"const L = require({latents}), S = require({state}), P = require({png});"
         "const given = JSON.parse(require('fs').readFileSync(0));"
-        f"process.stdout.write(JSON.stringify({expression}));"
+        f"(async () => process.stdout.write(JSON.stringify(await ({expression}))))();"
     )
     done = subprocess.run(
         [NODE or "node", "-e", code], input=json.dumps(value), capture_output=True, text=True, timeout=120, check=False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import biggan
@@ -22,7 +23,7 @@ from biggan.exporting.contract import ExportRequest
 from biggan.exporting.export import name_of
 from biggan.exporting.page_folder import COPIED, SOURCES
 from biggan.exporting.page_runtime import find_runtime, policy
-from biggan.exporting.page_settings import settings, settings_script
+from biggan.exporting.page_settings import drawn_by, settings, settings_script
 from biggan.exporting.programs import programs
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_bytes
@@ -32,6 +33,9 @@ from biggan.models.norm_records import TruncationBank
 from biggan.sampling.bank import Bank
 from biggan.sampling.interpolation import path_through
 from biggan.sampling.latents import LARGEST_SEED, TRUNCATION_KINDS, latents
+from biggan.sampling.picture_record import from_text
+from biggan.sampling.pictures import to_picture
+from biggan.sampling.recording import Recorder
 from tests.rooms.exporting.exported import export_of, small
 from tests.rooms.exporting.javascript import needs_node, under_node
 
@@ -112,7 +116,7 @@ def test_an_address_holds_the_state_and_nonsense_changes_nothing() -> None:
 
 def test_names_are_text_whatever_they_hold() -> None:
     hostile = ("</script><script>alert(1)</script>", 'a"b\\', "\u2028\n\u202ex", "\ud800", "<!--", *"fghij")
-    script = settings_script(settings(a_card(names=hostile), None, AWAY, embedded=True))
+    script = settings_script(settings(a_card(names=hostile), None, AWAY, {}, embedded=True))
     assert script.isascii()
     assert "<" not in script
     value = json.loads(re.fullmatch(r'"use strict";\nglobalThis\.BIGGAN = (.*);\n', script, re.DOTALL)[1])  # type: ignore[index]
@@ -148,19 +152,22 @@ def banked(record: TruncationBank) -> Export:
 
 
 def test_all_truncations_are_offered_and_the_bank_is_told() -> None:
-    plain = settings(a_card(), None, AWAY, embedded=True)
+    plain = settings(a_card(), None, AWAY, {}, embedded=True)
     assert (plain["kinds"], plain["bank"]) == (["none", *TRUNCATION_KINDS], None)
-    told = settings(a_card(), BANKS[0], AWAY, embedded=True)
+    told = settings(a_card(), BANKS[0], AWAY, {}, embedded=True)
     assert told["kinds"] == ["none", *TRUNCATION_KINDS]
-    assert told["bank"] == {"kind": "scale", "truncations": [0.25, 0.5, 1.0], "reversed": False}
-    fixed = settings(dataclasses.replace(a_card(), truncation=0.5, truncation_kind="scale"), None, AWAY, embedded=True)
+    bank = {"kind": "scale", "truncations": [0.25, 0.5, 1.0], "reversed": False, "batches": 1, "batch": 1}
+    assert told["bank"] == bank
+    fixed = settings(
+        dataclasses.replace(a_card(), truncation=0.5, truncation_kind="scale"), None, AWAY, {}, embedded=True
+    )
     assert (fixed["kinds"], fixed["truncation"]) == (["scale"], 0.5)
 
 
 @needs_node
 @pytest.mark.parametrize("record", BANKS, ids=lambda record: record.kind)
 def test_shares_of_statistics_are_those_of_sampling(record: TruncationBank) -> None:
-    told = settings(a_card(), record, AWAY, embedded=True)["bank"]
+    told = settings(a_card(), record, AWAY, {}, embedded=True)["bank"]
     bank = Bank(record=record, tensors={})
     asked = [0.05, 0.1, 0.25, 0.3, 0.33, 0.5, 0.7, 0.99, 1, 2]
     found = under_node(
@@ -205,6 +212,64 @@ def test_a_page_of_a_calibrated_file_draws_as_sampling_does_at_any_truncation(by
     assert apart_from(drawn(z, None), drawn(z, 0.25)) > 20, "the statistics matter here"
 
 
+@needs_node
+@pytest.mark.parametrize("record", [None, *BANKS], ids=lambda record: "plain" if record is None else record.kind)
+def test_a_picture_says_what_recreate_needs(record: TruncationBank | None, tmp_path: Path) -> None:
+    export = banked(BANKS[0] if record is None else record)
+    if record is None:
+        export = dataclasses.replace(export, info=dataclasses.replace(export.info, truncation_bank=None), bank={})
+    names = ("", 'é "<b>', *map(str, range(2, export.info.architecture.classes)))
+    export = dataclasses.replace(export, info=dataclasses.replace(export.info, class_names=names))
+    write_export(tmp_path / "flowers.safetensors", export)
+    sampler = biggan.load(tmp_path / "flowers.safetensors", "cpu")
+    request = ExportRequest(mixtures=True, shares=record is not None)
+    (program,) = programs(export, request)
+    assert program.statistics is not None
+    said = drawn_by(export, program.statistics, AWAY)
+    told = settings(card(export, program, request), record, AWAY, said, embedded=True)
+    asked = [(None, "none"), *((t, kind) for t in (0.1, 0.4, 0.5, 1, 1.7) for kind in TRUNCATION_KINDS)]
+    places = [(str(LARGEST_SEED), 2, 0), ("3", 1, 5)]  # a beginning, and the end of a path to it
+    found = under_node(
+        "given[1].flatMap(([truncation, kind]) => given[2].map(([seed, label, position]) => P.record({ seed: '8', "
+        "class: 0, kind, truncation, share: position * 9, steps: 5, position, endSeed: seed, endClass: label, "
+        "...(position ? {} : { seed, class: label }) }, given[0])))",
+        [told, asked, places],
+    )
+    for (t, kind), (seed, label, _), text in zip(
+        [each for each in asked for _ in places], places * len(asked), found, strict=True
+    ):
+        ours = Recorder(sampler, t, "resample" if t is None else kind, batch=1).image(label, int(seed))
+        machine = from_text(text, "a page").machine
+        assert (machine.torch, machine.threads) == ("ONNX Runtime Web", 1)
+        assert from_text(text, "a page") == dataclasses.replace(ours, machine=machine)
+        assert text.isascii()
+    assert under_node(
+        "given[1].map((more) => P.record({ ...S.initial(given[0]), ...more }, given[0]))",
+        [told, [{"share": 25}, {"position": 3}]],
+    ) == [None, None], "no image of a seed alone"
+
+
+@needs_node
+def test_a_picture_of_a_page_is_a_file_as_ours(tmp_path: Path) -> None:
+    for channels, mode in ((1, "L"), (3, "RGB"), (4, "L")):
+        image = torch.randint(0, 256, (channels, 5, 7), dtype=torch.uint8)
+        rows = [*image[:3].expand(3, -1, -1)] if channels < 4 else [image[0]] * 3
+        data = torch.stack([*rows, torch.full((5, 7), 255, dtype=torch.uint8)], -1).flatten().tolist()
+        (tmp_path / "x.png").write_bytes(
+            bytes(
+                under_node(
+                    "P.file({ data: given[0], width: 7, height: 5 }, given[1], 'x')"
+                    ".then((file) => file.arrayBuffer()).then((bytes) => Array.from(new Uint8Array(bytes)))",
+                    [data, channels],
+                )
+            )
+        )
+        with Image.open(tmp_path / "x.png") as opened:
+            assert opened.mode == mode
+            assert opened.text == {"biggan": "x"}  # type: ignore[attr-defined]  # of PNG files
+            assert np.array_equal(np.asarray(opened), np.asarray(to_picture(image)))
+
+
 def apart_from(found: Tensor, ours: Tensor) -> int:
     return int((found.int() - ours.int()).abs().max())
 
@@ -219,7 +284,7 @@ def test_a_page_is_called_after_the_run_or_the_file(tmp_path: Path) -> None:
     for given in (run, run / "checkpoints" / "640", *run.rglob("*.safetensors")):
         assert name_of(given) == "my flowers"
     assert name_of(tmp_path / "roses.v2.safetensors") == "roses.v2"
-    assert settings(a_card(), None, AWAY, name="a\u202eb", embedded=True)["title"] == "a\\u202eb"
+    assert settings(a_card(), None, AWAY, {}, name="a\u202eb", embedded=True)["title"] == "a\\u202eb"
 
 
 def test_the_policy_allows_our_files_and_the_runtime() -> None:

@@ -21,6 +21,9 @@ from biggan.cli.main import main
 from biggan.sampling.draw import draw
 from biggan.sampling.interpolation import embed_on_cpu, path_through
 from biggan.sampling.latents import latents
+from biggan.sampling.picture_record import NoRecordError
+from biggan.sampling.png_text import read_record
+from biggan.sampling.recreation import find_generator, recreate
 from tests.conftest import tiny
 from tests.rooms.exporting.browser import PHONE, apart, drawn, lowest_contrast, opened, served, status
 from tests.snapshots import write
@@ -125,6 +128,12 @@ def test_every_control_does_what_it_says(folder: Path, snapshot: Path, chromium:
         page.get_by_role("slider", name="T", exact=True).fill("0.5")
         state = "#seed=5&class=2&kind=scale&truncation=0.5"
         assert apart(drawn(page, state), sampler.sample([2], [5], 0.5, "scale")[0]) <= LEVELS
+        with page.expect_download() as found:
+            page.get_by_role("button", name="Download PNG").click()
+        found.value.save_as(tmp_path / "said.png")
+        said = read_record(tmp_path / "said.png")
+        again, _ = recreate(said, find_generator(said, snapshot, "cpu").sampler)
+        assert apart(np.asarray(Image.open(tmp_path / "said.png")), torch.tensor(np.asarray(again))) <= LEVELS
         blend = page.get_by_role("group", name="Blend with a second class")
         blend.get_by_role("listbox").select_option("cat")
         blend.get_by_label("Share of it").fill("25")
@@ -148,6 +157,8 @@ def test_every_control_does_what_it_says(folder: Path, snapshot: Path, chromium:
             page.get_by_role("button", name="Download PNG").click()
         assert found.value.suggested_filename == "class2-seed5-1of4.png"
         found.value.save_as(tmp_path / "x.png")
+        with pytest.raises(NoRecordError):
+            read_record(tmp_path / "x.png")
         kept = np.asarray(Image.open(tmp_path / "x.png").convert("RGB")).transpose(2, 0, 1)
         assert apart(kept, ours[1]) <= LEVELS
         page.get_by_label("Images a second").fill("30")

@@ -2,7 +2,7 @@
 "use strict";
 
 (function () {
-  const { BIGGAN: settings, Latents, Drawing, State } = globalThis;
+  const { BIGGAN: settings, Latents, Drawing, Png, State } = globalThis;
   const MOST_SHOWN = 500; // entries of a list; whoever searches sees the rest
   const NAMES = { none: "full variety", resample: "redraw what is beyond T", scale: "T times z",
     clamp: "cut off at T", tfhub: "T times a normal within 2" };
@@ -10,6 +10,7 @@
   const canvas = find("picture");
   let state = State.read(location.hash, settings);
   let draw = null; // from drawing.js, once everything is loaded
+  let shown = null; // the image on the page, and the state that it was drawn for
   let wanted = false; // whether the state is to be drawn, again if it changed meanwhile
   let loop = null; // a promise while images are drawn: one at a time
   let playing = null; // the animation that runs, an object
@@ -59,7 +60,8 @@
     return image;
   }
 
-  function put(image) {
+  function put(image, of) {
+    shown = { image, of };
     canvas.width = image.width;
     canvas.height = image.height;
     canvas.getContext("2d").putImageData(image, 0, 0);
@@ -80,9 +82,9 @@
       while (wanted) {
         wanted = false;
         if (!kept.has(state.position) || kept.key !== pathKey()) tell("Drawing…");
-        const image = await imageAt(state.position);
+        const of = state, image = await imageAt(of.position);
         if (wanted) continue;
-        put(image);
+        put(image, of);
         tell("");
         document.body.dataset.drawn = State.write(state, settings); // for whoever waits for it
       }
@@ -188,20 +190,19 @@
     refresh();
   }
 
-  function randomSeed() {
-    // Below 2^32, so that it is short enough to be told.
-    change({ seed: String(crypto.getRandomValues(new Uint32Array(1))[0]) });
-  }
+  const randomSeed = () => change({ seed: String(crypto.getRandomValues(new Uint32Array(1))[0]) }); // short to tell
 
-  function download() {
-    canvas.toBlob((blob) => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
-      const of = settings.classes ? `class${state.class}-` : "";
-      link.download = `${of}seed${state.seed}${state.position ? `-${state.position}of${state.steps}` : ""}.png`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    }, "image/png");
+  async function download() {
+    if (!shown) return;
+    const { image, of } = shown, label = settings.classes ? `class${of.class}-` : "";
+    const place = of.position ? `-${of.position}of${of.steps}` : "";
+    try {
+      const href = URL.createObjectURL(await Png.file(image, settings.channels, Png.record(of, settings)));
+      Object.assign(document.createElement("a"), { href, download: `${label}seed${of.seed}${place}.png` }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 10000);
+    } catch {
+      tell("This browser is too old to write the file; save the picture by a right click on it.", true);
+    }
   }
 
   async function copy() {
