@@ -31,14 +31,16 @@ ATTENTION_FROM = 64
 IMBALANCED = 20.0
 """Times as many images in one class as in another, from which on small classes are shown more often."""
 BATCH = {"cpu": 64, "cuda": 256, "mps": 64}
+LEAST_BATCH, UPDATES = 32, 8_000
+"""A run too short for so many updates has smaller batches, and more updates, down to so many images."""
 NARROW_WIDTHS: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...]]] = {
     16: ((32, 32, 32), (16, 32, 64), (True, True, False)),
     32: ((128, 64, 32, 16), (16, 32, 64, 128), (True, True, True, False)),
 }
 """On a CPU, by longer side: channels of G, channels of D, where D halves; other sizes have BigGAN's table."""
 WIDTH = {"cpu": 8, "cuda": 64, "mps": 32}
-RATES = {"cpu": (2e-4, 8e-4, 64), "cuda": (1e-4, 4e-4, 256), "mps": (2e-4, 8e-4, 64)}
-"""Of G, of D, and the batch that they are for: those of the digits preset, on a GPU BigGAN's at 1/8 of its batch."""
+RATES = {"cpu": (4e-4, 8e-4, 64), "cuda": (1e-4, 4e-4, 256), "mps": (4e-4, 8e-4, 64)}
+"""Of G, of D, and the batch up to which they hold; on a GPU BigGAN's at 1/8 of its batch."""
 LATENT, EMBEDDING = {"cpu": 11, "cuda": 20, "mps": 11}, {"cpu": 32, "cuda": 128, "mps": 32}
 """Numbers of z for each part that is fed to a stage, and of the class; as the digits preset has, on a GPU BigGAN."""
 
@@ -90,15 +92,20 @@ def choose(
     """
     wanted = _wanted_size(asked, given)
     sizes = [wanted] if wanted is not None else [(side, side) for side in _sizes(seen, machine, hours)]
+    batch = asked.batch if "batch" in given else min(BATCH[machine.device], max(seen.images // 2, 2))
+    duration = asked.duration if "duration" in given else None
     while True:
-        found = _of_size(sizes[0], seen, machine, asked, given)
+        found = _of_size(sizes[0], seen, machine, asked, given, batch)
         if "micro_batch" not in given:
             found.config = dataclasses.replace(found.config, micro_batch=trials.fitting(found.config, machine))
         pace = trials.pace(found.config)
-        length = length_of(machine.device, pace, hours, asked.duration if "duration" in given else None, seen.images)
-        if len(sizes) == 1 or length.images >= min(IMAGES_FOR[sizes[0][0]], EPOCHS * seen.images):
+        length = length_of(machine.device, pace, hours, duration, seen.images)
+        if len(sizes) > 1 and length.images < min(IMAGES_FOR[sizes[0][0]], EPOCHS * seen.images):
+            sizes.pop(0)
+        elif "batch" in given or batch // 2 < LEAST_BATCH or length.images >= UPDATES * batch:
             break
-        sizes.pop(0)
+        else:
+            batch //= 2
     _say_size(found, wanted, seen, machine, length)
     return _of_length(found, seen, machine, length, given)
 
@@ -117,13 +124,14 @@ def _sizes(seen: Seen, machine: Machine, hours: float | None) -> list[int]:
     return there or [SIDES[machine.device][-1]]
 
 
-def _of_size(size: tuple[int, int], seen: Seen, machine: Machine, asked: TrainingConfig, given: Set[str]) -> Chosen:
-    """Return a run at a size, but for what depends on its length."""
+def _of_size(
+    size: tuple[int, int], seen: Seen, machine: Machine, asked: TrainingConfig, given: Set[str], batch: int
+) -> Chosen:
+    """Return a run at a size with a batch, but for what depends on its length."""
     bottom_grid(*size)  # a size that cannot be built is an error now
     model = _model(size, machine, asked, given)
-    batch = asked.batch if "batch" in given else min(BATCH[machine.device], max(seen.images // 2, 2))
     of_g, of_d, at = RATES[machine.device]
-    factor = (batch / at) ** 0.5
+    factor = max(batch / at, 1.0) ** 0.5
     config = dataclasses.replace(
         asked,
         resolution=size,
@@ -228,18 +236,13 @@ def _say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine
         f"at {attention} px" if attention else "none",
         "half the image size" if attention else f"below {ATTENTION_FROM} px convolutions reach across the image",
     )
-    found.note(
-        "batch",
-        config.batch,
-        f"in micro-batches of {config.micro_batch}; batch statistics are taken over these"
-        if config.micro_batch != config.batch
-        else "at once: batch statistics are taken over all of it",
-    )
+    parts = "at once" if config.micro_batch == config.batch else f"in micro-batches of {config.micro_batch}"
+    found.note("batch", config.batch, f"{parts}; {length.images // config.batch:,} updates")
     of_g, of_d, at = RATES[machine.device]
     found.note(
         "rates",
         f"G {config.generator_adam.full_rate:g}, D {config.discriminator_adam.full_rate:g}",
-        f"{of_g:g} and {of_d:g} at a batch of {at}, by the square root of the batch",
+        f"{of_g:g} and {of_d:g} up to a batch of {at}, by the square root of the batch above",
         "generator_adam.learning_rate",
         "discriminator_adam.learning_rate",
     )

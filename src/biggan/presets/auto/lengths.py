@@ -10,8 +10,8 @@ from biggan.training.configuration import LogConfig
 
 HOURS = {"cpu": 1.0, "cuda": 8.0, "mps": 4.0}
 """That a run takes if nothing is said, by device."""
-TRAINING = 0.9
-"""Share of the time that is spent on iterations; the rest on sheets, looks and checkpoints."""
+TRAINING = 0.85
+"""Share of the time that is spent on iterations; the rest on looking at the images, sheets, looks and checkpoints."""
 EPOCHS = 5000
 """Times that each image is shown at most: as often as in DiffAugment's runs on a tenth of CIFAR-10."""
 FIRST_SHEET, LINE, SAVED = 25.0, 15.0, 600.0
