@@ -33,7 +33,8 @@ def numbers_of(run: Path) -> set[str]:
         record = json.loads(line)
         found |= {f"health/{name}" for name in record.pop("health", {}) if not name.endswith("gradient_norm")}
         found |= {f"singular_values/{name}" for name in record.pop("singular_values", {})}
-        found |= record.keys() - {"images_seen", "iterations", "findings"}
+        numbers = {name for name, value in record.items() if value != "unknown"}
+        found |= numbers - {"images_seen", "iterations", "findings"}
     return found
 
 
