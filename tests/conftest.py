@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ FAMILIES = ("biggan", "biggan-deep", "sagan", "sngan", "r3gan")
 DATA = Path(__file__).parent / "data"
 HANGS = 120.0
 """Seconds after which a test says that something hangs: far above what it takes on the slowest machine."""
+
+
+def pytest_configure() -> None:
+    """Compute with one thread, here and in what tests start, however pytest was called.
+
+    Ranks compute with one too, and decompositions with several round differently: initial weights would not be equal.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -49,6 +49,7 @@ from biggan.training.noise_scale import NoiseScale
 from biggan.training.optimizers import make_adam, rate_factors, second_betas
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import NARROW
+from biggan.training.repetition import Repetition
 from biggan.training.sinks.contract import Sinks
 from biggan.training.starting.record import InitRecord
 from biggan.training.state import TrainState
@@ -188,21 +189,38 @@ def make_compiler(config: TrainingConfig, device: torch.device, tell: Callable[[
     return Compiler(cuda_graphs=config.cuda_graphs, tell=lambda line: tell(line) if distributed.is_primary() else None)
 
 
+def micro_batches_by_clock(config: TrainingConfig, ranks: int, state: TrainState) -> Callable[[int], dict[str, int]]:
+    """Return a function from the clock at which an iteration begins to each network's micro-batches for an update."""
+
+    def accumulation(clock: int) -> dict[str, int]:
+        return {name: part.accumulation for name, part in plan(config, ranks, clock, state.doubling).items()}
+
+    return accumulation
+
+
 def make_engine(
     config: TrainingConfig,
     ranks: int,
     state: TrainState,
     device: torch.device,
     tell: Callable[[str], None] = say,
+    *,
+    repeats: bool = False,
 ) -> Engine:
-    """Return how updates of ``state`` are carried out; ``tell`` hears what is to be said of it."""
+    """Return how updates of ``state`` are carried out.
 
-    def accumulation(clock: int) -> dict[str, int]:
-        return {name: part.accumulation for name, part in plan(config, ranks, clock, state.doubling).items()}
-
+    Args:
+        config: the run.
+        ranks: how many there are.
+        state: what is updated.
+        device: where.
+        tell: hears what is to be said of it.
+        repeats: whether an update that runs out of memory may be made again.
+    """
     engine = Engine(
         device=device,
-        accumulation=accumulation,
+        accumulation=micro_batches_by_clock(config, ranks, state),
+        repetition=Repetition() if repeats and ranks == 1 else None,
         terms=state.terms,
         discriminator_steps=config.discriminator_steps,
         narrow=NARROW.get(config.precision),

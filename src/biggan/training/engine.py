@@ -28,6 +28,7 @@ from biggan.training.gradients import FlatGradients
 from biggan.training.guard import FiniteGuard
 from biggan.training.noise_scale import NoiseScale
 from biggan.training.optimizers import scale_rates, set_beta2
+from biggan.training.repetition import Repetition
 from biggan.training.state import TrainState
 from biggan.training.update import Update
 
@@ -62,6 +63,9 @@ class Engine:
     """Factor of the learning rates in the iteration that begins at a clock, by network; 1 where absent."""
     betas: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
     """Second beta of Adam in the iteration that begins at a clock, by network; as it is where absent."""
+
+    repetition: Repetition | None = None
+    """Keeps what is needed to make an update again that ran out of memory; None where nobody would."""
 
     def __post_init__(self) -> None:
         self.guard = FiniteGuard(self.device)
@@ -107,6 +111,8 @@ class Engine:
         gradients = self._cleared(name, state.networks[name])
         parts = self._parts(name, state.images_seen)
         with contextlib.ExitStack() as phase:
+            if self.repetition is not None:
+                phase.enter_context(self.repetition.update(state))
             moments, pull_back = None, None
             if self.statistics != "forward":
                 moments = phase.enter_context(gathered_statistics(state.networks.values()))
@@ -134,7 +140,19 @@ class Engine:
                 yield update
                 _check_staged(name, update)
                 update.finish()
-            self._finish(state, name, update, gradients, moments)
+            if self.repetition is None or self.repetition.takes_effect():
+                self._finish(state, name, update, gradients, moments)
+
+    def divide_anew(self, accumulation: Callable[[int], Mapping[str, int]]) -> None:
+        """Cut batches into other micro-batches from here on, and forget what was compiled for the size that they had.
+
+        An iteration that is being made is made again.
+        """
+        self.accumulation = accumulation
+        self._updates.clear()
+        if self.compiler is not None:
+            self._calls.clear()
+            torch.compiler.reset()
 
     def _has_groups(self, network: nn.Module) -> bool:
         """Tell whether a micro-batch has a gradient of its own: not where images of others are in its moments."""

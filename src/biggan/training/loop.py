@@ -6,6 +6,7 @@ import time
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
+from biggan.training.halving import in_what_fits
 from biggan.training.hooks.agenda import Agenda
 from biggan.training.live_line import live_line
 from biggan.training.run import Run
@@ -36,7 +37,7 @@ def train_loop(run: Run, agenda: Agenda) -> None:
             if warm_up.active(state):
                 _check_warm_up(run, agenda, warm_up)
             step = warm_up.step if warm_up.active(state) else run.step
-            losses = step(state, inputs, run.objective, run.engine)
+            losses = in_what_fits(run, step, inputs)
             before, state.images_seen = state.images_seen, inputs.images_seen
             state.iterations += 1
             agenda.statistics.note(losses, inputs.images_seen - before, waited)

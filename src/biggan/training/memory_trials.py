@@ -10,16 +10,13 @@ import torch
 
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
-from biggan.foundation.files import write_json
 from biggan.foundation.launch import local_world_size
 from biggan.foundation.memory import free_memory
-from biggan.foundation.records import read_plain
-from biggan.foundation.terminal import one_line
 from biggan.training.batches import doubling_batches, largest_plan, norm_group, plan, schedules
 from biggan.training.configuration import TrainingConfig
 from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan_memory, with_surplus
-from biggan.training.run_directory import CONFIG, RunDirectory, StoredRun
+from biggan.training.run_directory import StoredRun
 from biggan.training.trial import trial
 
 MOST_TRIALS = 12
@@ -97,47 +94,9 @@ def noted(stored: StoredRun | None, config: TrainingConfig, ranks: int) -> int |
     return found if found in micro_batches(config, ranks) else None
 
 
-class RanOutError(Exception):
-    """Memory ran out with a micro-batch that had been found by trying."""
-
-    def __init__(self, micro_batch: int, reason: str) -> None:
-        super().__init__(reason)
-        self.micro_batch = micro_batch
-
-
-def take_half(directory: RunDirectory, ran_out: RanOutError, ranks: int) -> None:
-    """Note a smaller micro-batch in ``config.json``: half of what ran out, or less where that divides no batch.
-
-    Of ranks that run out together one does; the others find that it was done.
-
-    Raises:
-        UserError: there is none, or it would not help.
-    """
-    stored = directory.started()
-    assert stored is not None
-    config, current, reason = stored.config, ran_out.micro_batch, str(ran_out)
-    if stored.used.found_micro_batch != current:
-        return
-    if config.statistics == "exact":
-        raise UserError(
-            f"out of memory ({one_line(reason, 200)}): with --statistics exact G sees a rank's whole share of the "
-            "batch, which no micro-batch makes smaller; choose more ranks, a smaller batch or --statistics phase"
-        )
-    size = max((size for size in micro_batches(config, ranks) if 2 * size <= current), default=None)
-    if size is None:
-        raise UserError(
-            f"out of memory with {current} image{'s' * (current != 1)} at once ({one_line(reason, 200)}), and fewer "
-            "divide no batch; take narrower networks, --recompute generator discriminator, or --precision bfloat16"
-        )
-    path = directory.path / CONFIG
-    whole = read_plain(path)
-    whole["used"]["found_micro_batch"] = size
-    write_json(path, whole)
-    directory.tell(
-        f"out of memory: batch statistics over {current} -> {size} images; the global batch stays, and training goes "
-        f"on from the last checkpoint ({one_line(reason, 200)})"
-    )
-    _clear()
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether an error says that a GPU has not enough memory; libraries of CUDA have no type for it."""
+    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
 
 
 def fits_by_arithmetic(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:  # noqa: ARG001
@@ -148,20 +107,18 @@ def fits_by_arithmetic(config: TrainingConfig, size: int, own: OwnStep, device: 
 
 def fits_on_gpu(config: TrainingConfig, size: int, own: OwnStep, device: torch.device) -> bool:
     """Tell whether two iterations leave a tenth of the GPU free."""
-    _clear()
+    clear_memory()
     torch.cuda.reset_peak_memory_stats(device)
     there = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     try:
         try_out(_of_size(config, size), own, device)
         return bool(torch.cuda.max_memory_reserved(device) <= (1 - SPARE) * there)
-    except torch.OutOfMemoryError:
-        return False
-    except RuntimeError as error:  # libraries of CUDA have no type for it
-        if "ALLOC_FAILED" not in str(error):
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
             raise
         return False
     finally:
-        _clear()
+        clear_memory()
 
 
 def try_out(config: TrainingConfig, own: OwnStep, device: torch.device) -> None:
@@ -190,7 +147,8 @@ def _of_size(config: TrainingConfig, size: int) -> TrainingConfig:
     )
 
 
-def _clear() -> None:
+def clear_memory() -> None:
+    """Give back what no tensor holds any more."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -38,9 +38,10 @@ from biggan.training.continuing import (
     refuse_another_preset,
     refuse_forgotten_step,
 )
+from biggan.training.halving import RanOutError, noticing_that_memory_ran_out, take_half
 from biggan.training.introduction import conclusion, introduce
 from biggan.training.loop import train_loop
-from biggan.training.memory_trials import RanOutError, fitting, noted, take_half
+from biggan.training.memory_trials import fitting, noted
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
 from biggan.training.planning import check_exact
@@ -134,7 +135,8 @@ def _device(config: TrainingConfig) -> torch.device:
 def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> Outcome:
     """Train; where the micro-batch was found by trying and memory runs out all the same, go on with a smaller one.
 
-    What was trained since the last checkpoint is trained again, with the same global batches.
+    This is for what one process cannot make again (:func:`in_what_fits`): what was trained since the last checkpoint is
+    trained again, with the same global batches.
     """
     while True:
         try:
@@ -143,7 +145,7 @@ def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place
             ran_out = error.with_traceback(None)  # which holds what fills the memory
         except CollapseError:
             continue  # what was decided lies in the directory, and is found there
-        take_half(place.directory, ran_out, distributed.world_size())
+        take_half(place.directory, ran_out, distributed.world_size(), "training goes on from the last checkpoint")
         if distributed.world_size() > 1:  # the others wait in the middle of an update
             raise LostRankError("out of memory: the job has to be started again, with the micro-batch that is noted")
 
@@ -223,7 +225,7 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         config=config,
         directory=directory,
         state=state,
-        engine=make_engine(drawn, ranks, state, place.device, directory.tell),
+        engine=make_engine(drawn, ranks, state, place.device, directory.tell, repeats=kept.micro_batch == "auto"),
         objective=Objective(
             loss=ADVERSARIAL_LOSSES[config.loss](),
             judge=judge_separately if config.split_discriminator_pass else judge_together,
@@ -237,12 +239,8 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         request=place.request,
         lock=place.lock,
     )
-    try:
+    with noticing_that_memory_ran_out(run, tried=kept.micro_batch == "auto"):
         return _carry_out(run, newest, source)
-    except torch.OutOfMemoryError as error:
-        if kept.micro_batch != "auto":
-            raise
-        raise RanOutError(plans["discriminator"].micro_batch, str(error).partition("\n")[0]) from None
 
 
 def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outcome:

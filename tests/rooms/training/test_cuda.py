@@ -34,6 +34,7 @@ from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
 from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.losses.test_terms import NAMES, WORDS, several, suited
 from tests.rooms.training.commands import spawn
+from tests.rooms.training.test_repetition import program
 from tests.rooms.training.test_run import final_state
 from tests.rooms.training.test_step import FREE, make_inputs, make_state
 
@@ -201,6 +202,19 @@ def test_a_micro_batch_that_is_too_large_does_not_fit() -> None:
 
 
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+
+
+def test_an_update_that_runs_out_of_memory_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("biggan.training.setup.fitting", lambda *_: 4)
+    own = program(tmp_path, number=1, after=1, failure='torch.empty(2**50, device="cuda")')
+    config = tiny_config(tmp_path / "run", device="cuda", duration=32, compile="off", step=f"{own}:runs_out")
+    train(dataclasses.replace(config, micro_batch="auto"), "digits")
+    told = capsys.readouterr().out
+    assert "batch statistics over 4 -> 2 images" in told
+    assert "and the update is made again" in told
+    assert all(torch.isfinite(value).all() for value in final_state(tmp_path / "run").values())
 
 
 def test_a_whole_iteration_waits_for_nothing(tmp_path: Path) -> None:

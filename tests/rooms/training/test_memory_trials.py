@@ -18,13 +18,12 @@ from biggan.foundation.errors import UserError
 from biggan.training import memory_trials
 from biggan.training.batches import plan
 from biggan.training.configuration import CheckpointConfig, TrainingConfig
+from biggan.training.halving import RanOutError, take_half
 from biggan.training.memory_trials import (
     MOST_TRIALS,
-    RanOutError,
     fitting,
     micro_batches,
     noted,
-    take_half,
     try_out,
 )
 from biggan.training.own_step import OwnStep
@@ -111,13 +110,17 @@ def step(state, inputs, objective, engine):
 """
 
 
-def test_what_runs_out_later_goes_on_with_half(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outside_of_an_update_it_goes_on_from_the_checkpoint_with_half(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     own = tmp_path / "own.py"
     own.write_text(RUNS_OUT)
     values: dict[str, Any] = {"batch": 8, "checkpoint": CheckpointConfig(every=16), "step": f"{own}:step"}
     run = tiny_config(tmp_path / "run", duration=48, micro_batch="auto", **values)
     assert train(run, "digits").images_seen == 48
-    assert "out of memory: batch statistics over 8 -> 4 images" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "out of memory: batch statistics over 8 -> 4 images" in told
+    assert "training goes on from the last checkpoint" in told
     assert written(tmp_path / "run") == ("auto", 4)
     train(tiny_config(tmp_path / "other", duration=16, micro_batch=8, **values), "digits")
     train(tiny_config(tmp_path / "other", duration=48, micro_batch=4, **values), "digits")
@@ -157,9 +160,9 @@ def test_of_ranks_that_run_out_together_one_halves(tmp_path: Path) -> None:
     train(tiny_config(tmp_path / "run", duration=16, micro_batch="auto", batch=8), "digits")
     directory = RunDirectory(tmp_path / "run")
     for _ in range(3):
-        take_half(directory, RanOutError(8, "out of memory"), 1)
+        assert take_half(directory, RanOutError(8, "out of memory"), 1, "on it goes") == 4
     assert written(tmp_path / "run") == ("auto", 4)
-    take_half(directory, RanOutError(4, "out of memory"), 1)
+    assert take_half(directory, RanOutError(4, "out of memory"), 1, "on it goes") == 2
     assert written(tmp_path / "run") == ("auto", 2)
 
 
@@ -167,7 +170,7 @@ def test_halving_helps_nothing_where_g_sees_all(tmp_path: Path) -> None:
     values: dict[str, Any] = {"statistics": "exact", "spectral_norm": "phase"}
     train(tiny_config(tmp_path / "run", duration=16, micro_batch="auto", batch=8, **values), "digits")
     with pytest.raises(UserError, match="which no micro-batch makes smaller; choose more ranks"):
-        take_half(RunDirectory(tmp_path / "run"), RanOutError(8, "out of memory"), 1)
+        take_half(RunDirectory(tmp_path / "run"), RanOutError(8, "out of memory"), 1, "on it goes")
 
 
 def test_where_nothing_smaller_divides_it_is_an_error(tmp_path: Path) -> None:
