@@ -3,11 +3,12 @@
 Usage:
     python benchmarks/terms.py --out benchmarks/results/terms_cpu.json
     python benchmarks/terms.py --terms lecam r1,every=16 --pairs 3
+    python benchmarks/terms.py --terms all --pairs 5 --out benchmarks/results/terms_all_cpu.json  # goes on, if cut off
 
 BigGAN at 32 px, width 16, 64 images, one D step, float32. With and without alternate, and the ratio is the median of
 those of the pairs; a term that acts in one of n updates is measured over n. Where no terms are named, each has a bound
-(``BOUNDS``), and the exit status is 1 if one is above its own. ``health`` is the beginning of a digits run, with four
-looks at its health, as far apart as by default, and without.
+(``BOUNDS``), and the exit status is 1 if one is above its own. ``health`` is a whole digits run, looks at its health as
+far apart as by default: its time over that without the looks.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from biggan.foundation.devices import choose_device
-from biggan.losses.terms import parse_terms
+from biggan.losses.terms import TERMS, parse_terms
 from biggan.presets.registry import get_preset
 from biggan.training.configuration import TrainingConfig
-from biggan.training.health.configuration import HealthConfig
+from biggan.training.hooks.health import Health
+from biggan.training.run import Run
 from biggan.training.setup import train
 from floors import CORES, PAIRS
 from iterations import Iteration, ours
@@ -50,14 +53,16 @@ BOUNDS = {
 }
 """Terms with their options, and how many times as long an iteration may take."""
 HEALTH = "health"
-LOOKS = 4
 
 
 def configuration(word: str | None) -> TrainingConfig:
-    """Return the setting, with one term or none."""
+    """Return the setting, with one term or none; D has its head too, if it reads one, beside the projection."""
     config = get_preset("biggan-pytorch-cifar10").build()
-    model = dataclasses.replace(config.model, generator_init="normal", discriminator_init="normal")
     words = () if word is None else (word,)
+    heads = (*config.model.discriminator_heads, *(term.head for term in parse_terms(words).values() if term.head))
+    model = dataclasses.replace(
+        config.model, generator_init="normal", discriminator_init="normal", discriminator_heads=heads
+    )
     config = dataclasses.replace(config, model=model, discriminator_steps=1, compile="off", terms=words)
     return shrunk(config, 16, 64, 1)
 
@@ -91,30 +96,26 @@ def compared(seconds: dict[str, list[float]], times: int) -> dict[str, Any]:
     }
 
 
-def looked_at(pairs: int) -> dict[str, Any]:
-    """Measure digits runs with a look at every fortieth of the preset's duration, and without."""
-    config = get_preset("digits").build()
-    interval = config.health.resolved(config.duration).every
-    assert interval is not None
-    silent = dataclasses.replace(
-        config.log, judge="none", samples_every=10**9, tensorboard=False, sheet_columns=1, interpolation_rows=1
-    )
-    config = dataclasses.replace(config, duration=LOOKS * interval, log=silent, device="cpu")
+def looked_at() -> dict[str, Any]:
+    """Measure the part of a whole digits run, with all that it does by default, that goes into looks at its health."""
+    config, looks = dataclasses.replace(get_preset("digits").build(), device="cpu"), []
+    act = Health.act
 
-    def run(name: str) -> float:
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            every = interval if name == "term" else 0
-            one = dataclasses.replace(config, run_dir=f"{folder}/run", health=HealthConfig(every=every))
-            begin = time.perf_counter()
-            train(one, "digits")
-            return time.perf_counter() - begin
+    def timed(self: Health, run: Run) -> None:
+        begin = time.perf_counter()
+        act(self, run)
+        looks.append(time.perf_counter() - begin)
 
-    run("term")
-    seconds: dict[str, list[float]] = {"plain": [], "term": []}
-    for _ in range(pairs):
-        for name, values in seconds.items():
-            values.append(run(name))
-    return compared(seconds, 1)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+        patch.object(Health, "act", timed),
+    ):
+        begin = time.perf_counter()
+        train(dataclasses.replace(config, run_dir=f"{folder}/run"), "digits")
+        whole = time.perf_counter() - begin
+    without = whole - sum(looks)
+    return {"ratio": whole / without, "seconds": {"plain": without, "term": whole, "first look": looks[0]}}
 
 
 def main() -> int:
@@ -128,9 +129,14 @@ def main() -> int:
     if device.type == "cpu":
         torch.set_num_threads(CORES)
     results: dict[str, Any] = {**describe(device), "precision": "float32", "terms": {}}
+    if options.out is not None and options.out.exists():
+        results["terms"] = json.loads(options.out.read_text())["terms"]
     above = 0
-    for word in options.terms or BOUNDS:
-        found = looked_at(options.pairs) if word == HEALTH else measured(word, device, options.pairs)
+    words = list(TERMS) if options.terms == ["all"] else options.terms
+    for word in words or BOUNDS:
+        if words and word in results["terms"]:
+            continue
+        found = looked_at() if word == HEALTH else measured(word, device, options.pairs)
         bound = BOUNDS.get(word) if not options.terms else None
         above += bound is not None and found["ratio"] > bound
         memory = " -> ".join(f"{held / 2**20:,.0f}" for held in found.get("peak_bytes", {}).values()) or "not measured,"
