@@ -20,6 +20,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -56,7 +57,10 @@ def made(name: str, folder: Path, side: int) -> str:
     if not place.exists():
         beside = place.with_name(f".{place.name}.{os.getpid()}")
         MADE[name](beside, _EACH, side)
-        beside.rename(place)
+        try:
+            beside.rename(place)
+        except OSError:  # another process has made it meanwhile
+            shutil.rmtree(beside)
     return str(place)
 
 
