@@ -5,9 +5,11 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import venv
 from pathlib import Path
@@ -19,6 +21,7 @@ import biggan
 from biggan.cli.completion import table
 from biggan.cli.main import COMMANDS, main
 from tests.code_blocks import ROOT
+from tests.conftest import HANGS
 
 DOCKERFILES = sorted((ROOT / "docker").glob("*Dockerfile"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -98,26 +101,79 @@ def test_versions_are_pinned_for_the_site() -> None:
     assert "mkdocs==" in pinned
 
 
+COMPLETED = {
+    "biggan ev": "evaluate",
+    "biggan evaluate tru": "truncation",
+    "biggan train mmgen-sngan-1": "mmgen-sngan-128",
+    "biggan train digits --ema.hal": "--ema.half-life",
+    "biggan sample run --truncation-k": "--truncation-kind",
+    "biggan train digits --no-such": "",
+}
+"""Beginnings of commands, and what the last word of each becomes."""
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 def test_bash_completes_commands_presets_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "bash"]) == 0
     script = tmp_path / "completion.sh"
     script.write_text(capsys.readouterr().out)
     lines = [f"source {script}"]
-    cases = {
-        "biggan ev": {"evaluate"},
-        "biggan evaluate tru": {"truncation"},
-        "biggan train mmgen-sngan-1": {"mmgen-sngan-128"},
-        "biggan train digits --ema.hal": {"--ema.half-life"},
-        "biggan sample run --truncation-k": {"--truncation-kind"},
-        "biggan train digits --no-such": set(),
-    }
-    for case in cases:
+    for case in COMPLETED:
         words = case.split()
         lines.append(f'COMP_WORDS=({case}); COMP_CWORD={len(words) - 1}; _biggan; echo "${{COMPREPLY[*]}}"')
     done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
-    for line, wanted in zip(done.stdout.split("\n"), cases.values(), strict=False):
-        assert set(line.split()) == wanted
+    assert done.stdout.splitlines() == list(COMPLETED.values())
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_completes_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "fish"]) == 0
+    script = tmp_path / "completion.fish"
+    script.write_text(capsys.readouterr().out)
+    lines = [f"source {script}", *(f"complete -C '{case}'; echo ." for case in COMPLETED)]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", "\n".join(lines)], capture_output=True, text=True, check=True, env=environment
+    )
+    found = [answer.strip().partition("\t")[0] for answer in done.stdout.split(".\n")[:-1]]
+    assert found == list(COMPLETED.values())
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_completes_at_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pty
+
+    assert main(["completion", "zsh"]) == 0
+    (tmp_path / "completion.zsh").write_text(capsys.readouterr().out)
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "HOME": str(tmp_path), "TERM": "dumb"}
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"], stdin=follower, stdout=follower, stderr=follower, env=environment, cwd=tmp_path
+    )
+    os.close(follower)
+    try:
+        os.write(leader, b'source completion.zsh; biggan() { print -r -- "words:$*:" }; print -r loaded:$((6*7))\n')
+        _until(leader, "loaded:42")
+        for case, completed in COMPLETED.items():
+            if not completed:
+                continue
+            os.write(leader, f"{case}\t".encode())
+            _until(leader, f"{completed} ")  # the word is whole, and what follows may be typed
+            os.write(leader, b"\n")
+            _until(leader, f"{completed}:")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(leader)
+
+
+def _until(terminal: int, text: str) -> None:
+    """Read a terminal until it has shown ``text``."""
+    shown, end = "", time.monotonic() + HANGS
+    while text not in shown:
+        ready, _, _ = select.select([terminal], [], [], max(end - time.monotonic(), 0))
+        assert ready, f"{text!r} was never shown, but {shown!r}"
+        shown += os.read(terminal, 65536).decode(errors="replace")
 
 
 def test_the_other_shells_know_the_same(capsys: pytest.CaptureFixture[str]) -> None:
