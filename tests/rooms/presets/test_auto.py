@@ -126,11 +126,14 @@ def test_every_choice_has_a_reason_in_one_line() -> None:
     assert all(": " in line and "\n" not in line for line in lines)
 
 
-def test_terms_are_for_photographs_that_are_shown_often() -> None:
+def test_terms_are_for_images_that_are_shown_often() -> None:
     assert chosen(GPU).config.terms == ("diffaugment,policy=translation+cutout",)
     assert chosen(GPU, dataclasses.replace(SEEN, photographs=False)).config.terms == ()
     assert chosen(GPU, dataclasses.replace(SEEN, images=500_000)).config.terms == ()
-    assert chosen(CPU, hours=0.2).config.terms == ()
+    often, seldom = (dataclasses.replace(SEEN, images=images) for images in (900, 9000))
+    assert chosen(CPU, often, hours=0.2).config.terms == ("r1,weight=0.1,every=16",)
+    assert chosen(CPU, seldom, hours=0.2).config.terms == ()
+    assert chosen(CPU, often, hours=0.2, terms=("cr",)).config.terms == ("cr",)
 
 
 # -- mirroring ---------------------------------------------------------------------------------------------------------

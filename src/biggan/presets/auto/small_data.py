@@ -6,8 +6,9 @@ from biggan.presets.auto.seen import Seen
 
 FEW = 20_000
 """Images above which nothing is added."""
-MANY_EPOCHS = 100
-"""Times that an image is shown, above which D can know it by heart."""
+OFTEN, MANY_EPOCHS = 40, 100
+"""Times that an image is shown, above which D can begin to know it by heart, and above which it can do so wholly."""
+FOR_CPU = ("r1,weight=0.1,every=16",)
 FOR_PHOTOGRAPHS = ("diffaugment,policy=translation+cutout",)
 _LARGE = 48
 
@@ -22,15 +23,15 @@ def terms_for(seen: Seen, duration: int, *, fast: bool, side: int) -> tuple[tupl
         side: of the image, in pixels.
     """
     epochs = duration / seen.images
-    if not seen.photographs:
-        return (), "on 180 digits none of eleven was shown to help (docs/terms.md), and most made it worse"
     if seen.images >= FEW:
         return (), f"{seen.images:,} images are many"
-    if epochs < MANY_EPOCHS:
+    if seen.photographs and epochs >= MANY_EPOCHS and (fast or side >= _LARGE):
+        return (
+            FOR_PHOTOGRAPHS,
+            "FID 39.8 -> 22.4 on a tenth of CIFAR-10, by its paper (Zhao et al. 2020); not measured here",
+        )
+    if epochs < OFTEN:
         return (), f"each image is shown {epochs:.0f} times, too seldom for D to know it by heart"
-    if not fast and side < _LARGE:
-        return (), f"none was shown to help in runs of minutes below {_LARGE} px; --terms diffaugment is worth a try"
-    return (
-        FOR_PHOTOGRAPHS,
-        "FID 39.8 -> 22.4 on a tenth of CIFAR-10, by its paper (Zhao et al. 2020); not measured here",
-    )
+    if not fast:
+        return FOR_CPU, f"each image is shown {epochs:.0f} times; measured on runs of ten minutes (docs/auto.md)"
+    return (), "none was shown to help (docs/terms.md)"
