@@ -22,7 +22,7 @@ from biggan.training.engine import Engine
 from biggan.training.guard import NonFiniteError
 from iterations import draws, floating_point_operations, make_engine, ours, theirs
 from kernels import told, where_time_goes
-from machine import BRIEF, Patience, copy_bandwidth, product_rate, timed
+from machine import BRIEF, Patience, Turns, copy_bandwidth, product_rate, timed
 from report import Report
 
 MODELS = {
@@ -127,7 +127,8 @@ class Bench:
 
     def _look(self, iteration: Callable[[], object], *keys: str) -> None:
         """Note where the time of an iteration goes that was measured."""
-        iteration()  # an engine that is new makes its buffers
+        with Turns.beside_others():
+            iteration()  # an engine that is new makes its buffers
         speed = self.report.get("models", self.model, *keys, "images_per_second")
         seconds = self.config.batch * self.config.discriminator_steps / speed
         found = where_time_goes(iteration, self.device, seconds)

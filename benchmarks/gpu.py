@@ -13,7 +13,8 @@ iteration is looked at by its kernels: how long they compute, how long they move
 Images are random, and weights drawn from N(0, 0.02), which no speed depends on. With ``--against`` the iteration of
 BigGAN-PyTorch is measured first, in the same process, with TF32 and cudnn.benchmark, which is faster than as it comes.
 Medians, after two iterations of warming up. Results are printed and written after every part, so that nothing is lost
-when time runs out. Needs torch, numpy and safetensors alone.
+when time runs out. Several of these programs may share a device: with the same file after ``--turns`` they warm up and
+compile side by side, and measure one at a time. Needs torch, numpy and safetensors alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import torch
 
 from bench import MODELS, PRECISIONS, RHYTHMS, Bench, bandwidth, clear, configuration
 from iterations import are_theirs
-from machine import BRIEF, Patience, clocks, describe
+from machine import BRIEF, Patience, Turns, clocks, describe
 from report import Report
 
 
@@ -45,15 +46,17 @@ def main() -> int:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="32 px, width 4, 4 images, once: to try this program out")
     parser.add_argument("--seconds", type=float, default=420, help="no part begins after so long")
+    parser.add_argument("--turns", type=Path, metavar="FILE", help="others that name it measure on the same device")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         print("PyTorch sees no CUDA device, so there is nothing to measure.", file=sys.stderr)
         return 2
+    Turns.path = options.turns
     device = torch.device("cuda", 0) if options.device == "cuda" else torch.device("cpu")
     patience = BRIEF if options.tiny else Patience()
     report = Report(options.out, options.seconds)
-    machine = describe(device)
+    machine = describe(device) | ({"in_turns": True} if options.turns else {})  # warm-ups then hold waits as well
     report.put(", ".join(f"{name} {value}" for name, value in machine.items()), {"machine": machine})
     for model in MODELS if options.model == "all" else [options.model]:
         config = configuration(model, options.batch or (4 if options.tiny else 256), tiny=options.tiny)

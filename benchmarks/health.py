@@ -21,7 +21,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,12 +33,55 @@ from biggan.augmentation.ada import PARTS
 from biggan.foundation.files import write_json
 from biggan.presets.registry import get_preset
 from biggan.training.configuration import CheckpointConfig, TrainingConfig
+from biggan.training.health import constants
 from biggan.training.health.configuration import HealthConfig
+from biggan.training.health.judging import findings
+from biggan.training.health.records import HealthRecord
 from biggan.training.setup import train
 from machine import describe
 
 Change = Callable[[TrainingConfig], TrainingConfig]
 SEEDS = {"fixed": range(10), "shown": range(10, 30)}
+JUDGED = (
+    "diversity",
+    "diversity_raw",
+    "distance",
+    "distance_raw",
+    "separation",
+    "separation_held",
+    "memory",
+    "label_use",
+    "z_use",
+    "within_real",
+    "leak",
+    "average_trace",
+    "G_trace",
+    "distinct",
+    "different",
+    "epochs",
+)
+"""The numbers that alarms are judged by."""
+LIMITS = (
+    "LOST_VARIETY",
+    "FAR",
+    "NEAR",
+    "BLIND",
+    "GRAY",
+    "APART",
+    "KNOWN_BY_HEART",
+    "LIKE_FAKES",
+    "UNHEEDED",
+    "UNHEEDED_NOW",
+    "UNUSED_Z",
+    "STANDS_STILL",
+    "FEW_IMAGES",
+    "MANY_COPIES",
+    "OFTEN",
+    "LEAKS",
+    "LIKE_REALS",
+)
+STEPS = (1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 3.0, 5.0)
+"""By which a limit is multiplied, or divided."""
 OF_EACH = 5
 """Seeds of a kind that is made to go wrong; of healthy runs all."""
 IN_TIME = 0.05
@@ -70,13 +113,13 @@ def _turned(config: TrainingConfig) -> TrainingConfig:
 
 KINDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "healthy": (lambda config: config, ()),
-    "rates": (_rates, ("collapse",)),
+    "rates": (_rates, ("collapse", "nothing learnt")),
     "plain D": (_no_spectral_norm, ("collapse",)),
     "one image a class": (_data(fraction=1e-9, holdout=0.0), ("data repeat", "memorisation")),
     "shuffled labels": (_data(labels="random", random_classes=10), ("labels ignored",)),
-    "quarter turns": (_turned, ("leak of augmentation",)),
+    "quarter turns": (_turned, ("leak of augmentation", "nothing learnt")),
 }
-"""How a run is made to go wrong, and which alarms are right."""
+"""How a run is made to go wrong, and which alarms are right. With quarter turns some learn nothing at all."""
 
 
 def configuration(kind: str, seed: int, folder: Path, duration: int) -> TrainingConfig:
@@ -118,7 +161,65 @@ def measured(kind: str, seed: int, duration: int) -> dict[str, Any]:
         "judge": [[clock, value] for _, value, clock in best],
         "alarms": [[line["images_seen"], sorted(line["findings"])] for line in looks if line["findings"]],
         "last": looks[-1]["health"],
+        "looks": {
+            "images_seen": " ".join(str(line["images_seen"]) for line in looks),
+            **{name: " ".join(_word(line["health"].get(name)) for line in looks) for name in JUDGED},
+        },
+        "torch": torch.__version__,  # runs may come from several machines
     }
+
+
+def _word(value: float | None) -> str:
+    """Return a number with all the digits of float32; a column of them is one line of the results."""
+    return "-" if value is None else f"{value:.9g}"
+
+
+def records(run: Mapping[str, Any]) -> list[HealthRecord]:
+    """Return the looks of a run, as they are judged, but without what was found."""
+    columns = {name: line.split() for name, line in run["looks"].items()}
+    return [
+        HealthRecord(
+            images_seen=int(clock),
+            numbers={name: float(columns[name][i]) for name in JUDGED if columns[name][i] != "-"},
+        )
+        for i, clock in enumerate(columns["images_seen"])
+    ]
+
+
+def found(looks: Sequence[HealthRecord]) -> set[str]:
+    """Return the kinds of all alarms that these looks give with the limits as they are now."""
+    judged: list[HealthRecord] = []
+    for look in looks:
+        told = findings([*judged, look])
+        judged.append(dataclasses.replace(look, findings=told))
+    return {finding.kind for look in judged for finding in look.findings}
+
+
+def room(runs: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Return how far each limit can be moved, others as they are, before a run is told otherwise than it is.
+
+    Told otherwise is: a false alarm in a healthy run, or no right one where the limits in force give it. Returned are
+    the least and the largest of :data:`STEPS` by which the limit can be multiplied.
+    """
+    looks = [(run["kind"], records(run)) for run in runs if "looks" in run]
+
+    def verdicts() -> list[bool]:
+        return [
+            bool(found(each)) if kind == "healthy" else bool(found(each) & set(KINDS[kind][1])) for kind, each in looks
+        ]
+
+    in_force, moved = verdicts(), {}
+    for name in LIMITS:
+        value, reach = getattr(constants, name), [1.0, 1.0]
+        for i, steps in enumerate((STEPS, [1 / step for step in STEPS])):
+            for step in steps:
+                setattr(constants, name, value * step)
+                if verdicts() != in_force:
+                    break
+                reach[1 - i] = step
+        setattr(constants, name, value)
+        moved[name] = (reach[0], reach[1])
+    return moved
 
 
 def collapsed_at(judge: Sequence[Sequence[float]]) -> int | None:
@@ -174,6 +275,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--out", type=Path, default=Path("health.json"))
     parser.add_argument("--report", type=Path, help="only report what this file holds")
+    parser.add_argument("--room", action="store_true", help="how far each limit can be moved, by the looks of all runs")
     options = parser.parse_args()
     path = options.report or options.out
     results = json.loads(path.read_text()) if path.exists() else {"machine": describe(torch.device("cpu")), "runs": []}
@@ -192,6 +294,10 @@ def main() -> None:
             write_json(path, results)
             print("{kind}, seed {seed}: {0}".format(told(ended.result()), **ended.result()), flush=True)
     print("\n".join(report(results["runs"])))
+    if options.room:
+        for name, (least, most) in room(results["runs"]).items():
+            value = getattr(constants, name)
+            print(f"{name:15} {value:g}: no verdict changes between {value * least:.3g} and {value * most:.3g}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from machine import synchronize
+from machine import Turns, synchronize
 
 ARITHMETIC = re.compile(
     r"gemm|gemv|xmma|cutlass|conv|wgrad|dgrad|fprop|sdpa|flash|fmha|attention|\bmm\b|bmm", re.IGNORECASE
@@ -41,7 +41,10 @@ def where_time_goes(action: Callable[[], object], device: torch.device, seconds:
         seconds of arithmetic, of memory and of neither, launches, and the kinds of kernels that took longest.
     """
     synchronize(device)
-    with warnings.catch_warnings():
+    with Turns.alone() as there_are_others, warnings.catch_warnings():
+        if there_are_others:
+            action()
+            synchronize(device)
         warnings.simplefilter("ignore")  # it warns of how it will behave in loops
         with torch.profiler.profile(activities=list(torch.profiler.supported_activities())) as profile:
             action()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,17 +87,63 @@ BRIEF = Patience(warm_up=1, least=1, most=1)
 """Once: to see that it works."""
 
 
+class Turns:
+    """Lets several of these programs share a device: all may warm up (and compile) at once, one alone measures.
+
+    They are to name the same file, whose lock tells the turns. Without a file there is nothing to wait for.
+    """
+
+    path: Path | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def beside_others(cls) -> Iterator[None]:
+        """Wait until nobody measures; while this lasts, nobody will."""
+        with cls._locked(alone=False):
+            yield
+
+    @classmethod
+    @contextlib.contextmanager
+    def alone(cls) -> Iterator[bool]:
+        """Give back memory that is not in use, and wait until this program has the device for itself.
+
+        Yields:
+            whether there are others, so that the memory has to be taken again.
+        """
+        if cls.path is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        with cls._locked(alone=True):
+            yield cls.path is not None
+
+    @classmethod
+    @contextlib.contextmanager
+    def _locked(cls, *, alone: bool) -> Iterator[None]:
+        if cls.path is None:
+            yield
+            return
+        import fcntl  # not on Windows; nobody who names no file needs it
+
+        with cls.path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+
+
 def timed(action: Callable[[], object], device: torch.device, patience: Patience) -> list[float]:
     """Return the seconds of each repetition, sorted."""
-    for _ in range(patience.warm_up):
-        action()
+    with Turns.beside_others():
+        for _ in range(patience.warm_up):
+            action()
+        synchronize(device)
     found: list[float] = []
-    while len(found) < patience.least or (len(found) < patience.most and sum(found) < patience.seconds):
-        synchronize(device)
-        began = time.perf_counter()
-        action()
-        synchronize(device)
-        found.append(time.perf_counter() - began)
+    with Turns.alone() as there_are_others:
+        if there_are_others:
+            action()
+        while len(found) < patience.least or (len(found) < patience.most and sum(found) < patience.seconds):
+            synchronize(device)
+            began = time.perf_counter()
+            action()
+            synchronize(device)
+            found.append(time.perf_counter() - began)
     return sorted(found)
 
 

@@ -16,10 +16,12 @@ import biggan
 from biggan.data.opening import open_source
 from biggan.foundation import distributed
 from biggan.foundation.compiling import Compiler
+from biggan.foundation.devices import Backends
 from biggan.layers.normalization import BatchNorm
 from biggan.layers.shared_norm import SharedBatchNorm
 from biggan.losses.adversarial import Hinge
-from biggan.losses.terms import parse_terms
+from biggan.losses.scene import Scene
+from biggan.losses.terms import TERMS, Term, parse_terms
 from biggan.training.assembly import make_draws, make_engine
 from biggan.training.assembly import make_state as make_state_of_run
 from biggan.training.configuration import CheckpointConfig, TrainingConfig
@@ -29,7 +31,7 @@ from biggan.training.memory_trials import fits_on_gpu
 from biggan.training.own_step import OwnStep
 from biggan.training.resolving import resolve
 from biggan.training.setup import train
-from biggan.training.step import Objective, StepInputs, train_step
+from biggan.training.step import Objective, StepInputs, train_discriminator, train_step
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
 from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.losses.test_terms import NAMES, WORDS, several, suited
@@ -177,6 +179,32 @@ def test_compiled_networks_train_with_terms_as_plain_ones(words: tuple[str, ...]
     assert not said, "it did compile"
     for name, value in states[0].items():
         assert torch.allclose(value, states[1][name], rtol=1e-2, atol=1e-3), name
+
+
+def test_tf32_rounds_scores_and_no_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, device = tiny("biggan", discriminator_width=32), torch.device("cuda")
+    found: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
+    penalty = TERMS["r1"].loss
+    for tf32 in (False, True):
+        state = make_state(a)
+        for network in (*state.networks.values(), state.average.network):
+            assert network is not None
+            network.to(device)
+        state.terms = parse_terms(["r1,every=1"])
+
+        def watched(term: Term, scene: Scene, tf32: bool = tf32) -> torch.Tensor | None:
+            value = penalty(term, scene)
+            assert value is not None
+            found[tf32] = value.detach().clone(), scene.on_fakes.score.detach().clone()
+            return value
+
+        monkeypatch.setattr(TERMS["r1"], "loss", watched)
+        with Backends(tf32=tf32).for_a_while():
+            inputs = inputs_on(make_inputs(a), device)
+            train_discriminator(state, inputs, Objective(loss=Hinge()), Engine(device=device, terms=state.terms))
+    (exact, exact_scores), (value, scores) = found[False], found[True]
+    assert float((scores - exact_scores).abs().max()) > 1e-5, "this card has TF32"
+    torch.testing.assert_close(value, exact, rtol=1e-5, atol=1e-7)
 
 
 def inputs_on(inputs: StepInputs, device: torch.device) -> StepInputs:

@@ -148,6 +148,20 @@ def test_a_young_d_may_ignore_labels_but_not_one_that_heeded_them() -> None:
     assert findings(never)[0].kind == "labels ignored"
 
 
+def test_who_never_comes_nearer_than_one_gray_picture_is_told_when_no_longer_young() -> None:
+    far = HEALTHY | {"distance": 2.0, "distance_raw": 2.0}
+    never = [HealthRecord(images_seen=i + 1, numbers=far) for i in range(LOOKS)]
+    first = limit.YOUNG + limit.LONG_RUNNING
+    assert not findings(never[: first - 1])
+    assert [each.kind for each in findings(never[:first])] == ["nothing learnt"]
+    again = [HealthRecord(images_seen=100 + i, numbers=far, attempt=1) for i in range(first)]
+    assert not findings([*never, *again[:-1]]), "an attempt is young again"
+    assert findings([*never, *again])
+    near = [HealthRecord(images_seen=100 + i, numbers=HEALTHY) for i in range(LOOKS)]
+    late = [*never[: limit.YOUNG], *near]
+    assert not any(findings(late[: i + 1]) for i in range(len(late)))
+
+
 def test_lines() -> None:
     assert line_of(course()[-1]).startswith("healthy (")
     assert "unknown" not in line_of(course()[-1])

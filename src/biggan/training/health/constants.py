@@ -16,8 +16,8 @@ LONG_RUNNING = 4
 FIRST_ALARM = SETTLING + LONG_RUNNING
 """The first look at which a collapse can be told."""
 YOUNG = 12
-"""Looks before which D may ignore labels that it has never heeded, and fakes look like augmented reals because they
-look like nothing yet: three tenths of a run."""
+"""Looks before which D may ignore labels that it has never heeded, and fakes look like nothing yet, and so augmented:
+three tenths of a run."""
 
 LOST_VARIETY = 0.4
 """Variety within classes that is left, relative to the healthy stretch (which counts as 1 at most: more variety than
@@ -29,6 +29,9 @@ NEAR = 0.2
 BLIND = 0.1
 """How near 1/2 the separation is, on the mean of those looks, where D is as good as blind: a healthy D of digits was
 above 0.8 as long as fakes were :data:`APART`, one that learnt 30 times too fast at 0.49 to 0.6."""
+GRAY = 1.0
+"""Distance of one picture, the mean of all reals, by the definition of distance. Who is not nearer when no longer young
+learns nothing: of 29 runs of digits those that learnt were within 0.6 by then, the others beyond 1.1."""
 APART = 0.3
 """Distance to the reals at which who sees can tell: a third of their own variance."""
 

@@ -127,6 +127,16 @@ def _blind(look: _Look) -> str | None:
     )
 
 
+def _never_near(look: _Look) -> str | None:
+    before = look.healthy("distance")
+    if len(look.attempt) < limit.YOUNG or before is None or not look.has("distance", "distance_raw"):
+        return None
+    now = min(look.now["distance"], look.now["distance_raw"])
+    if min(before, now) <= limit.GRAY:
+        return None
+    return f"images are {now:.2f} away from the reals, and one gray picture would be {limit.GRAY:g}"
+
+
 def _by_heart(look: _Look) -> str | None:
     if not look.has("memory", "separation", "separation_held"):
         return None
@@ -197,6 +207,7 @@ _SIGNS = (
     _Sign("collapse", limit.RUNNING, _lost_variety),
     _Sign("collapse", limit.RUNNING, _far_away),
     _Sign("collapse", 1, _blind),
+    _Sign("nothing learnt", limit.LONG_RUNNING, _never_near),
     _Sign("memorisation", limit.RUNNING, _by_heart),
     _Sign("labels ignored", 1, _unheeded),
     _Sign("z ignored", limit.RUNNING, _unused_z),

@@ -10,7 +10,14 @@ from biggan.foundation.records import Count, Name
 from biggan.training.health.constants import LONG_RUNNING
 
 Kind = Literal[
-    "collapse", "memorisation", "labels ignored", "z ignored", "leak of augmentation", "average at rest", "data repeat"
+    "collapse",
+    "nothing learnt",
+    "memorisation",
+    "labels ignored",
+    "z ignored",
+    "leak of augmentation",
+    "average at rest",
+    "data repeat",
 ]
 
 NUMBERS = {
