@@ -102,6 +102,24 @@ def test_a_short_run_has_smaller_batches_and_more_updates() -> None:
     assert lines["batch"].endswith("32: at once; 1,906 updates")
 
 
+def test_a_smaller_batch_must_bring_more_updates() -> None:
+    """A GPU that waits for launches shows half as many images a second with half the batch."""
+
+    def batch_of(pace: Callable[[TrainingConfig], float]) -> int:
+        trials = Trials(fitting=lambda config, _: config.batch, pace=pace)
+        return choose(SEEN, GPU, TrainingConfig(), frozenset(), trials, 0.1).config.batch
+
+    assert batch_of(lambda config: 7.5 * config.batch) == 256
+    assert batch_of(lambda _: 960.0) == 32
+    assert batch_of(lambda config: 7.5 * min(config.batch, 64)) == 64, "as far as launches are not what it waits for"
+
+
+def test_networks_are_compiled_where_that_pays() -> None:
+    assert [chosen(GPU, hours=hours).config.compile for hours in (0.1, 1.0)] == ["off", "auto"]
+    assert chosen(GPU, hours=0.1, compile="on").config.compile == "on"
+    assert chosen(CPU, hours=0.1).config.compile == "auto", "which does not, on a CPU"
+
+
 def test_what_is_given_holds_and_what_follows_from_it_follows() -> None:
     by_hand = chosen(resolution=(48, 48), batch=16)
     assert (by_hand.config.resolution, by_hand.config.batch, by_hand.config.micro_batch) == ((48, 48), 16, 16)

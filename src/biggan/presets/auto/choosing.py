@@ -14,7 +14,7 @@ from biggan.foundation.durations import format_images, spoken
 from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture, architecture
 from biggan.models.sizes import bottom_grid
-from biggan.presets.auto.lengths import EPOCHS, HOURS, Length, checkpoints, length_of, rounded, sheets
+from biggan.presets.auto.lengths import COMPILING, EPOCHS, HOURS, Length, checkpoints, length_of, rounded, sheets
 from biggan.presets.auto.seen import Machine, Seen
 from biggan.presets.auto.small_data import terms_for
 from biggan.presets.following import attention_at
@@ -33,6 +33,8 @@ IMBALANCED = 20.0
 BATCH = {"cpu": 64, "cuda": 256, "mps": 64}
 LEAST_BATCH, UPDATES = 32, 8_000
 """A run too short for so many updates has smaller batches, and more updates, down to so many images."""
+WORTH = 1.25
+"""Times as many updates that half a batch must bring: a GPU that waits for launches makes no more of them."""
 NARROW_WIDTHS: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...]]] = {
     16: ((32, 32, 32), (16, 32, 64), (True, True, False)),
     32: ((128, 64, 32, 16), (16, 32, 64, 128), (True, True, True, False)),
@@ -94,18 +96,23 @@ def choose(
     sizes = [wanted] if wanted is not None else [(side, side) for side in _sizes(seen, machine, hours)]
     batch = asked.batch if "batch" in given else min(BATCH[machine.device], max(seen.images // 2, 2))
     duration = asked.duration if "duration" in given else None
+    larger: tuple[Chosen, Length] | None = None
     while True:
         found = _of_size(sizes[0], seen, machine, asked, given, batch)
         if "micro_batch" not in given:
             found.config = dataclasses.replace(found.config, micro_batch=trials.fitting(found.config, machine))
         pace = trials.pace(found.config)
         length = length_of(machine.device, pace, hours, duration, seen.images)
+        if larger is not None and length.images / batch < WORTH * larger[1].images / larger[0].config.batch:
+            found, length = larger
+            break
         if len(sizes) > 1 and length.images < min(IMAGES_FOR[sizes[0][0]], EPOCHS * seen.images):
             sizes.pop(0)
+            larger = None
         elif "batch" in given or batch // 2 < LEAST_BATCH or length.images >= UPDATES * batch:
             break
         else:
-            batch //= 2
+            larger, batch = (found, length), batch // 2
     _say_size(found, wanted, seen, machine, length)
     return _of_length(found, seen, machine, length, given)
 
@@ -260,6 +267,9 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
             f"{config.model.resolution[0]} px, which is nothing yet; give more time, or a smaller --resolution"
         )
     terms, why = terms_for(seen, length.images, fast=machine.fast, side=max(config.model.resolution))
+    if "compile" not in given and machine.device == "cuda" and length.seconds < COMPILING:
+        config = dataclasses.replace(config, compile="off")
+        found.note("compile", "off", f"it would take a minute or two of {length.time}", "compile")
     half_life = max(rounded(length.images / 15), 1)
     save = checkpoints(length)
     found.config = dataclasses.replace(

@@ -14,6 +14,8 @@ TRAINING = 0.85
 """Share of the time that is spent on iterations; the rest on looking at the images, sheets, looks and checkpoints."""
 EPOCHS = 5000
 """Times that each image is shown at most: as often as in DiffAugment's runs on a tenth of CIFAR-10."""
+COMPILING = 1200.0
+"""Seconds of a run on a GPU from which on networks are compiled: they are a third faster, after a minute or two."""
 FIRST_SHEET, LINE, SAVED = 25.0, 15.0, 600.0
 """Seconds until the first sheet, between lines of numbers, between checkpoints."""
 _SHEETS, _CHECKPOINTS = 10, 5
