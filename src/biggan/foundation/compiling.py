@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -80,7 +81,8 @@ class Compiler:
 
     def _counted(self, graph: Any, inputs: Any) -> Any:
         self.graphs += 1
-        with _backward_at_once():
+        with _backward_at_once(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="TensorFloat32")  # which a run does without on purpose
             return self._compiled(graph, inputs)
 
     def _compiled(self, graph: Any, inputs: Any) -> Any:

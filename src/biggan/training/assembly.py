@@ -186,7 +186,15 @@ def make_compiler(config: TrainingConfig, device: torch.device, tell: Callable[[
     """Return what compiles the networks, if they are to be."""
     if config.compile == "off" or (config.compile == "auto" and (device.type != "cuda" or config.recompute)):
         return None
-    return Compiler(cuda_graphs=config.cuda_graphs, tell=lambda line: tell(line) if distributed.is_primary() else None)
+
+    def said(line: str) -> None:
+        if distributed.is_primary():
+            tell(line)
+
+    said(
+        "compiling the networks: the first two iterations take a minute or more (--compile off: none, and slower ones)"
+    )
+    return Compiler(cuda_graphs=config.cuda_graphs, tell=said)
 
 
 def micro_batches_by_clock(config: TrainingConfig, ranks: int, state: TrainState) -> Callable[[int], dict[str, int]]:

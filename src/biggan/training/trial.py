@@ -56,7 +56,7 @@ def trial(config: TrainingConfig, own: OwnStep, device: torch.device) -> Callabl
         judge=judge_separately if config.split_discriminator_pass else judge_together,
         seed=config.seed,
     )
-    engine = make_engine(config, 1, state, device)
+    engine = make_engine(config, 1, state, device, tell=lambda _: None)  # the run itself says it
     engine.alone = True  # one rank may run out of memory where another does not
 
     def iterate() -> None:

@@ -14,6 +14,8 @@ from biggan.foundation import compiling
 from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import Hinge
 from biggan.losses.terms import parse_terms
+from biggan.training.assembly import make_compiler
+from biggan.training.configuration import TrainingConfig
 from biggan.training.engine import Engine
 from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, tiny
@@ -85,6 +87,14 @@ def test_autocast_breaks_no_graph(rhythm: Any) -> None:
         graphs.append(compiler.graphs)
     assert graphs[0] == graphs[1] == 4, "G without and with a graph, D for itself and for G"
     assert not torch._dynamo.utils.counters["graph_break"]
+
+
+def test_that_it_will_take_a_while_is_said_before() -> None:
+    said: list[str] = []
+    assert make_compiler(TrainingConfig(compile="on"), CPU, said.append) is not None
+    assert "a minute or more (--compile off" in said.pop()
+    assert make_compiler(TrainingConfig(compile="auto"), CPU, said.append) is None
+    assert not said
 
 
 def test_what_cannot_be_compiled_runs_plainly_and_says_so_once() -> None:
