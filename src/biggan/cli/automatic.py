@@ -75,11 +75,13 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
             "auto measures one process. Run the same command alone with --dry-run, and give torchrun the command that "
             "it prints"
         )
+    from biggan.losses.terms import parse_terms
     from biggan.presets.auto.choosing import Trials, choose
     from biggan.presets.auto.command import command
     from biggan.presets.auto.looking import examine, look
     from biggan.presets.auto.trying import fitting, pace
 
+    parse_terms(asked.terms)  # a misspelt one is told before images are looked at
     say(f"looking at {one_line(asked.data.path)} and at this machine ...")
     seen = look(asked.data, mirror="data.flip" not in named)
     machine = examine(asked.device)

@@ -207,6 +207,16 @@ def test_a_folder_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "no images" in capsys.readouterr().err
 
 
+def test_a_misspelt_term_is_told_before_images_are_looked_at(
+    make_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(make_folder({"a": 30}))
+    assert main(["train", "--data", folder, "--terms", "r1,wait=1", "--run-dir", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr()
+    assert "weight" in said.err
+    assert "looking at" not in said.out
+
+
 def test_times_are_said_once_and_as_they_were_given() -> None:
     lines = {line.split()[0]: line for line in chosen(hours=0.06, pace=91.6).lines()}
     assert ": 3.6 min (given)" in lines["length"]
