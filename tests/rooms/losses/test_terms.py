@@ -233,6 +233,38 @@ def test_what_it_remembers_is_part_of_the_state(name: str) -> None:
     assert_same_tensors(fresh.tensors(), whole.tensors())
 
 
+ADAPTS = {"p": "adaptive", "interval": 1, "images": 50, "target": 0.01}
+"""Options by which p moves in every update of a few images; above, it is given."""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if isinstance(TERMS[name](), Adaptive)])
+def test_a_probability_that_adapts_does_not_depend_on_division_and_is_remembered(name: str) -> None:
+    batches = several(count=4)
+    whole, term = run(name, batches, **ADAPTS)
+    assert term is not None
+    assert 0 < float(term.state["p"]) < 1
+    for parts in (2, 3):
+        divided = run(name, batches, parts, **ADAPTS)[0]
+        for key, value in whole.tensors().items():
+            assert torch.allclose(divided.tensors()[key], value, rtol=1e-6, atol=1e-6), key
+    half, _ = run(name, batches[:2], **ADAPTS)
+    fresh = make_state(suited(name, **FREE), F64)
+    fresh.terms = {name: term_of(name, **ADAPTS)}
+    fresh.load_tensors({key: value.clone() for key, value in half.tensors().items()})
+    fresh.images_seen, fresh.iterations = half.images_seen, half.iterations
+    engine = Engine(device=CPU, terms=fresh.terms)
+    for inputs in batches[2:]:
+        train_step(fresh, inputs, Objective(loss=Hinge(), seed=1), engine)
+        fresh.images_seen = inputs.images_seen
+        fresh.iterations += 1
+    assert_same_tensors(fresh.tensors(), whole.tensors())
+    before = {key: value.clone() for key, value in term.state.items()}
+    parameter = next(whole.discriminator.parameters())
+    parameter.requires_grad_().register_hook(lambda gradient: gradient * float("inf"))
+    train_step(whole, batches[0], Objective(loss=Hinge()), Engine(device=CPU, terms=whole.terms))
+    assert_same_tensors(term.state, before)
+
+
 def test_a_term_that_was_added_begins_anew_and_one_that_was_left_out_is_forgotten() -> None:
     state, _ = run("lecam", several())
     stored = {key: value.clone() for key, value in state.tensors().items()}
@@ -327,11 +359,15 @@ def test_attention_spelt_out_is_attention() -> None:
 BATCH = 8
 
 
-def trained(rank: int, ranks: int) -> dict[str, Tensor]:
-    """Train with all terms at once, on this rank's share of the same batches."""
+def trained(rank: int, ranks: int, adapts: bool = False) -> dict[str, Tensor]:
+    """Train with all terms at once, or those that adapt, on this rank's share of the same batches."""
     a = suited(*NAMES, **FREE)
     state = make_state(a, F64)
     state.terms = {name: term_of(name) for name in NAMES}
+    if adapts:
+        state.terms = {name: term_of(name, **ADAPTS) for name in NAMES if isinstance(TERMS[name](), Adaptive)}
+        for term in state.terms.values():
+            term.state["p"].fill_(0.5)
     groups = 4 // ranks
     engine = Engine(device=CPU, accumulation={"discriminator": groups}, terms=state.terms)
     for seed in range(3):
@@ -349,18 +385,21 @@ def _rank(rank: int, ranks: int, folder: str, port: int) -> None:
     os.environ.update({name: str(value) for name, value in environment.items()})
     torch.set_num_threads(1)
     distributed.start(CPU)
-    save_file(trained(rank, ranks), Path(folder) / str(rank))
+    for adapts in (False, True):
+        save_file(trained(rank, ranks, adapts), Path(folder) / f"{rank}{adapts}")
     distributed.stop()
 
 
 def test_two_ranks_with_all_terms_are_one(tmp_path: Path) -> None:
     spawn(_rank, (2, str(tmp_path), distributed_port()), 2)
-    one, other = (load_file(tmp_path / str(rank)) for rank in range(2))
-    assert_same_tensors(one, other)
-    alone = trained(0, 1)
-    assert alone.keys() == one.keys()
-    for key, value in alone.items():
-        assert torch.allclose(one[key], value, rtol=1e-6, atol=1e-6), key
+    for adapts in (False, True):
+        one, other = (load_file(tmp_path / f"{rank}{adapts}") for rank in range(2))
+        assert_same_tensors(one, other)
+        alone = trained(0, 1, adapts)
+        assert alone.keys() == one.keys()
+        assert not adapts or all(float(alone[f"term/{name}/p"]) not in (0.0, 0.5, 1.0) for name in ("ada", "apa"))
+        for key, value in alone.items():
+            assert torch.allclose(one[key], value, rtol=1e-6, atol=1e-6), key
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
