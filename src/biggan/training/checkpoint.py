@@ -38,6 +38,7 @@ from biggan.training.state import TrainState
 
 STATE_TENSORS = "state.safetensors"
 STATE_JSON = "state.json"
+_FILES = {STATE_TENSORS, IN_CHECKPOINT, STATE_JSON}
 _WRITING, _LEAVING, _DAMAGED = ".writing-", ".leaving-", ".damaged"
 _MOST_IN_LAST = 64
 _BESIDE_TENSORS = 2**20
@@ -139,7 +140,7 @@ class CheckpointStore:
         self.rotate(state)
 
     def rotate(self, state: TrainState) -> None:
-        """Remove all but the last, the best, and the first of each long interval; later clocks are another story."""
+        """Remove all but the last, the best, the first of each long interval, and where somebody keeps something."""
         numbers = sorted(number for number in self.numbers() if number <= state.images_seen)
         keep = set(numbers[-self.config.keep_last :])
         for name in {name for name, _, _ in state.best}:
@@ -158,7 +159,7 @@ class CheckpointStore:
             keep.update([number for number in numbers if number <= healthy][-1:])
             keep.update([number for number in numbers if number > healthy][:1])
         for number in numbers:
-            if number not in keep:
+            if number not in keep and not _holds_more(self.root / str(number)):
                 self._remove(self.root / str(number))
 
     def set_aside(self, above: int, ending: str) -> None:
@@ -248,6 +249,11 @@ class CheckpointStore:
             f"{self.root}: all {len(candidates)} checkpoints are damaged (see above); nothing was removed. "
             "Restore one, or start over in another --run-dir."
         )
+
+
+def _holds_more(path: Path) -> bool:
+    """Tell whether there is something in a checkpoint that is no part of it: directions of its snapshot, say."""
+    return any(entry.name not in _FILES and not entry.name.startswith(".") for entry in path.iterdir())
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -287,7 +287,10 @@ def test_the_last_healthy_checkpoint_stays(tmp_path: Path) -> None:
             state.health.append(HealthRecord(images_seen=clock, numbers={}, findings=found[clock]))
         if clock % 10 == 0:
             store.save(state, dataclasses.replace(info, images_seen=clock), {})
-    assert sorted(store.numbers()) == [10, 20, 50]
+        if clock in (30, 40):
+            beside = ".half-written" if clock == 30 else "snapshot.sefa-first.safetensors"
+            (store.root / str(clock) / beside).write_bytes(b"something")
+    assert sorted(store.numbers()) == [10, 20, 40, 50], "40 holds what somebody has put beside its snapshot"
 
 
 # -- leaks of augmentation ---------------------------------------------------------------------------------------------
