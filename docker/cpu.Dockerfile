@@ -10,7 +10,7 @@ ARG PIP_EXTRA_INDEX_URL=
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
-RUN python -m pip install --constraint constraints.txt ".[metrics,plots]" \
+RUN python -m pip install --constraint constraints.txt ".[metrics,plots,video,web,export]" \
     && useradd --create-home --uid 1000 biggan \
     && install --directory --owner biggan /data
 

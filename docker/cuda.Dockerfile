@@ -16,7 +16,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
-RUN python -m pip install --constraint constraints.txt ".[metrics,plots]" \
+RUN python -m pip install --constraint constraints.txt ".[metrics,plots,video,web,export]" \
     && useradd --create-home --uid 1000 biggan \
     && install --directory --owner biggan /data
 

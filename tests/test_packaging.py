@@ -95,6 +95,18 @@ def test_citation_and_version() -> None:
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
 
 
+def test_what_runs_at_every_push_and_at_night_is_there() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "checks.yml").read_text())["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert ".ci/run" in commands
+    for command in commands:
+        program, *words = command.split()
+        assert program in (".ci/run", "make", "docker"), command
+        assert program != "make" or words[0] in targets, command
+        assert words[:1] != ["build"] or (ROOT / words[words.index("--file") + 1]).is_file(), command
+
+
 def test_versions_are_pinned_for_the_site() -> None:
     pinned = (ROOT / "constraints.txt").read_text()
     assert "mkdocs-material==" in pinned
@@ -107,6 +119,8 @@ COMPLETED = {
     "biggan train mmgen-sngan-1": "mmgen-sngan-128",
     "biggan train digits --ema.hal": "--ema.half-life",
     "biggan sample run --truncation-k": "--truncation-kind",
+    "biggan train au": "auto",
+    "biggan train auto --hou": "--hours",
     "biggan train digits --no-such": "",
 }
 """Beginnings of commands, and what the last word of each becomes."""

@@ -56,9 +56,10 @@ def table() -> dict[str, tuple[list[str], list[str]]]:
     for command in COMMANDS:
         own = [kind for kind in kinds() if kind.split()[0] == command]
         second = [kind.split()[1] for kind in own if " " in kind]
-        second += list(PRESETS) if command == "train" else []
+        second += ["auto", *PRESETS] if command == "train" else []
         second += ["bash", "zsh", "fish"] if command == "completion" else []
-        options = sorted({"--help"}.union(*(options_of(kind) for kind in own)))
+        more = {"--hours", "--help-all"} if command == "train" else set()
+        options = sorted({"--help"}.union(more, *(options_of(kind) for kind in own)))
         found[command] = (second, options)
     return found
 

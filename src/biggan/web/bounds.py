@@ -40,7 +40,7 @@ class Bounds:
     entries: int = 500
     """Runs and snapshots that are offered."""
     films: int = 2
-    """Films made at a time; as many again may wait."""
+    """Films made at a time; who asks for another is told to ask again."""
     frames: int = 600
     """Pictures of a film."""
     film_bytes: int = 128 * MEGABYTE

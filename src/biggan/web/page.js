@@ -144,7 +144,7 @@
       words.delete("class"); words.set("mix", point.label); words.set("seed", point.seed);
       return card(words, says(words), null, () => { state.points.splice(n, 1); showPoints(); remember(state.query); }, "Remove");
     }));
-    if (!state.points.length) place.textContent = "No key points yet: draw something, and add it here. A film goes through at least two.";
+    if (!state.points.length) place.textContent = "No key points yet: draw something, and add it here. A key point is a seed and a class, without blends and moves; a film goes through at least two.";
   };
   const restore = (query) => {
     state.next = controlsOf(new URLSearchParams(query));

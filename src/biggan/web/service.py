@@ -112,7 +112,7 @@ class Service:
         return Drawn(data, query, str(loaded.sampler.statistics(request.truncation, request.kind)))
 
     async def film(self, words: Mapping[str, str]) -> tuple[bytes, str]:
-        """Return the film that the words of a query mean, and its format: gif or mp4.
+        """Return the film that the words of a query mean, and its format: gif, mp4 or webm.
 
         Raises:
             RequestError: it cannot be had; says why.

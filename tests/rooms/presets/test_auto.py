@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tyro
 
 from biggan.cli.automatic import refuse_other_images
 from biggan.cli.main import main
@@ -21,7 +22,8 @@ from biggan.data.configuration import DataConfig
 from biggan.foundation.config import differences
 from biggan.foundation.durations import spoken
 from biggan.foundation.errors import UserError
-from biggan.presets.auto.choosing import Chosen, Trials, choose
+from biggan.presets.auto.choosing import Trials, choose
+from biggan.presets.auto.chosen import Chosen
 from biggan.presets.auto.command import command
 from biggan.presets.auto.looking import look
 from biggan.presets.auto.mirroring import _Thumbnails, judge
@@ -139,9 +141,22 @@ def test_every_choice_has_a_reason_in_one_line() -> None:
     lines = chosen().lines()
     for word in ("resolution", "channels", "classes", "family", "width", "attention", "batch", "rates", "mirroring"):
         assert any(line.split()[0] == word for line in lines), word
-    for word in ("terms", "average", "length", "sheets"):
+    for word in ("latents", "terms", "average", "length", "sheets", "saved", "looks"):
         assert any(line.split()[0] == word for line in lines), word
     assert all(": " in line and "\n" not in line for line in lines)
+
+
+def test_what_is_given_has_no_reason_as_if_it_had_been_chosen() -> None:
+    words = ["--data", "flowers", "--model.family", "sagan", "--resolution", "64x64"]
+    words += ["--model.generator-attention", "16", "--model.discriminator-attention", "16"]
+    asked = tyro.cli(TrainingConfig, args=words)
+    trials = Trials(fitting=lambda config, _: config.batch, pace=lambda _: 100.0)
+    found = choose(SEEN, CPU, asked, given(words), trials, 1.0)
+    told = {line.split()[0]: line for line in found.lines(given(words))}
+    assert "family" not in told
+    assert "attention" not in told
+    assert told["width"].endswith("width 8, for a CPU"), "SAGAN has no table of narrow widths"
+    assert told["latents"].endswith("numbers: all at the beginning")
 
 
 def test_terms_are_for_images_that_are_shown_often() -> None:

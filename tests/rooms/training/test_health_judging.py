@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -167,7 +168,8 @@ def test_lines() -> None:
     assert "unknown" not in line_of(course()[-1])
     assert "memorisation unknown" in line_of(HealthRecord(images_seen=1, numbers={"separation": 0.9}))
     sick = HealthRecord(images_seen=1, numbers={}, findings=(Finding(kind="collapse", text="so much"),))
-    assert line_of(sick) == "collapse: so much"
+    assert line_of(sick) == "collapse: so much; memorisation unknown without --data.holdout"
+    assert line_of(dataclasses.replace(sick, numbers={"memory": 0.5})) == "collapse: so much"
 
 
 def test_records_are_bounded_and_the_latest_stay() -> None:

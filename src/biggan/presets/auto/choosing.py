@@ -1,50 +1,39 @@
-"""From what was seen to a run: every choice with its reason. Imports no torch.
-
-What was measured for these numbers, and on what, stands in docs/auto.md.
-"""
+"""From what was seen to a run: every choice with its reason. Imports no torch."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from biggan.foundation.durations import format_images, spoken
 from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture, architecture
 from biggan.models.sizes import bottom_grid
+from biggan.presets.auto.chosen import Chosen
 from biggan.presets.auto.lengths import COMPILING, EPOCHS, HOURS, Length, checkpoints, length_of, rounded, sheets
+from biggan.presets.auto.reasons import say_size
+from biggan.presets.auto.rules import (
+    ATTENTION_FROM,
+    BATCH,
+    EMBEDDING,
+    HOURS_FOR,
+    IMAGES_FOR,
+    IMBALANCED,
+    LATENT,
+    LEAST_BATCH,
+    NARROW_WIDTHS,
+    RATES,
+    SIDES,
+    UPDATES,
+    WIDTH,
+    WORTH,
+)
 from biggan.presets.auto.seen import Machine, Seen
 from biggan.presets.auto.small_data import terms_for
 from biggan.presets.following import attention_at
 from biggan.training.configuration import AdamConfig, MovingAverageConfig, TrainingConfig
-
-SIDES = {"cpu": (64, 32, 16), "cuda": (256, 128, 64, 32, 16), "mps": (64, 32, 16)}
-"""Sizes among which is chosen, by device."""
-HOURS_FOR = {"cpu": {64: 6.0}, "cuda": {256: 48.0}, "mps": {64: 2.0}}
-"""Hours below which a size is not tried."""
-IMAGES_FOR = {16: 0, 32: 10_000, 64: 500_000, 128: 2_000_000, 256: 10_000_000}
-"""Images that a run must be able to show D in its time, for a size to be worth it."""
-ATTENTION_FROM = 64
-"""Pixels from which G and D attend, at half the size."""
-IMBALANCED = 20.0
-"""Times as many images in one class as in another, from which on small classes are shown more often."""
-BATCH = {"cpu": 64, "cuda": 256, "mps": 64}
-LEAST_BATCH, UPDATES = 32, 8_000
-"""A run too short for so many updates has smaller batches, and more updates, down to so many images."""
-WORTH = 1.25
-"""Times as many updates that half a batch must bring: a GPU that waits for launches makes no more of them."""
-NARROW_WIDTHS: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[bool, ...]]] = {
-    16: ((32, 32, 32), (16, 32, 64), (True, True, False)),
-    32: ((128, 64, 32, 16), (16, 32, 64, 128), (True, True, True, False)),
-}
-"""On a CPU, by longer side: channels of G, channels of D, where D halves; other sizes have BigGAN's table."""
-WIDTH = {"cpu": 8, "cuda": 64, "mps": 32}
-RATES = {"cpu": (4e-4, 8e-4, 64), "cuda": (1e-4, 4e-4, 256), "mps": (4e-4, 8e-4, 64)}
-"""Of G, of D, and the batch up to which they hold; on a GPU BigGAN's at 1/8 of its batch."""
-LATENT, EMBEDDING = {"cpu": 11, "cuda": 20, "mps": 11}, {"cpu": 32, "cuda": 128, "mps": 32}
-"""Numbers of z for each part that is fed to a stage, and of the class; as the digits preset has, on a GPU BigGAN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,25 +44,6 @@ class Trials:
     """Returns the micro-batch that fits."""
     pace: Callable[[TrainingConfig], float]
     """Returns how many images a second it trains on."""
-
-
-@dataclass(kw_only=True)
-class Chosen:
-    """A run, and why it is that one."""
-
-    config: TrainingConfig
-    reasons: list[tuple[str, str, str, frozenset[str]]] = field(default_factory=list)
-    """What, value, reason, and the options that it is about."""
-
-    def note(self, what: str, value: object, reason: str, *options: str) -> None:
-        """Remember why."""
-        self.reasons.append((what, str(value), reason, frozenset(options)))
-
-    def lines(self, given: Set[str] = frozenset()) -> list[str]:
-        """Return a line for each choice, without those in whose place something was given."""
-        said = [(what, value, reason) for what, value, reason, options in self.reasons if not options & given]
-        wide = max((len(what) for what, _, _ in said), default=0)
-        return [f"  {what:{wide}}  {value}: {reason}" for what, value, reason in said]
 
 
 def choose(
@@ -113,7 +83,7 @@ def choose(
             break
         else:
             larger, batch = (found, length), batch // 2
-    _say_size(found, wanted, seen, machine, length)
+    say_size(found, wanted, seen, machine, length)
     return _of_length(found, seen, machine, length, given)
 
 
@@ -202,62 +172,6 @@ def _model(size: tuple[int, int], machine: Machine, asked: TrainingConfig, given
     return bare
 
 
-def _say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine: Machine, length: Length) -> None:
-    """Note the reasons of what does not depend on the length."""
-    config, model = found.config, found.config.model
-    height, width = model.resolution
-    if wanted is not None:
-        why = "given"
-    elif min(model.resolution) > seen.side:
-        why = f"the smallest there is; the images have {seen.side} px, and are enlarged"
-    elif 2 * height > seen.side:
-        why = f"the images' shorter sides are {seen.side} px in the middle"
-    else:
-        why = f"as large as {machine.name} can do in {length.time}; the images would allow {seen.side} px"
-    found.note("resolution", f"{height}x{width}", why)
-    colours = "all images are gray" if seen.channels == 1 else "the images are in colour"
-    if seen.translucent:
-        colours += f"; {seen.translucent:,} with transparency are laid on {config.data.background}"
-    found.note("channels", seen.channels, colours)
-    names = len(seen.class_counts)
-    counts = "no sub-folders"
-    if names:
-        least, most = min(seen.class_counts), max(seen.class_counts)
-        counts = f"{least:,}{f' to {most:,}' if most > least else ''} images each"
-    found.note("classes", names or "none", counts)
-    if config.data.label_sampling == "sqrt":
-        found.note(
-            "label sampling",
-            "sqrt",
-            f"one class has {seen.imbalance:.0f} times as many images as another",
-            "data.label_sampling",
-        )
-    found.note("family", model.family, "class-conditional, and what this package has measured most")
-    g, d = model.generator_stages(), model.discriminator_stages()
-    shown = f"G {g[0].in_channels} to {g[-1].out_channels} channels, D {d[0].out_channels} to {d[-1].out_channels}"
-    of = "for a GPU" if machine.fast else "narrow where images are large, so that a CPU makes many updates"
-    found.note("width", shown, of, "model.generator_width", "model.discriminator_width")
-    attention = " and ".join(dict.fromkeys((*model.generator_attention, *model.discriminator_attention)))
-    found.note(
-        "attention",
-        f"at {attention} px" if attention else "none",
-        "half the image size" if attention else f"below {ATTENTION_FROM} px convolutions reach across the image",
-    )
-    parts = "at once" if config.micro_batch == config.batch else f"in micro-batches of {config.micro_batch}"
-    found.note("batch", config.batch, f"{parts}; {length.images // config.batch:,} updates")
-    of_g, of_d, at = RATES[machine.device]
-    found.note(
-        "rates",
-        f"G {config.generator_adam.full_rate:g}, D {config.discriminator_adam.full_rate:g}",
-        f"{of_g:g} and {of_d:g} up to a batch of {at}, by the square root of the batch above",
-        "generator_adam.learning_rate",
-        "discriminator_adam.learning_rate",
-    )
-    if config.precision != "float32":
-        found.note("precision", config.precision, f"{machine.name} computes it fast", "precision")
-    found.note("mirroring", "on" if config.data.flip else "off", seen.mirroring.reason, "data.flip")
-
-
 def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, given: Set[str]) -> Chosen:
     """Add what depends on the length."""
     config = found.config
@@ -290,7 +204,11 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
     found.note(
         "sheets",
         f"the first after {format_images(first)} images",
-        f"{spoken(first / length.pace)}; then rarer and rarer, at least every {format_images(most)}; "
-        f"saved every {format_images(save)}",
+        f"{spoken(first / length.pace)}; then rarer and rarer, at least every {format_images(most)}",
+    )
+    found.note("saved", f"every {format_images(save)} images", "every ten minutes, and five times at least")
+    looks = found.config.health.every or 0
+    found.note(
+        "looks", f"every {format_images(looks)} images", "at its health, up to twenty in the run", "health.every"
     )
     return found

@@ -80,8 +80,9 @@ def findings(records: Sequence[HealthRecord]) -> tuple[Finding, ...]:
 
 def line_of(record: HealthRecord) -> str:
     """Return what the log says: healthy, with the numbers that tell most, or what is wrong and by how much."""
+    unknown = [] if "memory" in record.numbers else ["memorisation unknown without --data.holdout"]
     if record.findings:
-        return "; ".join(f"{finding.kind}: {finding.text}" for finding in record.findings)
+        return "; ".join([*(f"{finding.kind}: {finding.text}" for finding in record.findings), *unknown])
     shown = {
         "separation": "D ranks reals above fakes",
         "label_use": "heeds labels",
@@ -89,9 +90,7 @@ def line_of(record: HealthRecord) -> str:
         "distance": "distance",
     }
     told = [f"{words} {record.numbers[name]:.2f}" for name, words in shown.items() if name in record.numbers]
-    if "memory" not in record.numbers:
-        told.append("memorisation unknown without --data.holdout")
-    return f"healthy ({', '.join(told)})"
+    return f"healthy ({', '.join([*told, *unknown])})"
 
 
 def _lost_variety(look: _Look) -> str | None:
