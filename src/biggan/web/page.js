@@ -2,6 +2,7 @@
 (() => {
   const LEVELS = 10, MOVES = 8, MOST_KEPT = 200, STORE = "biggan-favourites";
   const IMAGE = ["model", "one", "two", "blend", "seed", "whole", "truncation", "kind", "other"];
+  const FILM = "24,24,spherical,0";
   const state = { points: [], film: [24, 24, "spherical", false], query: "", wish: null, busy: false, shown: 0, next: null };
   const about = {};
   const at = (id) => document.getElementById(id);
@@ -102,6 +103,8 @@
     later = setTimeout(() => {
       const words = new URLSearchParams(query);
       if (state.points.length) words.set("points", state.points.map((p) => `${p.label}:${p.seed}`).join(","));
+      const film = state.film.map((value) => (typeof value === "boolean" ? Number(value) : value)).join(",");
+      if (film !== FILM) words.set("film", film);
       history.replaceState(null, "", `?${words}`);
     }, 150);
   };
@@ -238,7 +241,9 @@
     start: async () => {
       const words = new URLSearchParams(location.search);
       state.points = (words.get("points") || "").split(",").filter((p) => /^\d+:\d+$/.test(p)).slice(0, 16).map((p) => { const [label, seed] = p.split(":"); return { label, seed }; });
-      words.delete("points");
+      const film = /^(\d{1,3}),(\d{1,2}),(spherical|linear),([01])$/.exec(words.get("film") || "");
+      if (film) state.film = [Math.min(Math.max(film[1], 1), 120), Math.min(Math.max(film[2], 1), 50), film[3], film[4] === "1"];
+      words.delete("points"); words.delete("film");
       const found = await controlsOf(words);
       await known("");
       showKept(); showPoints(); dropping();
@@ -257,7 +262,7 @@
       const query = queryOf(v).toString();
       if (query !== state.last) { state.last = query; wish(query); }
     },
-    filmed: (v) => { state.film = v; },
+    filmed: (v) => { state.film = v; remember(state.query); },
     another: () => [String(crypto.getRandomValues(new Uint32Array(1))[0])],
     reset: () => controlsOf(new URLSearchParams(state.model ? { model: state.model } : {})),
     pending: async () => { const found = await state.next; return [...found, ...state.film]; },

@@ -186,6 +186,12 @@ def test_films_models_and_runs(browser: Any, address: str, size: str) -> None:
     one.page.wait_for_timeout(400)
     assert one.page.evaluate("JSON.stringify(biggan.state.film)") == '[3,10,"linear",true]'
     assert "points=0%3A5%2C0%3A6" in one.page.url
+    again = Page(browser, address, size, f"?{one.page.url.partition('?')[2]}")
+    again.tab("Path")
+    assert again.page.evaluate("JSON.stringify(biggan.state.film)") == '[3,10,"linear",true]'
+    assert again.page.get_by_label("linear").is_checked(), "the address holds the film too"
+    assert again.page.locator("#bg-points .bg-card").count() == 2
+    again.done()
     one.page.locator("#bg-preview").click()
     one.page.wait_for_function("document.querySelector('#bg-film img')?.naturalWidth > 0")
     for button in ("bg-gif", "bg-mp4"):
