@@ -196,6 +196,8 @@ def refuse_another_run(old: TrainingConfig, new: TrainingConfig) -> list[str]:
 
 
 def _shown(value: Any) -> str:
+    if value == ():
+        return "none"
     if isinstance(value, tuple):
         return "x".join(map(str, value)) if len(value) == 2 and isinstance(value[0], int) else " ".join(map(str, value))
     return str(value)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import assert_same_tensors
+from biggan.training.setup import train
+from tests.conftest import assert_same_tensors, tiny_config
 from tests.rooms.training import commands
 from tests.rooms.training.test_run import final_state
 
@@ -45,3 +46,16 @@ def test_a_run_with_many_terms_goes_on_to_the_bit(number: int, status: int, tmp_
     assert 0 < max(steps) < 16, "some of D's updates were left out"
     stored = json.loads((tmp_path / "whole" / "config.json").read_text())
     assert f"top-k,epoch={stored['data']['images']}" in stored["config"]["terms"]
+
+
+def test_terms_that_come_change_and_go_are_told(tmp_path: Path) -> None:
+    courses: list[tuple[str, ...]] = [(), ("lecam,start=1",), ("lecam,start=2", "r1,every=2"), ("r1,every=2",)]
+    for number, terms in enumerate(courses, 1):
+        train(tiny_config(tmp_path / "run", duration=8 * number, batch=4, terms=terms), "digits")
+    log = (tmp_path / "run" / "log.txt").read_text()
+    for before, after in (
+        ("none", "lecam,start=1"),
+        ("lecam,start=1", "lecam,start=2 r1,every=2"),
+        ("lecam,start=2 r1,every=2", "r1,every=2"),
+    ):
+        assert f"changed on resume: --terms {before} -> {after}\n" in log
