@@ -179,6 +179,7 @@ def test_signals_save_and_leave_with_a_message(number: signal.Signals, tmp_path:
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert f"{number.name}: saved at" in printed
+    assert f"the same command continues from here, or biggan train --run-dir {run}\n" in printed
     assert "Traceback" not in printed
     saved = read_checkpoint(last_checkpoint(run))
     assert saved.images_seen > 0
