@@ -42,7 +42,7 @@ HEADERS = (
 EARLY = (
     b'<img id="bg-early" alt="" style="position:absolute;top:66px;left:50%;transform:translateX(-50%);z-index:1;'
     b'width:min(448px,80vw,32vh);image-rendering:pixelated"><script>document.getElementById("bg-early").src='
-    b'"api/image?"+(location.search.slice(1).replace(/&?points=[^&]*/,"")||"seed=0")</script>'
+    b'"api/image?"+(location.search.slice(1).replace(/&?(points|film)=[^&]*/g,"")||"seed=0")</script>'
 )
 """The first image, seen while the browser still builds the controls around it."""
 _SECONDS = 10.0
