@@ -5,8 +5,8 @@ Usage:
     python benchmarks/health.py --part shown --kinds healthy rates --seeds 10 11
     python benchmarks/health.py --report benchmarks/results/health_cpu.json
 
-Constants are to be fixed on seeds 0 to 9 (--part fixed) and shown on seeds 10 to 29 (--part shown): 20 healthy runs,
-and 5 of each other kind. Those in force were set by single short runs instead (docs/collapse.md). A run has collapsed
+Constants are held to seeds 0 to 9 (--part fixed), with --room telling how far each may be moved, and shown on seeds 10
+to 29 (--part shown): 10 or 20 healthy runs, and 5 of each other kind. A run has collapsed
 at the first clock from which on the judge's value is below half of its best before, for good. The alarm is in time if
 it is not later than a twentieth of the duration after that; one of another kind than expected, and any in a healthy
 run, is counted as false. The judge's value is no part of any alarm. What did not collapse is reported as such. Runs

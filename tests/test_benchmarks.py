@@ -48,6 +48,19 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+def test_looks_that_were_measured_give_the_alarms_that_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of whole runs: whoever changes a limit sees here which of them it judges otherwise."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    health = importlib.import_module("health")
+    runs = json.loads((BENCHMARKS / "results" / "health_limits_cpu.json").read_text())["runs"]
+    assert len(runs) == 35
+    for run in runs:
+        alarms = {kind for _, kinds in run["alarms"] for kind in kinds}
+        assert health.found(health.records(run)) == alarms, (run["kind"], run["seed"])
+        assert not alarms or run["kind"] != "healthy"
+        assert run["kind"] in ("healthy", "plain D") or alarms & set(health.KINDS[run["kind"]][1])
+
+
 @pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resident memory as Linux tells it")
 def test_memory_is_what_a_dry_run_says() -> None:
