@@ -18,7 +18,7 @@ IMBALANCE = 20
 _CELL = 96
 _FEW_IMAGES = 100
 _AUGMENTED_BELOW = 20_000
-_FOR_FEW = "--terms r1,weight=0.1,every=16, or diffaugment,policy=translation+cutout"
+_FOR_FEW = "--terms r1,weight=0.1,every=16 or --terms diffaugment,policy=translation+cutout"
 """As ``auto`` chooses for few images; the second is of Zhao et al. 2020."""
 _DOMINANT = 0.95
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
