@@ -116,6 +116,7 @@ KINDS: dict[str, tuple[Change, tuple[str, ...]]] = {
     "rates": (_rates, ("collapse", "nothing learnt")),
     "plain D": (_no_spectral_norm, ("collapse",)),
     "one image a class": (_data(fraction=1e-9, holdout=0.0), ("data repeat", "memorisation")),
+    "few images": (_data(fraction=0.1, holdout=0.3), ("memorisation",)),
     "shuffled labels": (_data(labels="random", random_classes=10), ("labels ignored",)),
     "quarter turns": (_turned, ("leak of augmentation", "nothing learnt")),
 }

@@ -53,7 +53,7 @@ def test_looks_that_were_measured_give_the_alarms_that_are_told(monkeypatch: pyt
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     health = importlib.import_module("health")
     runs = json.loads((BENCHMARKS / "results" / "health_limits_cpu.json").read_text())["runs"]
-    assert len(runs) == 35
+    assert len(runs) == 38
     for run in runs:
         alarms = {kind for _, kinds in run["alarms"] for kind in kinds}
         assert health.found(health.records(run)) == alarms, (run["kind"], run["seed"])

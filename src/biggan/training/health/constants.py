@@ -1,6 +1,6 @@
 """From where on something is wrong: the same numbers for all data, in one place, each with its reason.
 
-Relative ones are relative to the median of a run's own healthy looks. How far each may be moved until one of 35 runs of
+Relative ones are relative to the median of a run's own healthy looks. How far each may be moved until one of 38 runs of
 digits is told otherwise stands in docs/collapse.md. Imports no torch.
 """
 
