@@ -206,7 +206,9 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
         f"the first after {format_images(first)} images",
         f"{spoken(first / length.pace)}; then rarer and rarer, at least every {format_images(most)}",
     )
-    found.note("saved", f"every {format_images(save)} images", "every ten minutes, and five times at least")
+    found.note(
+        "saved", f"every {format_images(save)} images", "every ten minutes, and five times at least", "checkpoint.every"
+    )
     looks = found.config.health.every or 0
     found.note(
         "looks", f"every {format_images(looks)} images", "at its health, up to twenty in the run", "health.every"
