@@ -35,6 +35,10 @@ class Chance:
         """Return other numbers for the same positions."""
         return Chance(derive_seed(self.seed, name), self.clock, self.places)
 
+    def of(self, rows: Tensor) -> Chance:
+        """Return the numbers of some of the images, int64 [k]."""
+        return Chance(self.seed, self.clock, self.places[rows])
+
     def uniform(self, purpose: str, columns: int) -> Tensor:
         """Return float32 [N, columns], uniform in [0, 1), multiples of 2^-24.
 

@@ -13,24 +13,21 @@ from biggan.foundation.errors import UserError
 from biggan.losses.terms import Phase, Seen, Term
 
 if TYPE_CHECKING:
+    from biggan.layers.heads import Verdict
     from biggan.losses.scene import Scene
 
-
-def turned(images: Tensor, quarters: Tensor) -> Tensor:
-    """Return each of ``images`` [N, C, H, W] turned by as many ``quarters``, int64 [N]; even ones if H is not W."""
-    step = 1 if images.shape[2] == images.shape[3] else 2
-    ways = torch.stack([images.rot90(by, (2, 3)) for by in range(0, 4, step)])
-    return ways[quarters // step, torch.arange(len(images), device=images.device)]
+_ONE_IN = 4
+"""A quarter of the batch is turned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation(Term):
     """-mean log p(how it was turned), of reals for D, of fakes for G. The head ``rotation`` of D gives p.
 
-    D looks at one turned copy of each image, in a pass that moves nothing, and the adversarial loss sees all images as
-    they are. In the paper's code a quarter of the batch is turned in all four directions, which are as many images in
-    this loss; here a direction is drawn for each image, by its place, so that a batch may be divided anywhere. Images
-    that are not square are turned by halves alone.
+    A quarter of the batch is looked at in all four directions: upright where the adversarial loss sees it too, and
+    turned in a pass of its own, which moves nothing and of which the adversarial loss sees nothing. Every fourth place
+    of the global batch is in the quarter, so that a batch may be divided anywhere; of a batch that is no multiple of
+    four it is the next larger share. Images that are not square are turned by halves alone.
     """
 
     d: float = 1.0
@@ -45,18 +42,35 @@ class Rotation(Term):
     def loss(self, scene: Scene) -> Tensor | None:
         """Return the cross-entropy."""
         if scene.stage.phase == "generator":
-            return self.g * self.of(scene, scene.fakes, scene.fake_labels, "fakes")
-        if scene.reals is None or scene.labels is None:
+            return self.g * self.of(scene, scene.fakes, scene.fake_labels, scene.on_fakes, "fakes")
+        if scene.reals is None or scene.labels is None or scene.on_reals is None:
             return None
-        return self.d * self.of(scene, scene.reals, scene.labels, "reals")
+        return self.d * self.of(scene, scene.reals, scene.labels, scene.on_reals, "reals")
 
-    def of(self, scene: Scene, images: Tensor, labels: Tensor, which: str) -> Tensor:
-        """Return the cross-entropy of the directions in which ``images`` are turned."""
-        step = 1 if images.shape[2] == images.shape[3] else 2
-        drawn = scene.chance.apart(f"rotation of {which}").integers("direction", 1, 4 // step)[:, 0]
-        seen = scene.view(turned(images, step * drawn), which)
-        logits = scene.again(seen, labels).outputs[self.head]
-        return F.cross_entropy(logits[:, ::step], drawn)
+    def of(self, scene: Scene, images: Tensor, labels: Tensor, upright: Verdict, which: str) -> Tensor:
+        """Return the cross-entropy of the directions of those ``images`` that are in the quarter.
+
+        Args:
+            scene: where they are.
+            images: all of a micro-batch, float [N, C, H, W].
+            labels: theirs, int64 [N].
+            upright: D's verdict on them.
+            which: ``reals`` or ``fakes``.
+        """
+        quarters = range(0, 4, 1 if images.shape[2] == images.shape[3] else 2)
+        # The places of a micro-batch follow each other: so many rows, at most, are in the quarter. One that is not
+        # counts nothing, and no number is read from the device.
+        in_quarter = (scene.chance.places % _ONE_IN == 0).float()
+        counts, rows = in_quarter.topk(-(-len(images) // _ONE_IN))
+        chance, chosen = scene.chance.of(rows), images[rows]
+        turned = [
+            scene.view(chosen.rot90(by, (2, 3)), which, chance.apart(f"turned by {by} quarters")) for by in quarters[1:]
+        ]
+        verdict = scene.again(torch.cat(turned), labels[rows].repeat(len(turned)))
+        logits = torch.cat([upright.outputs[self.head][rows], verdict.outputs[self.head]])[:, :: quarters.step]
+        directions = torch.arange(len(quarters), device=rows.device).repeat_interleave(len(rows))
+        each = F.cross_entropy(logits, directions, reduction="none") * counts.repeat(len(quarters))
+        return each.sum() * (_ONE_IN / (len(quarters) * len(images)))
 
     def remarks(self, data: Seen) -> list[str]:
         """Say so where images are turned by halves alone."""

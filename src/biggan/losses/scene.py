@@ -149,10 +149,11 @@ class Scene:
                     found = tuple(verdict.of(chosen) for verdict in found)
         return found
 
-    def view(self, images: Tensor, which: str) -> Tensor:
-        """Return images as D sees them."""
+    def view(self, images: Tensor, which: str, chance: Chance | None = None) -> Tensor:
+        """Return images as D sees them, by the chance of the micro-batch or by another."""
+        chance = (chance or self.chance).apart(which)
         for _, term, weight in self.stage.acting:
-            images = term.view(images, self.chance.apart(which), weight)
+            images = term.view(images, chance, weight)
         return images
 
     def total(self, loss: Tensor) -> Tensor:

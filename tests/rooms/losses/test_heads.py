@@ -17,12 +17,11 @@ from biggan.foundation.errors import UserError
 from biggan.layers.head_kinds import HEADS, PLAIN
 from biggan.layers.heads import Verdict
 from biggan.layers.spectral_norm import SpectrallyNormalized
-from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.losses.adversarial import ADVERSARIAL_LOSSES, Hinge
 from biggan.losses.consistency import apart
 from biggan.losses.contrastive import ConditionalContrastive, DataToData
 from biggan.losses.multi_hinge import MultiHinge, crammer_singer
-from biggan.losses.rotation import turned
-from biggan.losses.terms import Acting, parse_terms
+from biggan.losses.terms import Acting, Phase, parse_terms
 from biggan.models.contract import build
 from biggan.training.resolving import resolve
 from biggan.training.step import Objective
@@ -134,13 +133,42 @@ def _columns(name: str, labels: Tensor) -> Tensor:
     return labels[:, None] if name == "ac" else torch.stack([2 * labels, 2 * labels + 1], dim=1)
 
 
-@pytest.mark.parametrize("size", [(5, 5), (4, 6)], ids=str)
-def test_images_are_turned(size: tuple[int, int]) -> None:
-    images = torch.arange(4.0 * 2 * size[0] * size[1]).view(4, 2, *size)
-    quarters = torch.tensor([0, 1, 2, 3]) if size[0] == size[1] else torch.tensor([0, 2, 2, 0])
-    found = turned(images, quarters)
-    for image, result, by in zip(images, found, quarters.tolist(), strict=True):
-        assert torch.equal(result, torch.rot90(image, by, (1, 2)))
+@pytest.mark.parametrize("phase", ["discriminator", "generator"])
+@pytest.mark.parametrize("resolution", [(16, 16), (16, 32)], ids=str)
+def test_a_quarter_of_the_batch_is_turned_in_all_directions(resolution: tuple[int, int], phase: Phase) -> None:
+    """Places 0 and 4 of six; of images that are not square upright and upside down; D sees nothing else of them."""
+    a = tiny("biggan", resolution=resolution, discriminator_heads=("projection", "rotation"), **FREE)
+    state, (d,) = make_state(a, F64), make_inputs(a, dtype=F64).discriminator
+    (term,) = parse_terms(["rotation"]).values()
+    sizes: list[int] = []
+
+    def judge(images: Tensor, labels: Tensor) -> Verdict:
+        sizes.append(len(images))
+        return state.discriminator.judge(images, labels)
+
+    stage = Objective(loss=Hinge()).stage(
+        phase, state, state.generator, judge, Update(1, CPU, acting=[Acting("rotation", term, 1.0)])
+    )
+    reals = d.images.to(CPU, non_blocking=False)
+    with torch.set_grad_enabled(phase == "generator"):
+        fakes = state.generator(d.latents, d.fake_labels)
+    scene = stage.scene(fakes, d.latents, d.fake_labels, torch.arange(6), reals, d.labels)
+    found = term.loss(scene)
+
+    quarters = (0, 1, 2, 3) if resolution == (16, 16) else (0, 2)
+    assert sizes == [12, 2 * (len(quarters) - 1)]
+    assert [len(verdict.score) for verdict in scene.verdicts] == ([6, 6] if phase == "discriminator" else [6])
+    assert scene.reals is not None
+    assert found is not None
+    images, labels, strength = (scene.reals, d.labels, 1.0) if phase == "discriminator" else (fakes, d.fake_labels, 0.2)
+    expected = 0.0
+    for place in (0, 4):
+        for direction, by in enumerate(quarters):
+            one = images[place : place + 1].rot90(by, (2, 3))
+            logits = state.discriminator.judge(one, labels[place : place + 1]).outputs["rotation"][0, list(quarters)]
+            expected -= float(logits.log_softmax(dim=0)[direction].detach())
+    # A quarter of six are 1.5 images: the two that are turned count as two of them.
+    assert float(found.detach()) == pytest.approx(strength * expected / (1.5 * len(quarters)), rel=1e-12)
 
 
 def test_consistency_is_of_every_head() -> None:
