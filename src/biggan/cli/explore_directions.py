@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import tyro
 
 from biggan.cli.progress import progress_bar
+from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import choose_seeds
 from biggan.cli.sheet_size import SheetSizeOption
 from biggan.foundation.errors import UserError
@@ -15,8 +16,11 @@ from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.terminal import one_line, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from biggan.exploring.directions import Directions
     from biggan.exploring.points import Points
+    from biggan.sampling.point_sheets import PointSheet
     from biggan.sampling.sampler import Sampler
 
 
@@ -82,7 +86,9 @@ class NameOptions(ExploreOptions, WhichOption):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirectionSheetOptions(ExploreOptions, WhichOption, SheetSizeOption, TruncatedOption, OverwriteOption):
+class DirectionSheetOptions(
+    ExploreOptions, WhichOption, SheetSizeOption, TruncatedOption, MetadataOption, OverwriteOption
+):
     """Show what a direction does: a seed a row, a step along the direction a column."""
 
     direction: tuple[str, ...] = ()
@@ -103,12 +109,39 @@ class DirectionSheetOptions(ExploreOptions, WhichOption, SheetSizeOption, Trunca
     """How far the outermost columns are, in deviations of the prior."""
 
 
-def for_drawing(sampler: Sampler, options: TruncatedOption) -> Sampler:
-    """Return the sampler that draws at the truncation of ``options``, and say by which statistics."""
-    from biggan.exploring.points import truncated
+class SheetOptions(Protocol):
+    """What commands say of the sheets that they write."""
 
+    @property
+    def size(self) -> int:
+        """Pixels of an image's shorter side, at least."""
+
+    @property
+    def truncation(self) -> float | None:
+        """T."""
+
+    @property
+    def truncation_kind(self) -> Literal["resample", "scale", "clamp", "tfhub"]:
+        """How."""
+
+    @property
+    def metadata(self) -> bool:
+        """Whether pictures say how they were drawn."""
+
+
+def write_points(path: Path, sampler: Sampler, options: SheetOptions, points: PointSheet) -> None:
+    """Draw a sheet of points at the truncation of ``options``, and say by which statistics."""
+    from biggan.foundation.files import write_picture
+    from biggan.sampling.pictures import enlargement
+    from biggan.sampling.png_text import record_options
+    from biggan.sampling.recording import Recorder
+
+    recorder = Recorder(sampler, options.truncation, options.truncation_kind)
+    enlarged = enlargement(sampler.info.architecture.resolution, points.cells, points.columns, options.size)
+    options_of_file = record_options(path, recorder.points(points, enlarged) if options.metadata else None)
     say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
-    return truncated(sampler, options.truncation, options.truncation_kind)
+    generator = sampler.at_truncation(options.truncation, options.truncation_kind)
+    write_picture(path, points.picture(points.images(generator), enlarged), **options_of_file)
 
 
 def _row_points(sampler: Sampler, options: DirectionSheetOptions) -> Points:
@@ -215,7 +248,6 @@ def show_sheets(words: list[str]) -> int:
     out = output_file(options.out, overwrite=options.overwrite)
     from biggan.exploring.files import find_stored, load_directions, stored_paths
     from biggan.exploring.sheets import amounts, direction_sheet
-    from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
     from biggan.sampling.pictures import check_picture, check_shown
     from biggan.sampling.sampler import load
@@ -244,9 +276,8 @@ def show_sheets(words: list[str]) -> int:
     ]
     if len(set(files)) < len(files):
         raise UserError(f"--direction {' '.join(options.direction)}: two of these have one number; draw them apart")
-    drawing = for_drawing(sampler, options)
     say(f"columns: {', '.join(f'{amount:+.2g}' for amount in along)} deviations of the prior")
     for (found, number), file in zip(chosen, files, strict=True):
-        write_picture(file, direction_sheet(drawing, found, number, points, along, options.size))
+        write_points(file, sampler, options, direction_sheet(sampler, found, number, points, along))
         say(f"{found.label}, direction {found.title(number)}: {file}")
     return 0

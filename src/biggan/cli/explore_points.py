@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from biggan.cli.explore_directions import TruncatedOption, for_drawing
+from biggan.cli.explore_directions import TruncatedOption, write_points
 from biggan.cli.progress import progress_bar
+from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import parse_seeds
 from biggan.cli.sheet_size import SheetSizeOption
 from biggan.foundation.errors import UserError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BreedOptions(SheetSizeOption, TruncatedOption, OverwriteOption):
+class BreedOptions(SheetSizeOption, TruncatedOption, MetadataOption, OverwriteOption):
     """Draw children of latents and classes, each of two parents that chance picks."""
 
     file: tyro.conf.Positional[str]
@@ -45,7 +46,7 @@ class BreedOptions(SheetSizeOption, TruncatedOption, OverwriteOption):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixOptions(SheetSizeOption, TruncatedOption, OverwriteOption):
+class MixOptions(SheetSizeOption, TruncatedOption, MetadataOption, OverwriteOption):
     """Mix styles: a row has the coarse parts of one latent, a column the fine parts of another."""
 
     file: tyro.conf.Positional[str]
@@ -64,7 +65,7 @@ class MixOptions(SheetSizeOption, TruncatedOption, OverwriteOption):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProjectOptions(OverwriteOption):
+class ProjectOptions(MetadataOption, OverwriteOption):
     """Look for the latent and the class of a picture."""
 
     file: tyro.conf.Positional[str]
@@ -103,10 +104,10 @@ def breed(words: list[str]) -> int:
     out = output_file(options.out, overwrite=options.overwrite)
     latents = output_file(out.with_suffix(".safetensors"), overwrite=options.overwrite)
     from biggan.exploring import breeding
-    from biggan.exploring.points import images_of, save_points
-    from biggan.foundation.files import write_picture
+    from biggan.exploring.points import save_points
+    from biggan.exploring.sheets import points_sheet
     from biggan.sampling.latents import check_truncation
-    from biggan.sampling.pictures import check_picture, check_sheet, check_shown, enlargement, sheet
+    from biggan.sampling.pictures import check_picture, check_sheet, check_shown
     from biggan.sampling.sampler import load
 
     check_picture(out)
@@ -129,8 +130,8 @@ def breed(words: list[str]) -> int:
         seed=options.seed,
         chunks=sampler.info.architecture.latent_slots,
     )
-    enlarged = enlargement(sampler.info.architecture.resolution, options.children, columns, options.size)
-    write_picture(out, sheet(images_of(for_drawing(sampler, options), children), columns, enlarged=enlarged))
+    about = f"{options.children} children of {', '.join(parents.titles)}"
+    write_points(out, sampler, options, points_sheet(children, columns, about))
     save_points(children, sampler, latents)
     say(f"{options.children} children of {len(parents)} parents, row by row from 0: {out}")
     say(f"their latents: {latents}; parents again as {latents}:0 and so on")
@@ -172,18 +173,18 @@ def mix(words: list[str]) -> int:
     out = output_file(options.out, overwrite=options.overwrite)
     coarse, fine = parse_seeds(options.coarse), parse_seeds(options.fine)
     from biggan.cli.selection import choose_classes
-    from biggan.exploring.mixing import check_mixing, mixing_sheet_images
+    from biggan.exploring.mixing import mixing_sheet
     from biggan.exploring.points import points_of
-    from biggan.foundation.files import write_picture
     from biggan.sampling.latents import check_truncation
-    from biggan.sampling.pictures import check_picture, check_shown, enlargement, sheet
+    from biggan.sampling.pictures import check_picture, check_shown
     from biggan.sampling.sampler import load
+    from biggan.sampling.two_latents import check_parts
 
     check_picture(out)
     check_shown(options.size)
     check_truncation(options.truncation, options.truncation_kind)
     sampler = load(options.file, options.device)
-    at = check_mixing(sampler.info.architecture, options.at)
+    at = check_parts(sampler.info.architecture, options.at)
     labels = choose_classes(sampler, options.classes) or [0]
     if len(labels) not in (1, len(coarse)):
         raise UserError(f"--classes: {len(labels)} for {len(coarse)} rows; name one for all, or one for each")
@@ -191,9 +192,7 @@ def mix(words: list[str]) -> int:
     how = options.truncation, options.truncation_kind
     rows = points_of(sampler, list(zip(coarse, labels, strict=True)), *how)
     columns = points_of(sampler, [(seed, labels[0]) for seed in fine], *how)
-    images = mixing_sheet_images(for_drawing(sampler, options), rows, columns, at)
-    enlarged = enlargement(sampler.info.architecture.resolution, len(images), len(fine) + 1, options.size)
-    write_picture(out, sheet(images, len(fine) + 1, enlarged=enlarged))
+    write_points(out, sampler, options, mixing_sheet(sampler, rows, columns, at))
     parts = sampler.info.architecture.doublings + 1
     say(f"rows: the first {at} of {parts} parts of {', '.join(rows.titles)}; columns: the others of seeds {fine}")
     say(str(out))
@@ -230,7 +229,7 @@ def project(words: list[str]) -> int:
     say(f"loss {found.start:.4f} of the best random latent, {best:.4f} after {found.best} of {options.steps} steps")
     if sampler.info.architecture.classes:
         say(f"class: {one_line(name)} (id:{found.label})" + ("" if len(classes) == 1 else ", which was searched"))
-    for path in write_projection(sampler, found, folder, options.film):
+    for path in write_projection(sampler, found, folder, options.film, metadata=options.metadata):
         say(str(path))
     if not plots_are_there():
         say("no plot of the losses: pip install 'biggan-torch[plots]'")

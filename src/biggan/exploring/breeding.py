@@ -8,10 +8,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from biggan.exploring.points import LONGEST_TITLE, MOST_POINTS, Points
+from biggan.exploring.points import MOST_POINTS, Points
 from biggan.foundation.errors import UserError, unknown
 from biggan.foundation.seeding import normals, uniforms
 from biggan.sampling.interpolation import linear, spherical
+from biggan.sampling.point_record import LONGEST_TITLE
 
 Crossover = Literal["blend", "genes"]
 

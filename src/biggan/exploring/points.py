@@ -19,11 +19,11 @@ from biggan.sampling.draw import draw
 from biggan.sampling.identity import network_hash
 from biggan.sampling.interpolation import embed_on_cpu
 from biggan.sampling.latents import latents
+from biggan.sampling.point_record import LONGEST_TITLE
 from biggan.sampling.sampler import Sampler
 
 _ROOT = "points"
 MOST_POINTS = 100_000
-LONGEST_TITLE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +89,6 @@ def points_of(
             for seed, label in zip(seeds, labels, strict=True)
         ),
     )
-
-
-def truncated(sampler: Sampler, truncation: float | None, kind: str = "resample") -> Sampler:
-    """Return a sampler that draws with the statistics of batch norm that fit a truncation, where its file has such."""
-    generator = sampler.at_truncation(truncation, kind)
-    return sampler if generator is sampler.generator else Sampler(generator, sampler.info, sampler.path)
 
 
 def images_of(sampler: Sampler, points: Points) -> Tensor:

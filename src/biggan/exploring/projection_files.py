@@ -21,7 +21,10 @@ from biggan.models.architecture import Architecture
 from biggan.sampling.film_files import Frame, write_film
 from biggan.sampling.film_files import check_film as check_film_file
 from biggan.sampling.frames import to_frame
-from biggan.sampling.pictures import enlarge, sheet
+from biggan.sampling.pictures import enlarge, enlargement, sheet
+from biggan.sampling.png_text import record_options
+from biggan.sampling.point_sheets import PointSheet
+from biggan.sampling.recording import Recorder
 from biggan.sampling.sampler import Sampler
 
 Film = Literal["gif", "mp4", "none"]
@@ -51,12 +54,14 @@ def read_picture(path: Path, architecture: Architecture) -> Tensor:
     return torch.from_numpy(fit(image, how).copy())  # a picture of the right size is lent, read-only
 
 
-def write_projection(sampler: Sampler, found: Projection, folder: Path, film: Film = "gif") -> list[Path]:
+def write_projection(
+    sampler: Sampler, found: Projection, folder: Path, film: Film = "gif", *, metadata: bool = True
+) -> list[Path]:
     """Write a projection into a folder; files of the same names are replaced. Return what was written.
 
-    ``projection.png``: the picture, the image that was found, and their difference; ``latent.safetensors``: the point,
-    for sheets and breeding; ``losses.json``, and ``losses.png`` where matplotlib is installed (the extra ``plots``);
-    ``projection.gif`` or ``.mp4``: the picture beside the way there.
+    ``projection.png``: the picture, the image that was found, and their difference, with its record if
+    ``metadata``; ``latent.safetensors``: the point, for sheets and breeding; ``losses.json``, and ``losses.png`` where
+    matplotlib is installed (the extra ``plots``); ``projection.gif`` or ``.mp4``: the picture beside the way there.
 
     Raises:
         UserError: the extra ``video`` is not installed, a link, or a full disk.
@@ -65,7 +70,18 @@ def write_projection(sampler: Sampler, found: Projection, folder: Path, film: Fi
     picture, image = found.picture, found.image
     apart = (image.int() - picture.int()).abs().to(torch.uint8)
     written = [folder / "projection.png", folder / LATENT, folder / "losses.json"]
-    write_picture(written[0], enlarge(sheet(torch.stack([picture, image, 255 - apart]), 3), 128))
+    shown = PointSheet(
+        z=found.point.z,
+        embedding=found.point.embedding,
+        columns=3,
+        titles=found.point.titles,
+        about="a picture, the image that was found, and their difference",
+        blank=(0, 2),
+    )
+    enlarged = enlargement(sampler.info.architecture.resolution, 3, 3, 128)
+    record = Recorder(sampler).points(shown, enlarged) if metadata else None
+    pixels = torch.stack([picture, image, 255 - apart])
+    write_picture(written[0], shown.picture(pixels, enlarged), **record_options(written[0], record))
     save_points(found.point, sampler, written[1])
     write_json(written[2], as_json(sampler, found))
     if film != "none":

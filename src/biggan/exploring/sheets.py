@@ -1,18 +1,16 @@
-"""Sheets: what a direction does to images, and what coarse and fine parts of latents make of each other."""
+"""Sheets of what a direction does to images, and of what was bred."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from PIL import Image
-from torch import Tensor
 
 from biggan.exploring.directions import Directions, Which, move
 from biggan.exploring.points import Points
 from biggan.foundation.errors import UserError
-from biggan.sampling.draw import draw
-from biggan.sampling.pictures import SHOWN, check_sheet, enlargement, sheet
+from biggan.sampling.pictures import check_sheet
+from biggan.sampling.point_sheets import PointSheet
 from biggan.sampling.sampler import Sampler
 
 
@@ -29,13 +27,13 @@ def amounts(steps: int, reach: float) -> list[float]:
     return [reach * step / steps for step in range(-steps, steps + 1)]
 
 
-def direction_images(
+def direction_sheet(
     sampler: Sampler, directions: Directions, which: Which, points: Points, along: Sequence[float]
-) -> Tensor:
-    """Return images uint8 [len(points) * len(along), C, H, W], a point a row, an amount a column.
+) -> PointSheet:
+    """Return what a direction does, len(points) * len(along) cells: a point a row, an amount a column.
 
     Args:
-        sampler: what draws, with the statistics of no truncation.
+        sampler: what is to draw.
         directions: its own.
         which: number or name.
         points: where each row starts.
@@ -47,21 +45,17 @@ def direction_images(
     number = directions.index(which)
     check_sheet(len(points) * len(along), len(along), sampler.info.architecture.resolution, "--seeds, --steps")
     z = torch.stack([move(points.z, directions, {number: amount}) for amount in along], dim=1).flatten(0, 1)
-    return draw(sampler.generator, z, points.embedding.repeat_interleave(len(along), dim=0))
+    return PointSheet(
+        z=z,
+        embedding=points.embedding.repeat_interleave(len(along), dim=0),
+        columns=len(along),
+        titles=points.titles,
+        about=f"direction {directions.title(number)} of {directions.label}, by deviations of the prior",
+        names=True,
+        column_names=tuple(f"{amount:+.2g}" if amount else "0" for amount in along),
+    )
 
 
-def direction_sheet(
-    sampler: Sampler,
-    directions: Directions,
-    which: Which,
-    points: Points,
-    along: Sequence[float],
-    smallest: int = SHOWN,
-) -> Image.Image:
-    """Return :func:`direction_images` on one sheet, with what each row is beside it.
-
-    ``smallest`` is as :func:`~biggan.sampling.pictures.enlargement` takes it.
-    """
-    images = direction_images(sampler, directions, which, points, along)
-    enlarged = enlargement(sampler.info.architecture.resolution, len(images), len(along), smallest)
-    return sheet(images, len(along), points.titles, enlarged)
+def points_sheet(points: Points, columns: int, about: str) -> PointSheet:
+    """Return the points themselves, one a cell; ``about`` says what they are."""
+    return PointSheet(z=points.z, embedding=points.embedding, columns=columns, titles=points.titles, about=about)

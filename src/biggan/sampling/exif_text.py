@@ -37,7 +37,7 @@ def exif_options(path: Path, record: PictureRecord) -> dict[str, Any]:
     data = exif.tobytes()
     if path.suffix.lower() != ".webp" and len(data) > _MOST_IN_JPEG:
         raise UserError(
-            f"{path}: the seeds and classes of this picture are too many to be written into a JPEG file; use .png, "
+            f"{path}: what this picture shows is too much to be written into a JPEG file; use .png, "
             ".webp, or --no-metadata"
         )
     return {"exif": data}

@@ -17,6 +17,7 @@ from biggan.foundation.limits import Ge, Le, MaxLen
 from biggan.foundation.records import LIMIT, Count, Name, parse_plain, parse_record
 from biggan.models.bounds import MOST_CLASSES
 from biggan.models.norm_records import Truncation, TruncationKind
+from biggan.sampling.point_record import PointsShown
 from biggan.sampling.statistics import NormStatistics
 
 VERSION: Literal[1] = 1
@@ -170,7 +171,8 @@ class PictureRecord:
     grid: Grid | None = None
     path: PathThrough | None = None
     interpolations: Interpolations | None = None
-    """One of these four is there."""
+    points: PointsShown | None = None
+    """One of these five is there."""
 
     def __post_init__(self) -> None:
         _check_hash(self.generator)
@@ -180,10 +182,11 @@ class PictureRecord:
             raise ValueError(f"truncation {self.truncation} and kind {self.truncation_kind} contradict each other")
         if len(self.statistics.between) == 1:
             raise ValueError("statistics between one truncation and none")
-        if sum(one is not None for one in (self.image, self.grid, self.path, self.interpolations)) != 1:
-            raise ValueError("a picture is one of image, grid, path and interpolations")
+        shown = (self.image, self.grid, self.path, self.interpolations, self.points)
+        if sum(one is not None for one in shown) != 1:
+            raise ValueError("a picture is one of image, grid, path, interpolations and points")
 
-        if self.image is not None and self.enlarged > 1:
+        if self.enlarged > 1 and (self.image is not None or (self.points is not None and self.points.single)):
             raise ValueError("an image that is enlarged: only sheets are")
 
     @property
@@ -229,14 +232,14 @@ def to_text(record: PictureRecord) -> str:
     """Return the record as JSON in ASCII, without what is not there.
 
     Raises:
-        UserError: it names more seeds or classes than a picture can carry.
+        UserError: it names more seeds, classes or points than a picture can carry.
     """
     plain = _there(to_json(record)) | {"truncation": record.truncation}  # said also where there is none
     if record.enlarged == 1:
         del plain["enlarged"]
     text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
     if len(text) > LIMIT:
-        raise UserError("the seeds and classes of this picture are too many to be written into it; use --no-metadata")
+        raise UserError("what this picture shows is too much to be written into it; use --no-metadata")
     return text
 
 

@@ -17,6 +17,8 @@ LARGEST_SIDE = 65_500
 """Pixels of a sheet's side; beyond it few programs open a picture."""
 MOST_PIXELS = 400_000_000
 """Pixels of a sheet: 1.2 GB of memory while it is drawn."""
+HEAD = 14
+"""Pixels above the first row, where columns have names."""
 NAME_LETTERS = 24
 """Letters of a class name beside its row."""
 SHOWN = 64
@@ -55,7 +57,12 @@ def sheet(images: Tensor, columns: int, row_names: Sequence[str] = (), enlarged:
 
 
 def sheet_of(
-    parts: Iterable[Tensor], count: int, columns: int, row_names: Sequence[str] = (), enlarged: int = 1
+    parts: Iterable[Tensor],
+    count: int,
+    columns: int,
+    row_names: Sequence[str] = (),
+    enlarged: int = 1,
+    column_names: Sequence[str] = (),
 ) -> Image.Image:
     """Return what :func:`sheet` does, of images that come some at a time, so that they never all lie in memory.
 
@@ -65,31 +72,33 @@ def sheet_of(
         columns: images a row.
         row_names: written to the left of the rows.
         enlarged: each pixel becomes so many a side.
+        column_names: written above the columns.
 
     Raises:
         UserError: the sheet would be too large, see :func:`check_sheet`.
     """
     canvas: Image.Image | None = None
     place = 0
+    top = HEAD if column_names else 0
     margin = min(max((len(name) for name in row_names), default=0), NAME_LETTERS) * 6 + 6 if row_names else 0
     for images in parts:
         channels, height, width = images.shape[1], images.shape[2] * enlarged, images.shape[3] * enlarged
         if canvas is None:
             check_sheet(count, columns, (height, width))
-            size = margin + columns * (width + GAP) + GAP, -(-count // columns) * (height + GAP) + GAP
+            size = margin + columns * (width + GAP) + GAP, top + -(-count // columns) * (height + GAP) + GAP
             canvas = Image.new("L" if channels != 3 else "RGB", size, "white")
         for image in images:
             left = margin + GAP + (place % columns) * (width + GAP)
             larger = image.repeat_interleave(enlarged, 1).repeat_interleave(enlarged, 2)
-            canvas.paste(to_picture(larger), (left, GAP + (place // columns) * (height + GAP)))
+            canvas.paste(to_picture(larger), (left, top + GAP + (place // columns) * (height + GAP)))
             place += 1
     if canvas is None:
         raise ValueError("a sheet of no images")
-    if row_names:
-        draw = ImageDraw.Draw(canvas)
-        for row, name in enumerate(row_names):
-            top = GAP + row * (height + GAP) + max(height // 2 - 6, 0)
-            draw_caption(draw, (3, top), name, NAME_LETTERS)
+    draw = ImageDraw.Draw(canvas)
+    for row, name in enumerate(row_names):
+        draw_caption(draw, (3, top + GAP + row * (height + GAP) + max(height // 2 - 6, 0)), name, NAME_LETTERS)
+    for column, name in enumerate(column_names):
+        draw_caption(draw, (margin + GAP + column * (width + GAP), GAP), name, max(width // 6, 1))
     return canvas
 
 

@@ -25,6 +25,8 @@ from biggan.sampling.picture_record import (
     Refined,
     packed,
 )
+from biggan.sampling.point_record import PointsShown
+from biggan.sampling.point_sheets import PointSheet
 from biggan.sampling.refinement import Refiner
 from biggan.sampling.sampler import Sampler
 from biggan.version import __version__
@@ -100,6 +102,10 @@ class Recorder:
         shown = Interpolations(moving=moving, rows=rows, columns=columns, seed=seed)
         return self._record(interpolations=shown, enlarged=enlarged)
 
+    def points(self, shown: PointSheet, enlarged: int = 1) -> PictureRecord:
+        """Return the record of a sheet of images at points that no seed names."""
+        return self._record(points=shown.shown(), enlarged=enlarged)
+
     @functools.cached_property
     def _hash(self) -> str:
         return network_hash(self.sampler.generator)
@@ -119,6 +125,7 @@ class Recorder:
         grid: Grid | None = None,
         path: PathThrough | None = None,
         interpolations: Interpolations | None = None,
+        points: PointsShown | None = None,
         enlarged: int = 1,
     ) -> PictureRecord:
         statistics = self.sampler.statistics(self.truncation, self.kind)
@@ -137,6 +144,7 @@ class Recorder:
             grid=grid,
             path=path,
             interpolations=interpolations,
+            points=points,
         )
 
 
@@ -161,6 +169,7 @@ def again(record: PictureRecord, sampler: Sampler) -> PictureRecord:
         grid=record.grid,
         path=record.path,
         interpolations=record.interpolations,
+        points=record.points,
         enlarged=record.enlarged,
     )
 

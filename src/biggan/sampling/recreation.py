@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -23,6 +24,8 @@ from biggan.sampling.identity import network_hash, tensors_hash
 from biggan.sampling.interpolation import Route, interpolation_sheet, route_images
 from biggan.sampling.picture_record import Grid, OneImage, PathThrough, PictureRecord, length, unpacked
 from biggan.sampling.pictures import GAP, check_sheet, sheet, sheet_of, to_picture
+from biggan.sampling.point_record import PointsShown
+from biggan.sampling.point_sheets import sheet_of_record
 from biggan.sampling.recording import machine
 from biggan.sampling.sampler import Sampler, load
 
@@ -111,17 +114,29 @@ def compare(made: Image.Image, file: Path, record: PictureRecord) -> str:
             there = np.asarray(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CorruptFileError(f"{one_line(str(file))}: its pixels cannot be read ({one_line(str(error))})") from error
-    own = np.asarray(made)
-    if record.grid is not None and record.grid.beside:  # of which the first column alone was drawn
-        own, there = (picture[:, : (made.width - GAP) // record.grid.columns + GAP] for picture in (own, there))
-    off = np.abs(there.astype(np.int16) - own.astype(np.int16))
+    off = np.abs(there.astype(np.int16) - np.asarray(made).astype(np.int16))
+    partly = _leave_out(off, record)
     if not off.any():
-        return "bitwise the picture in the file" + (
-            " as far as a generator drew it" if own.shape[1] < made.width else ""
-        )
+        return "bitwise the picture in the file" + (" as far as a generator drew it" if partly else "")
     why = "; files of its kind keep pixels only roughly" if lossy else ""
     count = np.count_nonzero(off)
     return f"differs from the file in {count:,} of {off.size:,} values, by at most {off.max()} of 255{why}"
+
+
+def _leave_out(off: npt.NDArray[np.int16], record: PictureRecord) -> bool:
+    """Set to 0 what no generator drew of the differences of two pictures; return whether there is such."""
+    if record.grid is not None and record.grid.beside:  # of which the first column alone was drawn
+        off[:, (off.shape[1] - GAP) // record.grid.columns + GAP :] = 0
+        return True
+    if record.points is None or not record.points.blank:
+        return False
+    shown = record.points
+    rows = -(-(len(shown.condition_of) + len(shown.blank)) // shown.columns)
+    height, width = (off.shape[0] - GAP) // rows, (off.shape[1] - GAP) // shown.columns
+    for cell in shown.blank:
+        top, left = cell // shown.columns * height, cell % shown.columns * width
+        off[top : top + height + GAP, left : left + width + GAP] = 0
+    return True
 
 
 def _drawn(record: PictureRecord, sampler: Sampler, notes: list[str]) -> Image.Image:
@@ -136,6 +151,8 @@ def _drawn(record: PictureRecord, sampler: Sampler, notes: list[str]) -> Image.I
         return _grid(record, record.grid, sampler, batch, notes)
     if record.path is not None:
         return _path(record, record.path, sampler, batch)
+    if record.points is not None:
+        return _points(record, record.points, sampler, batch, notes)
     assert record.interpolations is not None  # one of them is there
     asked = record.interpolations
     check_sheet(asked.rows * asked.columns, asked.columns, _shown(record, sampler), "metadata: columns")
@@ -192,6 +209,14 @@ def _path(record: PictureRecord, path: PathThrough, sampler: Sampler, batch: int
     route = Route(labels=tuple(labels), seeds=tuple(seeds), frames=path.frames, curve=path.curve, loop=path.loop)
     parts = route_images(sampler, route, record.truncation, record.kind, batch)
     return sheet_of(parts, len(route), route.columns, enlarged=record.enlarged)
+
+
+def _points(record: PictureRecord, shown: PointsShown, sampler: Sampler, batch: int, notes: list[str]) -> Image.Image:
+    points = sheet_of_record(shown, sampler.generator, _shown(record, sampler))
+    if points.blank:
+        notes.append(f"{len(points.blank)} of {points.cells} cells no generator drew; they are left white")
+    generator = sampler.at_truncation(record.truncation, record.kind)
+    return points.picture(points.images(generator, batch), record.enlarged)
 
 
 def _sample(sampler: Sampler, labels: Sequence[int], seeds: Sequence[int], record: PictureRecord, batch: int) -> Tensor:

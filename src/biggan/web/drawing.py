@@ -18,6 +18,8 @@ from biggan.sampling.draw import default_chunk, draw
 from biggan.sampling.interpolation import embed_on_cpu, path_through, spherical
 from biggan.sampling.latents import latents
 from biggan.sampling.picture_record import PictureRecord
+from biggan.sampling.point_record import LONGEST_TITLE
+from biggan.sampling.point_sheets import PointSheet
 from biggan.sampling.sampler import Sampler
 from biggan.web.batching import Batcher
 from biggan.web.bounds import Bounds
@@ -68,13 +70,12 @@ class Drawer:
         Args:
             loaded: the generator.
             request: what to draw.
-            record: whether to draw it alone, with its record: what is drawn beside it decides the last bit. Records
-                know no mixtures, levels and directions; those have none.
+            record: whether to draw it alone, with its record: what is drawn beside it decides the last bit.
 
         Raises:
             RequestError: too many wait.
         """
-        job = _Job(loaded, request.truncation, request.kind, request=request, alone=record and request.plain)
+        job = _Job(loaded, request.truncation, request.kind, request=request, alone=record)
         return self.batcher.submit(_group(job), job)
 
     def point(self, loaded: Loaded, film: FilmRequest, z: Tensor, embedding: Tensor) -> Future[Picture]:
@@ -133,14 +134,25 @@ def _recorded(job: _Job) -> Picture:
     """
     loaded, request = job.loaded, _known(job.request)
     own, recorder = loaded.sampler, loaded.recorder.at(request.truncation, request.kind)
-    label = request.mixture[0][0] if request.mixture else 0
+    labels = [label for label, _ in request.mixture] or [0]
     sampler = Sampler(own.generator, own.info, own.path, own.bank)
     loaded.held.close()
     try:
-        image = sampler.sample([label], [request.seed], request.truncation, request.kind, recorder.batch)[0]
+        if request.plain:
+            image = sampler.sample(labels, [request.seed], request.truncation, request.kind, recorder.batch)[0]
+            return Picture(image, recorder.image(labels[0], request.seed))
+        table = embed_on_cpu(own.generator, torch.tensor(labels)).float()
+        point = PointSheet(
+            z=_latent(loaded, request)[None],
+            embedding=_mixed(request, list(table))[None],
+            columns=1,
+            about=request.query(loaded.entry.name)[:LONGEST_TITLE],
+            single=True,
+        )
+        image = point.images(sampler.at_truncation(request.truncation, request.kind), recorder.batch)[0]
+        return Picture(image, recorder.points(point))
     finally:
         loaded.hold()
-    return Picture(image, recorder.image(label, request.seed))
 
 
 @torch.no_grad()

@@ -12,13 +12,18 @@ from torch import Tensor
 import biggan
 from biggan.cli.main import main
 from biggan.exploring.breeding import breed
-from biggan.exploring.mixing import _TwoLatents, mixed_images, mixing_sheet_images
-from biggan.exploring.points import images_of, load_points, points_of, save_points, truncated
+from biggan.exploring.mixing import mixing_sheet
+from biggan.exploring.points import images_of, load_points, points_of, save_points
 from biggan.exploring.projection import ProjectionOptions, project
 from biggan.exploring.projection_files import read_picture
-from biggan.exploring.sheets import direction_images
+from biggan.exploring.sheets import direction_sheet, points_sheet
 from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.sampling.picture_record import NoRecordError
+from biggan.sampling.pictures import HEAD
+from biggan.sampling.png_text import read_record
+from biggan.sampling.recreation import compare, recreate
 from biggan.sampling.sampler import Sampler
+from biggan.sampling.two_latents import TwoLatents
 from tests import snapshots
 from tests.conftest import FAMILIES, tiny
 from tests.rooms.exploring.explored import sampler
@@ -76,9 +81,9 @@ def test_a_latent_mixed_with_itself_is_itself(family: str) -> None:
     points, count = points_of(model, PAIRS), len(PAIRS)
     own = images_of(model, points)
     for at in range(1, model.info.architecture.doublings + 1):
-        mixed = mixed_images(model, points, points, at).unflatten(0, (count, count))
+        whole = mixing_sheet(model, points, points, at).images(model.generator).unflatten(0, (count + 1, count + 1))
+        mixed = whole[1:, 1:]
         assert torch.equal(mixed[range(count), range(count)], own)
-    whole = mixing_sheet_images(model, points, points).unflatten(0, (count + 1, count + 1))
     assert torch.equal(whole[1:, 0], own)
     assert torch.equal(whole[0, 1], own[0])
     assert bool((whole[0, 0] == 255).all())
@@ -94,11 +99,11 @@ def test_fine_parts_change_what_comes_late_and_nothing_before(family: str) -> No
     next(reversed(list(model.generator.stages[last - 2].children()))).register_forward_hook(
         lambda _, __, output: early.append(output)
     )
+    mixed = TwoLatents(model.generator, last).synthesize(torch.cat([one.z, other.z], dim=1), one.embedding)
     if family == "biggan":
         chunk = model.info.architecture.z_size // model.info.architecture.latent_slots
-        mixed = floats(torch.cat([one.z[:, : last * chunk], other.z[:, last * chunk :]], dim=1), one.embedding)
-    else:
-        mixed = _TwoLatents(model.generator, last).synthesize(torch.cat([one.z, other.z], dim=1), one.embedding)
+        by_chunks = torch.cat([one.z[:, : last * chunk], other.z[:, last * chunk :]], dim=1)
+        assert torch.equal(floats(by_chunks, one.embedding), mixed)
     whole = floats(one.z, one.embedding)
     assert torch.equal(early[0], early[1])
     assert float((mixed - whole).abs().max()) > 1e-6
@@ -110,9 +115,9 @@ def test_families_without_parts_say_so(family: str) -> None:
     model = sampler(family)
     points = points_of(model, PAIRS)
     with pytest.raises(UserError, match=r"no coarse and fine latents.*biggan explore breed"):
-        mixed_images(model, points, points)
+        mixing_sheet(model, points, points)
     with pytest.raises(UserError, match="--at 9"):
-        mixed_images(sampler(), points_of(sampler(), PAIRS), points_of(sampler(), PAIRS), 9)
+        mixing_sheet(sampler(), points_of(sampler(), PAIRS), points_of(sampler(), PAIRS), 9)
 
 
 # -- the latent of a picture -------------------------------------------------------------------------------------------
@@ -190,10 +195,9 @@ def test_truncated_points_are_drawn_as_sampling_draws_them(tmp_path: Path) -> No
     calibrate(plain, tmp_path / "bank.safetensors", [0.5], batches=1)
     model = biggan.load(tmp_path / "bank.safetensors", device="cpu")
     points = points_of(model, [(7, 3)], 0.5)
-    drawn = images_of(truncated(model, 0.5), points)
+    drawn = points_sheet(points, 1, "").images(model.at_truncation(0.5))
     assert torch.equal(drawn, model.sample([3], [7], 0.5))
     assert not torch.equal(drawn, images_of(model, points)), "the statistics are those of the bank"
-    assert truncated(model, None) is model
 
 
 def test_the_middle_of_a_sheet_is_the_seed_itself() -> None:
@@ -201,8 +205,8 @@ def test_the_middle_of_a_sheet_is_the_seed_itself() -> None:
 
     model = vivid("biggan")
     points = points_of(model, PAIRS)
-    images = direction_images(model, find_directions(model, count=1), 0, points, [-2.0, 0.0, 2.0])
-    images = images.unflatten(0, (3, 3))
+    shown = direction_sheet(model, find_directions(model, count=1), 0, points, [-2.0, 0.0, 2.0])
+    images = shown.images(model.generator).unflatten(0, (3, 3))
     assert torch.equal(images[:, 1], images_of(model, points))
     assert not torch.equal(images[:, 0], images[:, 2])
 
@@ -230,7 +234,7 @@ def test_all_of_it_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "turn" in call("list", run)
     call("sheet", run, "--direction", "turn", "--rows", "2", "--steps", "1", "--reach", "2", "--out", out)
     with Image.open(out) as picture:
-        assert picture.height == 2 + 2 * 66
+        assert picture.height == HEAD + 2 + 2 * 66
     call("sheet", run, "--by", "ganspace", "--rows", "1", "--out", str(tmp_path / "all.png"))
     assert (tmp_path / "all_0.png").is_file()
     assert (tmp_path / "all_1.png").is_file()
@@ -262,6 +266,43 @@ def test_all_of_it_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_every_picture_is_drawn_again_bitwise_from_what_it_says(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = tiny(family, channels=3)
+    run = str(snapshots.write(tmp_path / "640.safetensors", a))
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
+    quick = ("--steps", "1", "--candidates", "4", "--starts", "2", "--film", "none")
+    commands = {
+        "sheet": ("sheet", run, "--direction", "1", "--rows", "2", "--steps", "1", "--truncation", "0.5"),
+        "bred": ("breed", run, "--parents", "12:cat", "40:id:2", "--children", "5", "--size", "40"),
+        "mix": ("mix", run, "--coarse", "1-2", "--fine", "3", "--classes", "cat", "dog"),
+        "project": ("project", run, str(tmp_path / "red.png"), *quick),
+    }
+    if not a.hierarchical_latent:
+        del commands["mix"]
+    assert main(["explore", "directions", run, "--count", "2", "--device", "cpu"]) == 0
+    for name, words in commands.items():
+        out = tmp_path / ("found" if name == "project" else f"{name}.png")
+        assert main(["explore", *words, "--out", str(out), "--device", "cpu"]) == 0
+        file = out / "projection.png" if name == "project" else out
+        again = str(tmp_path / f"{name}_again.png")
+        capsys.readouterr()
+        assert main(["recreate", str(file), "--from", run, "--out", again, "--device", "cpu"]) == 0
+        told = capsys.readouterr().out
+        assert "bitwise the picture in the file" in told
+        assert ("as far as a generator drew it" in told) == (name in ("mix", "project"))
+        record = read_record(file)
+        assert record == read_record(Path(again))
+        assert record.points is not None
+        assert record.truncation == (0.5 if name == "sheet" else None)
+        assert any("cat" in title for title in record.points.titles) == (name in ("bred", "mix"))
+    assert main(["explore", *commands["bred"], "--no-metadata", "--out", str(tmp_path / "plain.png")]) == 0
+    with pytest.raises(NoRecordError):
+        read_record(tmp_path / "plain.png")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_without_classes(family: str, tmp_path: Path) -> None:
     run = str(snapshots.write(tmp_path / "640.safetensors", tiny(family, classes=0)))
     for words in (
@@ -271,6 +312,10 @@ def test_without_classes(family: str, tmp_path: Path) -> None:
         ("sheet", run, "--points", str(tmp_path / "child.safetensors"), "--out", str(tmp_path / "bred.png")),
     ):
         assert main(["explore", *words, "--device", "cpu"]) == 0
+    record = read_record(tmp_path / "bred.png")
+    made, notes = recreate(record, biggan.load(run, device="cpu"))
+    assert not notes
+    assert compare(made, tmp_path / "bred.png", record) == "bitwise the picture in the file"
 
 
 def test_pictures_are_read_as_for_training(tmp_path: Path) -> None:

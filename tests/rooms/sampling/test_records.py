@@ -24,10 +24,11 @@ from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.layers.normalization import batch_norms
 from biggan.sampling.calibration import calibrate
 from biggan.sampling.identity import network_hash
-from biggan.sampling.interpolation import Route
-from biggan.sampling.picture_record import NoRecordError, PictureRecord, length, packed, unpacked
+from biggan.sampling.interpolation import Route, embed_on_cpu
+from biggan.sampling.picture_record import NoRecordError, PictureRecord, length, packed, to_text, unpacked
 from biggan.sampling.pictures import sheet
 from biggan.sampling.png_text import KEY, png_bytes, read_record, record_options
+from biggan.sampling.point_sheets import PointSheet
 from biggan.sampling.recording import Recorder
 from biggan.sampling.recreation import LARGEST_BATCH, compare, find_generator, recreate
 from biggan.sampling.sampler import Sampler
@@ -199,6 +200,52 @@ def test_records_that_cannot_be_are_sentences(snapshot: Path, changes: dict[str,
     }
     with pytest.raises(CorruptFileError, match=message):
         read_record(with_text(json.dumps(record)))
+
+
+def points(model: Sampler, **changes: Any) -> dict[str, Any]:
+    """Return the record of a sheet of three points and a white cell as JSON has it, with changes of these."""
+    shown = PointSheet(
+        z=torch.randn(3, model.info.architecture.z_size),
+        embedding=embed_on_cpu(model.generator, torch.tensor([1, 2, 1])),
+        columns=2,
+        titles=("a", "b"),
+        blank=(0,),
+    )
+    found = json.loads(to_text(Recorder(model).points(shown)))
+    assert found["points"]["condition_of"] in ([0, 1, 0], [1, 0, 1]), "each condition is written once"
+    return {**found, "points": {**found["points"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"z": {"width": 20, "values": "!"}}, "not in base64"),
+        ({"z": {"width": 7, "values": "AAAAAAAAAAA="}}, "8 bytes are no rows of 7 numbers"),
+        ({"z": {"width": 1, "values": "AADAfw=="}}, "not finite"),
+        ({"z": {"width": 0, "values": ""}}, "0 latents for 3 images"),
+        ({"z": {"type": "float16", "width": 1, "values": ""}}, "float16"),
+        ({"condition_of": []}, "condition_of"),
+        ({"condition_of": [0, 0]}, "3 latents for 2 images"),
+        ({"condition_of": [0, 5, 0]}, "condition 5 of 2"),
+        ({"blank": [4]}, "do not rise within 0 to 3"),
+        ({"blank": [1, 1]}, "do not rise"),
+        ({"names": True}, "2 names of 2 rows, 1 blank"),
+        ({"blank": [], "names": True, "columns": 1}, "2 names of 3 rows"),
+        ({"column_names": ["a"], "blank": [], "condition_of": [0, 1, 0]}, "1 names of 2 columns"),
+        ({"column_names": ["a", "b"]}, "2 names of 2 columns, 1 cells blank"),
+        ({"single": True}, "4 cells of one image"),
+        ({"columns": 0}, "columns"),
+        ({"columns": 100_000}, "where 65,500 a side"),
+        ({"coarse": 9}, "numbers of a latent"),
+        ({"z": {"width": 1, "values": "AACAPwAAgD8AAIA/"}}, "1 numbers of a latent"),
+        ({"conditions": {"width": 1, "values": "AACAPwAAgD8="}}, "and 1 of a class"),
+    ],
+)
+def test_points_that_cannot_be_are_sentences(snapshot: Path, changes: dict[str, Any], message: str) -> None:
+    model = biggan.load(snapshot, "cpu")
+    recreate(read_record(with_text(json.dumps(points(model)))), model)
+    with pytest.raises(UserError, match=message):
+        recreate(read_record(with_text(json.dumps(points(model, **changes)))), model)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Sheets of images at points that no seed names: moved along a direction, bred, mixed, found. And their records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from biggan.foundation.errors import CorruptFileError
+from biggan.models.contract import Generator
+from biggan.sampling.draw import draw
+from biggan.sampling.interpolation import embed_on_cpu
+from biggan.sampling.pictures import check_sheet, sheet_of, to_picture
+from biggan.sampling.point_record import LONGEST_TITLE, PointsShown, numbers
+from biggan.sampling.two_latents import TwoLatents
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PointSheet:
+    """Which points a sheet shows, and where."""
+
+    z: Tensor
+    """float [N, z_size] on the CPU, or [N, 2 * z_size] with ``coarse``."""
+    embedding: Tensor
+    """float [N, n] on the CPU."""
+    columns: int
+    titles: tuple[str, ...] = ()
+    """What rows or images are, for people."""
+    about: str = ""
+    """What was done, for people."""
+    names: bool = False
+    """Whether the titles stand beside the rows."""
+    column_names: tuple[str, ...] = ()
+    """What stands above the columns."""
+    blank: tuple[int, ...] = ()
+    """Cells, counted from 0 and rising, that no generator draws."""
+    single: bool = False
+    """Whether the picture is the one image, not a sheet."""
+    coarse: int | None = None
+    """Of two latents: how many parts the first is for, see :class:`~biggan.sampling.two_latents.TwoLatents`."""
+
+    @property
+    def cells(self) -> int:
+        """Of the sheet."""
+        return len(self.z) + len(self.blank)
+
+    def images(self, generator: Generator, chunk: int | None = None) -> Tensor:
+        """Return what is in the cells, uint8 [cells, C, H, W]; blank ones are white.
+
+        Args:
+            generator: with the statistics that are to draw.
+            chunk: images at a time, as :func:`~biggan.sampling.draw.draw` takes it.
+        """
+        drawn = generator if self.coarse is None else TwoLatents(generator, self.coarse)
+        made = draw(drawn, self.z, self.embedding, chunk)
+        if not self.blank:
+            return made
+        images = torch.full((self.cells, *made.shape[1:]), 255, dtype=made.dtype)
+        images[[cell for cell in range(self.cells) if cell not in set(self.blank)]] = made
+        return images
+
+    def picture(self, images: Tensor, enlarged: int = 1) -> Image.Image:
+        """Return images uint8 [cells, C, H, W] as the picture that is meant."""
+        if self.single:
+            return to_picture(images[0])
+        names = self.titles if self.names else ()
+        return sheet_of([images], len(images), self.columns, names, enlarged, self.column_names)
+
+    def shown(self) -> PointsShown:
+        """Return what its picture says."""
+        distinct, which = self.embedding[:0], torch.zeros(len(self.z), dtype=torch.int64)
+        if self.embedding.shape[1]:
+            distinct, which = torch.unique(self.embedding, dim=0, return_inverse=True)
+        return PointsShown(
+            z=numbers(self.z.numpy()),
+            conditions=numbers(distinct.numpy()),
+            condition_of=tuple(which.tolist()),
+            titles=self.titles,
+            about=self.about[:LONGEST_TITLE],
+            columns=self.columns,
+            names=self.names,
+            column_names=self.column_names,
+            blank=self.blank,
+            single=self.single,
+            coarse=self.coarse,
+        )
+
+
+def sheet_of_record(shown: PointsShown, generator: Generator, size: tuple[int, int]) -> PointSheet:
+    """Return what a picture says that it shows.
+
+    Args:
+        shown: what it says.
+        generator: that is to draw it.
+        size: of an image on the sheet, (height, width).
+
+    Raises:
+        CorruptFileError: points of another generator.
+        UserError: a sheet that would be too large, or a generator whose latents cannot be mixed.
+    """
+    z, distinct = (torch.from_numpy(rows.rows().astype(rows.type)) for rows in (shown.z, shown.conditions))
+    count = len(shown.condition_of)
+    embedding = distinct[list(shown.condition_of)] if shown.conditions.width else distinct.new_zeros(count, 0)
+    own = embed_on_cpu(generator, torch.zeros(1, dtype=torch.int64)).shape[1]
+    wanted = generator.architecture.z_size * (1 if shown.coarse is None else 2)
+    if (z.shape[1], embedding.shape[1]) != (wanted, own):
+        raise CorruptFileError(
+            f"metadata: points: {z.shape[1]} numbers of a latent and {embedding.shape[1]} of a class, where this "
+            f"generator takes {wanted} and {own}"
+        )
+    found = PointSheet(
+        z=z,
+        embedding=embedding,
+        columns=shown.columns,
+        titles=shown.titles,
+        about=shown.about,
+        names=shown.names,
+        column_names=shown.column_names,
+        blank=shown.blank,
+        single=shown.single,
+        coarse=shown.coarse,
+    )
+    check_sheet(found.cells, found.columns, size, "metadata: columns")
+    return found
