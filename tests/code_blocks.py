@@ -1,10 +1,14 @@
-"""The fenced blocks of the documents: which there are, which are run, and what the words of a command are."""
+"""The fenced blocks of the documents: which there are, which are run, and what the words of a command are.
+
+A comment before a block may say ``not run: WHY``, or ``run with: COMMAND: OPTIONS; ...``: what is added to commands of
+ours, in the place of the same options, so that hours become seconds. ``{n}`` there is a number of its own each time.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +29,8 @@ class Block:
     code: str
     not_run: str
     """Why it is not run, from the comment ``<!-- not run: REASON -->`` before it; empty if it is."""
+    run_with: dict[str, list[str]] = field(default_factory=dict, hash=False)
+    """Words that are added to a command, from ``<!-- run with: COMMAND: OPTIONS; ... -->``."""
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
@@ -49,9 +55,14 @@ def blocks(*languages: str) -> list[Block]:
         for match in _FENCE.finditer(text):
             if match["language"] in languages:
                 mark = re.search(r"not run: ([^>]+?) -->", match["mark"] or "")
+                more = re.search(r"run with: ([^>]+?) -->", match["mark"] or "")
+                added = {
+                    name.strip(): shlex.split(words)
+                    for name, _, words in (part.partition(":") for part in (more[1] if more else "").split(";") if part)
+                }
                 line = text.count("\n", 0, match.start("indent")) + 1
                 code = match["code"].replace("\n" + match["indent"], "\n").removeprefix(match["indent"])
-                found.append(Block(page, line, match["language"], code, mark[1] if mark else ""))
+                found.append(Block(page, line, match["language"], code, mark[1] if mark else "", added))
     return found
 
 
@@ -68,6 +79,19 @@ def commands(block: Block) -> list[list[str]]:
             if words:
                 found.append(words)
     return found
+
+
+def smaller(words: list[str], added: list[str], number: int) -> list[str]:
+    """Return the words of a command with those ``added``, in the place of the same options."""
+    names = {word for word in added if word.startswith("--")}
+    kept, left_out = [], False
+    for word in words:
+        if word.startswith("--"):
+            left_out = word in names
+        if not left_out:
+            kept.append(word)
+    kept = ["digits" if word == "PRESET" else word for word in kept]
+    return [*kept, *(word.replace("{n}", str(number)) for word in added)]
 
 
 def synopses(block: Block) -> list[str]:
