@@ -149,7 +149,8 @@ def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(40):
             pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "flowers" / name / f"{number}.png")
-    shutil.copytree(folder / "flowers", folder / "photos")
+    for name in ("photos", "imagenet"):
+        shutil.copytree(folder / "flowers", folder / name)
     pixels = random.integers(0, 256, (20, 20), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "picture.png")
     model = {"latent_size": 24}  # as many directions as pages speak of

@@ -54,7 +54,7 @@ def fetch(
         UserError: nothing of that name, not to be had by a program (it says how a person gets them), or no connection.
         CorruptFileError: what came is not what was published.
     """
-    repository = word.startswith("hf://") or ("://" not in word and not (word.strip() and _exists(word)))
+    repository = not lies_here(word)
     for option, value in (("file", file), ("revision", revision)):
         if value is not None and not repository:
             raise UserError(f"--{option} {one_line(value, 200)}: of a repository only, and {one_line(word)} is none")
@@ -69,6 +69,11 @@ def fetch(
     if is_repository(word):
         return Found(path=_from_repository(word, file, revision))
     return _published((index or read_index()).find(word), file, revision)
+
+
+def lies_here(word: str) -> bool:
+    """Tell whether a word means a path or an address: what has the form of a repository may be a folder's name."""
+    return not word.startswith("hf://") and ("://" in word or bool(word.strip() and _exists(word)))
 
 
 def _as_published(path: Path, sha256: str | None) -> Path:

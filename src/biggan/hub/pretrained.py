@@ -14,7 +14,7 @@ from biggan.foundation.outputs import output_folder
 from biggan.foundation.tensor_files import read_header
 from biggan.foundation.terminal import one_line
 from biggan.hub.card import check_licence, model_card, numbers_of
-from biggan.hub.places import fetch, next_step
+from biggan.hub.places import fetch, lies_here, next_step
 from biggan.hub.repositories import PREFIX, is_repository, require_token, upload
 from biggan.models.export_file import Export, read_export, write_export
 from biggan.models.snapshot import IN_FOLDER, find_snapshot, is_snapshot, write_snapshot
@@ -144,7 +144,8 @@ def read_target(word: str) -> Target:
 
 def _snapshot(name: str, revision: str | None) -> Path:
     """Return the snapshot that a name means, which is fetched if need be."""
-    found = fetch(name, revision=revision, file=IN_FOLDER if is_repository(name) else None)
+    repository = is_repository(name) and not lies_here(name)
+    found = fetch(name, revision=revision, file=IN_FOLDER if repository else None)
     if (found.path.is_file() or found.published is not None) and not is_snapshot(found.path):
         raise UserError(
             f"{one_line(name)}: weights of another implementation; first: {next_step(found.path, found.published)}"

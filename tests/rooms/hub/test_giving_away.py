@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,18 @@ def test_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "owner").mkdir()
     with pytest.raises(UserError, match=r"write ./owner/name for the folder, or hf://owner/name for the repository"):
         read_target("owner/name")
+
+
+def test_a_run_whose_path_looks_like_a_repository_is_the_run(
+    snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``runs/flowers`` has the form ``owner/name``."""
+    (tmp_path / "runs" / "flowers").mkdir(parents=True)
+    shutil.copyfile(snapshot, tmp_path / "runs" / "flowers" / IN_FOLDER)
+    monkeypatch.chdir(tmp_path)
+    assert main(["push", "runs/flowers", "./given", "--licence", "mit"]) == 0
+    given = biggan.from_pretrained("runs/flowers", device="cpu")
+    assert torch.equal(given.sample([1], [2]), biggan.from_pretrained("./given", device="cpu").sample([1], [2]))
 
 
 def test_names_go_along(tmp_path: Path) -> None:
