@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from biggan.foundation.limits import Ge, Le, MaxLen, MinLen
 from biggan.foundation.records import LIMIT
+from biggan.models.bounds import MOST_CLASSES
 
 LONGEST_TITLE = 200
 _MOST = 100_000
 _Title = Annotated[str, MaxLen(LONGEST_TITLE)]
 _Place = Annotated[int, Ge(0), Le(_MOST)]
+_Label = Annotated[int, Ge(0), Le(MOST_CLASSES)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +66,10 @@ class PointsShown:
 
     z: Numbers
     """Of each image; where parts of an image come from two latents both, one after the other."""
-    conditions: Numbers
+    conditions: Numbers = Numbers(width=0, values="")
     """Embeddings of classes, or mixtures of them; each once."""
+    mixtures: Annotated[tuple[tuple[tuple[_Label, float], ...], ...], MaxLen(_MOST)] = ()
+    """In the place of these: of each the classes and their shares. Without classes there are neither."""
     condition_of: Annotated[tuple[_Place, ...], MinLen(1), MaxLen(_MOST)]
     """Which of these each image has."""
     titles: Annotated[tuple[_Title, ...], MaxLen(_MOST)] = ()
@@ -88,8 +92,11 @@ class PointsShown:
         count = len(self.condition_of)
         if len(self.z.rows()) != count:
             raise ValueError(f"{len(self.z.rows()):,} latents for {count:,} images")
-        if self.conditions.width and max(self.condition_of) >= len(self.conditions.rows()):
-            raise ValueError(f"condition {max(self.condition_of)} of {len(self.conditions.rows())}, counted from 0")
+        if self.conditions.width and self.mixtures:
+            raise ValueError("conditions, and mixtures in their place")
+        conditions = len(self.mixtures) or len(self.conditions.rows())
+        if conditions and max(self.condition_of) >= conditions:
+            raise ValueError(f"condition {max(self.condition_of)} of {conditions}, counted from 0")
         cells = count + len(self.blank)
         if any(one >= other for one, other in zip((-1, *self.blank), (*self.blank, cells), strict=True)):
             raise ValueError(f"blank cells that do not rise within 0 to {cells - 1}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,8 +102,10 @@ def sheet_of_record(shown: PointsShown, generator: Generator, size: tuple[int, i
         UserError: a sheet that would be too large, or a generator whose latents cannot be mixed.
     """
     z, distinct = (torch.from_numpy(rows.rows().astype(rows.type)) for rows in (shown.z, shown.conditions))
+    if shown.mixtures:
+        distinct = torch.stack([_mixed(generator, mixture) for mixture in shown.mixtures])
     count = len(shown.condition_of)
-    embedding = distinct[list(shown.condition_of)] if shown.conditions.width else distinct.new_zeros(count, 0)
+    embedding = distinct[list(shown.condition_of)] if distinct.shape[1] else distinct.new_zeros(count, 0)
     own = embed_on_cpu(generator, torch.zeros(1, dtype=torch.int64)).shape[1]
     wanted = generator.architecture.z_size * (1 if shown.coarse is None else 2)
     if (z.shape[1], embedding.shape[1]) != (wanted, own):
@@ -124,3 +127,16 @@ def sheet_of_record(shown: PointsShown, generator: Generator, size: tuple[int, i
     )
     check_sheet(found.cells, found.columns, size, "metadata: columns")
     return found
+
+
+def _mixed(generator: Generator, mixture: Sequence[tuple[int, float]]) -> Tensor:
+    """Return the embedding float [n] of classes with their shares.
+
+    Raises:
+        CorruptFileError: a class that the generator does not have.
+    """
+    labels = [label for label, _ in mixture]
+    if max(labels, default=0) >= max(generator.architecture.classes, 1):
+        raise CorruptFileError(f"metadata: points: class {max(labels)} of {generator.architecture.classes}")
+    rows = embed_on_cpu(generator, torch.tensor(labels, dtype=torch.int64))
+    return (rows * torch.tensor([share for _, share in mixture], dtype=rows.dtype)[:, None]).sum(0)

@@ -31,11 +31,13 @@ from biggan.layers.normalization import RUNNING_STATISTICS
 from biggan.models.export_file import Export, write_export
 from biggan.models.norm_records import TruncationBank
 from biggan.sampling.bank import Bank
-from biggan.sampling.interpolation import path_through
+from biggan.sampling.draw import draw
+from biggan.sampling.interpolation import embed_on_cpu, path_through
 from biggan.sampling.latents import LARGEST_SEED, TRUNCATION_KINDS, latents
 from biggan.sampling.picture_record import from_text
 from biggan.sampling.pictures import to_picture
 from biggan.sampling.recording import Recorder
+from biggan.sampling.recreation import recreate
 from tests.rooms.exporting.exported import export_of, small
 from tests.rooms.exporting.javascript import needs_node, under_node
 
@@ -243,10 +245,29 @@ def test_a_picture_says_what_recreate_needs(record: TruncationBank | None, tmp_p
         assert (machine.torch, machine.threads) == ("ONNX Runtime Web", 1)
         assert from_text(text, "a page") == dataclasses.replace(ours, machine=machine)
         assert text.isascii()
-    assert under_node(
-        "given[1].map((more) => P.record({ ...S.initial(given[0]), ...more }, given[0]))",
-        [told, [{"share": 25}, {"position": 3}]],
-    ) == [None, None], "no image of a seed alone"
+    # What no seed names says where it is, and that is drawn again; statistics are those of the truncation.
+    between = [
+        {"share": 25, "second": 3, "seed": "12"},
+        {"share": 25, "second": 3, "position": 3, "seed": "12", "endSeed": "9", "endClass": 2, "curve": "linear"},
+    ]
+    between = [{**each, "kind": "scale", "truncation": 0.4} for each in between]
+    found = under_node(
+        "given[1].map((more) => ({ ...S.initial(given[0]), ...more })).map((state) => [P.record(state, given[0], "
+        "S.point(state, given[0], L)), state.class, state.steps])",
+        [told, between],
+    )
+    for text, label, steps in found:
+        shown = from_text(text, "a page").points
+        assert shown is not None
+        z = latents([12, 9], export.info.architecture.z_size, 0.4, "scale")
+        own = embed_on_cpu(sampler.generator, torch.tensor([label, 3, 2]))
+        embedding = 0.75 * own[0] + 0.25 * own[1]
+        if "of" in shown.about:
+            t = 3 / steps
+            z, embedding = (1 - t) * z[:1] + t * z[1:], (1 - t) * embedding + t * own[2]
+        ours = draw(sampler.at_truncation(0.4, "scale"), z[:1], embedding[None])
+        made, _ = recreate(from_text(text, "a page"), sampler)
+        assert np.abs(np.asarray(made).astype(int) - np.asarray(to_picture(ours[0])).astype(int)).max() <= 1
 
 
 @needs_node

@@ -238,6 +238,9 @@ def points(model: Sampler, **changes: Any) -> dict[str, Any]:
         ({"columns": 100_000}, "where 65,500 a side"),
         ({"coarse": 9}, "numbers of a latent"),
         ({"z": {"width": 1, "values": "AACAPwAAgD8AAIA/"}}, "1 numbers of a latent"),
+        ({"mixtures": [[[1, 1.0]]]}, "mixtures in their place"),
+        ({"conditions": {"width": 0, "values": ""}, "mixtures": [[[1, 1.0]]]}, "condition 1 of 1"),
+        ({"conditions": {"width": 0, "values": ""}, "mixtures": [[[1, 0.5], [10, 0.5]], []]}, "class 10 of 10"),
         ({"conditions": {"width": 1, "values": "AACAPwAAgD8="}}, "and 1 of a class"),
     ],
 )

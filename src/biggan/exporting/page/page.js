@@ -194,10 +194,10 @@
 
   async function download() {
     if (!shown) return;
-    const { image, of } = shown, label = settings.classes ? `class${of.class}-` : "";
+    const { image, of } = shown, point = State.point(of, settings, Latents), label = settings.classes ? `class${of.class}-` : "";
     const place = of.position ? `-${of.position}of${of.steps}` : "";
     try {
-      const href = URL.createObjectURL(await Png.file(image, settings.channels, Png.record(of, settings)));
+      const href = URL.createObjectURL(await Png.file(image, settings.channels, Png.record(of, settings, point)));
       Object.assign(document.createElement("a"), { href, download: `${label}seed${of.seed}${place}.png` }).click();
       setTimeout(() => URL.revokeObjectURL(href), 10000);
     } catch {

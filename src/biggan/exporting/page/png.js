@@ -19,22 +19,42 @@
     return { kind: "bank", ...asked, truncation: used, truncation_kind: kind, between, batches, batch };
   }
 
-  // As ASCII JSON; null for an image that is no class and seed alone: a blend, or a place on the way to another one.
-  function record(state, settings) {
+  // Numbers of PointsShown in biggan/sampling/point_record.py: little-endian float32 as base64.
+  function numbers(row) {
+    const view = new DataView(new ArrayBuffer(4 * row.length));
+    row.forEach((value, place) => view.setFloat32(4 * place, value, true));
+    const bytes = Array.from(new Uint8Array(view.buffer), (byte) => String.fromCharCode(byte));
+    return { type: "float32", width: row.length, values: btoa(bytes.join("")) };
+  }
+
+  // What an image is that no class and seed alone name, a blend or a place on the way to another one: its latent, and
+  // how much of each class it has.
+  function single({ z, weights }, state) {
+    const shares = Array.from(weights, (share, label) => [label, share]).filter(([, share]) => share > 0);
+    const end = state.position ? `, ${state.position} of ${state.steps} to seed ${state.endSeed}` : "";
+    return { z: numbers(z), mixtures: shares.length ? [shares] : [], condition_of: [0], columns: 1, single: true,
+      about: `seed ${state.seed}${end}` };
+  }
+
+  const ascii = (text) =>
+    text.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+  // As ASCII JSON. `point` is where the image is, as state.js has it.
+  function record(state, settings, point) {
     const end = state.position === state.steps;
-    if ((state.position && !end) || (!end && settings.classes && state.share)) return null;
+    const named = !((state.position && !end) || (!end && settings.classes && state.share));
     const truncation = state.kind === "none" ? null : settings.truncation ?? state.truncation;
     const used = statistics(truncation, state.kind, settings);
     const said = { ...settings.record, truncation, statistics: used };
     if (truncation !== null) said.truncation_kind = state.kind;
     if (used.kind !== "bank") delete said.bank;
+    if (!named) return ascii(JSON.stringify({ ...said, points: single(point, state) }));
     const label = !settings.classes ? 0 : end ? state.endClass : state.class;
     const name = settings.classNames[label];
-    const named = name === undefined ? "" : `,"class_name":${JSON.stringify(name)}`;
+    const called = name === undefined ? "" : `,"class_name":${JSON.stringify(name)}`;
     // A seed may have more digits than a number here keeps.
-    const image = `{"label":${label},"seed":${end ? state.endSeed : state.seed}${named}}`;
-    const text = `${JSON.stringify(said).slice(0, -1)},"image":${image}}`;
-    return text.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    const image = `{"label":${label},"seed":${end ? state.endSeed : state.seed}${called}}`;
+    return ascii(`${JSON.stringify(said).slice(0, -1)},"image":${image}}`);
   }
 
   // ---- the file (PNG specification, third edition)
@@ -73,8 +93,8 @@
     view.setUint32(0, width);
     view.setUint32(4, height);
     head.set([8, kept === 3 ? COLOUR : GREY], 8);
-    const said = text === null ? [] : [chunk("tEXt", bytesOf(`biggan\0${text}`))];
-    const parts = [chunk("IHDR", head), ...said, chunk("IDAT", await deflated(lines)), chunk("IEND", new Uint8Array(0))];
+    const said = chunk("tEXt", bytesOf(`biggan\0${text}`));
+    const parts = [chunk("IHDR", head), said, chunk("IDAT", await deflated(lines)), chunk("IEND", new Uint8Array(0))];
     return new Blob([Uint8Array.from(SIGNATURE), ...parts], { type: "image/png" });
   }
 
