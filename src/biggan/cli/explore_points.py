@@ -133,7 +133,7 @@ def breed(words: list[str]) -> int:
     about = f"{options.children} children of {', '.join(parents.titles)}"
     write_points(out, sampler, options, points_sheet(children, columns, about))
     save_points(children, sampler, latents)
-    say(f"{options.children} children of {len(parents)} parents, row by row from 0: {out}")
+    say(f"{options.children} children of {len(parents)} parents, each numbered by its row + its column: {out}")
     say(f"their latents: {latents}; parents again as {latents}:0 and so on")
     return 0
 

@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _leaving_in_order():
             return _run(words)
     except SystemExit as exit_:  # the option parser's way of leaving, after a message of its own
+        if exit_.code == 2:
+            _tell_nearest_options(words)
         return exit_.code if isinstance(exit_.code, int) else 0 if exit_.code is None else 2
     except KeyboardInterrupt:
         complain("interrupted")
@@ -82,6 +84,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except Exception as error:
         return _explain(error, words)
+
+
+def _tell_nearest_options(words: list[str]) -> None:
+    """Say of each option that a command does not have which it has that are spelt most alike."""
+    from biggan.cli.option_names import command_of, options_of
+
+    found = command_of(words)
+    if found is None:
+        return
+    known = options_of(found[0])
+    for word in found[1]:
+        option = word.partition("=")[0].replace("_", "-")
+        if option.startswith("--") and option not in known and option != "--help":
+            near = ", ".join(nearest(option, known, 3))
+            complain(f"error: 'biggan {found[0]}' has no option {one_line(option, 80)}; nearest: {near}")
 
 
 @contextlib.contextmanager

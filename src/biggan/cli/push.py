@@ -48,7 +48,9 @@ def main(words: list[str]) -> int:
         say(f"dry run: nothing was written to {one_line(where)}")
         return 0
     if target.folder is not None:
-        say(str(sampler.save_pretrained(target.folder, licence=options.licence, overwrite=options.overwrite)))
+        written = sampler.save_pretrained(target.folder, licence=options.licence, overwrite=options.overwrite)
+        say(f"biggan.from_pretrained({str(written)!r}) loads what now lies in")
+        say(str(written))
         return 0
     if options.overwrite:
         raise UserError("--overwrite: a repository keeps its history; leave it out")

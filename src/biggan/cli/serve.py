@@ -63,6 +63,7 @@ def main(words: list[str]) -> int:
             say("everybody who can reach this machine can draw: there is no password")
         say(f"{listening.address}  (Ctrl-C stops)")
         serve(app, listening)
+        say("stopped")
     finally:
         listening.socket.close()
         service.close()

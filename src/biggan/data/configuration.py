@@ -55,7 +55,8 @@ class ReadingConfig:
     shard_cache: int = 20
     """GiB of disk for tar shards that come by URL."""
     workers: int | None = None
-    """Processes that decode; by default as many as there are cores, and none for data in memory or mapped into it."""
+    """Processes that decode; by default as many as there are cores, and none for data in memory or mapped into it, nor
+    for up to 2,000 images, each of which is decoded once."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "random_classes", "min_per_class", "shard_group", "shard_cache"):

@@ -51,11 +51,22 @@ def direction_sheet(
         columns=len(along),
         titles=points.titles,
         about=f"direction {directions.title(number)} of {directions.label}, by deviations of the prior",
-        names=True,
+        row_names=points.titles,
         column_names=tuple(f"{amount:+.2g}" if amount else "0" for amount in along),
     )
 
 
 def points_sheet(points: Points, columns: int, about: str) -> PointSheet:
-    """Return the points themselves, one a cell; ``about`` says what they are."""
-    return PointSheet(z=points.z, embedding=points.embedding, columns=columns, titles=points.titles, about=about)
+    """Return the points themselves, one a cell, with their numbers: that of a row and that of a column add up.
+
+    ``about`` says what they are.
+    """
+    return PointSheet(
+        z=points.z,
+        embedding=points.embedding,
+        columns=columns,
+        titles=points.titles,
+        about=about,
+        row_names=tuple(str(first) for first in range(0, len(points), columns)),
+        column_names=tuple(f"+{place}" for place in range(columns)),
+    )

@@ -73,12 +73,12 @@ class PointsShown:
     condition_of: Annotated[tuple[_Place, ...], MinLen(1), MaxLen(_MOST)]
     """Which of these each image has."""
     titles: Annotated[tuple[_Title, ...], MaxLen(_MOST)] = ()
-    """What rows or images are, for people: seeds and classes, or parents."""
+    """Where the points come from, for people: seeds and classes, or parents."""
     about: _Title = ""
     """What was done, for people."""
     columns: Annotated[int, Ge(1), Le(_MOST)]
-    names: bool = False
-    """Whether the titles stand beside the rows."""
+    row_names: Annotated[tuple[_Title, ...], MaxLen(_MOST)] = ()
+    """What stands beside the rows."""
     column_names: Annotated[tuple[_Title, ...], MaxLen(_MOST)] = ()
     """What stands above the columns."""
     blank: Annotated[tuple[_Place, ...], MaxLen(_MOST)] = ()
@@ -100,9 +100,9 @@ class PointsShown:
         cells = count + len(self.blank)
         if any(one >= other for one, other in zip((-1, *self.blank), (*self.blank, cells), strict=True)):
             raise ValueError(f"blank cells that do not rise within 0 to {cells - 1}")
-        if len(self.column_names) not in (0, self.columns) or (self.column_names and self.blank):
-            raise ValueError(f"{len(self.column_names)} names of {self.columns} columns, {len(self.blank)} cells blank")
+        rows = -(-cells // self.columns)
+        for names, wanted, what in ((self.row_names, rows, "rows"), (self.column_names, self.columns, "columns")):
+            if names and (self.blank or len(names) != wanted):
+                raise ValueError(f"{len(names)} names of {wanted} {what}, {len(self.blank)} cells blank")
         if self.single and cells > 1:
             raise ValueError(f"{cells} cells of one image")
-        if self.names and (self.blank or len(self.titles) != -(-cells // self.columns)):
-            raise ValueError(f"{len(self.titles)} names of {-(-cells // self.columns)} rows, {len(self.blank)} blank")

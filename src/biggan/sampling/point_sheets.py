@@ -28,11 +28,11 @@ class PointSheet:
     """float [N, n] on the CPU."""
     columns: int
     titles: tuple[str, ...] = ()
-    """What rows or images are, for people."""
+    """Where the points come from, for people."""
     about: str = ""
     """What was done, for people."""
-    names: bool = False
-    """Whether the titles stand beside the rows."""
+    row_names: tuple[str, ...] = ()
+    """What stands beside the rows."""
     column_names: tuple[str, ...] = ()
     """What stands above the columns."""
     blank: tuple[int, ...] = ()
@@ -66,8 +66,7 @@ class PointSheet:
         """Return images uint8 [cells, C, H, W] as the picture that is meant."""
         if self.single:
             return to_picture(images[0])
-        names = self.titles if self.names else ()
-        return sheet_of([images], len(images), self.columns, names, enlarged, self.column_names)
+        return sheet_of([images], len(images), self.columns, self.row_names, enlarged, self.column_names)
 
     def shown(self) -> PointsShown:
         """Return what its picture says."""
@@ -81,7 +80,7 @@ class PointSheet:
             titles=self.titles,
             about=self.about[:LONGEST_TITLE],
             columns=self.columns,
-            names=self.names,
+            row_names=self.row_names,
             column_names=self.column_names,
             blank=self.blank,
             single=self.single,
@@ -119,7 +118,7 @@ def sheet_of_record(shown: PointsShown, generator: Generator, size: tuple[int, i
         columns=shown.columns,
         titles=shown.titles,
         about=shown.about,
-        names=shown.names,
+        row_names=shown.row_names,
         column_names=shown.column_names,
         blank=shown.blank,
         single=shown.single,

@@ -147,19 +147,21 @@ class StepDraws:
         self.loader, self.fakes, self.device, self.transforms = loader, fakes, device, transforms
         self.discriminator, self.generator = discriminator, generator
         self.steps, self.paired = discriminator_steps, paired
+        self.told: set[str] = set()
 
     def images_per_iteration(self, clock: int) -> int:
         """Return the real images that the iteration at ``clock`` consumes, over all D steps and ranks."""
         return self.steps * self.discriminator(clock).total
 
     def next(self, clock: int) -> tuple[StepInputs, tuple[str, ...]]:
-        """Return the inputs of the iteration that begins at ``clock``, and the problems met while reading."""
+        """Return the inputs of the iteration that begins at ``clock``, and what reading met that was not told yet."""
         of_d, of_g = self.discriminator(clock), self.generator(clock)
         batches: list[DiscriminatorBatch] = []
         problems: list[str] = []
         for step in range(self.steps):
             real = next(self.loader)
-            problems += real.problems
+            problems += [problem for problem in real.problems if problem not in self.told]
+            self.told.update(real.problems)
             z, labels = self.fakes.draw("discriminator", clock + step * of_d.total, of_d)
             labels = real.labels if self.paired else labels
             images = HostImages(real.images, real.positions, self.transforms)

@@ -201,7 +201,7 @@ def _truncation(words: Mapping[str, str]) -> tuple[float | None, TruncationKind]
 
 
 def _label(text: str, loaded: Loaded) -> int:
-    return whole("class", text, 0, max(loaded.classes, 1) - 1)
+    return whole("class index", text, 0, max(loaded.classes, 1) - 1)
 
 
 def _moves(text: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:

@@ -100,6 +100,25 @@ def test_of_several_values_none_is_lost(line: str, twice: str, capsys: pytest.Ca
     assert f"{twice}: is there 2 times, and the last would take the place" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("train --data x --hour 0.1", "'biggan train' has no option --hour; nearest: --hours"),
+        ("train digits --batchsize=32", "'biggan train' has no option --batchsize; nearest: --batch"),
+        ("sample x --out y --class cat", "'biggan sample' has no option --class; nearest: --classes"),
+        ("explore sheet x --seed 3", "'biggan explore sheet' has no option --seed; nearest: --seeds"),
+    ],
+)
+def test_the_options_nearest_to_one_that_is_not_there_are_named(
+    line: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split()) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"error: {says}")
+    assert main(["sample", "x", "--out", "y", "--count", "many"]) == 2  # there, with a value that is none
+    assert "nearest" not in capsys.readouterr().err
+
+
 def test_of_one_value_the_last_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "digits", "--batch", "8", "--batch", "16", "--micro-batch", "16", "--dry-run"]) == 0
     assert '"batch": 16' in capsys.readouterr().out

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biggan.data.contract import ImageSource
+from biggan.data.contract import ImageArray, ImageSource, SourceNotes
 from biggan.data.order.epochs import DataOrder
-from biggan.data.order.loader import make_loader
+from biggan.data.order.loader import Reader, default_workers, make_loader
 from biggan.foundation.groups import Share
 from tests.rooms.data.helpers import (
     MakeFolder,
@@ -75,6 +76,40 @@ def test_workers_change_nothing(make_folder: MakeFolder) -> None:
     for one, other in zip(alone, helped, strict=True):
         assert np.array_equal(one.images.numpy(), other.images.numpy())
         assert np.array_equal(one.labels.numpy(), other.labels.numpy())
+
+
+class Counting(ImageSource):
+    """Another source, and how often each of its images was read."""
+
+    def __init__(self, base: ImageSource) -> None:
+        super().__init__(base.resolution)
+        self.base, self.labels, self.class_names = base, base.labels, base.class_names
+        self.reads: Counter[int] = Counter()
+
+    def read(self, index: int) -> ImageArray:
+        self.reads[index] += 1
+        return self.base.read(index)
+
+    def notes(self) -> SourceNotes:
+        return self.base.notes()
+
+    def key(self) -> str:
+        return self.base.key()
+
+
+def test_no_file_is_decoded_twice_where_all_images_can_be_kept(make_folder: MakeFolder) -> None:
+    source = Counting(opened(make_folder({"a": 6, "b": 5})))
+    assert default_workers(source, 1) == 0
+    kept = _batches(source, DataOrder(11, 0), 4, Share(5, 0, 1), 9)
+    assert set(source.reads.values()) == {1}
+    assert len(source.reads) == 11
+    anew = Reader(source)
+    for batch in kept:
+        order = DataOrder(11, 0).indices(int(batch.positions[0]), 5)
+        assert np.array_equal(anew[batch.positions, order].images, batch.images.numpy())
+    source.resolution = (2**13, 2**13)  # a folder of 2 GB
+    assert default_workers(source, 1) > 0
+    assert default_workers(source, 10_000) == 1
 
 
 def test_batches_stay_bytes() -> None:

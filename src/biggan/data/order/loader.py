@@ -27,6 +27,9 @@ _MOST_SUBSTITUTES = 50
 _AHEAD = 4  # batches
 _LOOK_EVERY = 2.0  # seconds
 _MOST_BYTES_AHEAD = 4 * 2**30  # over all workers of a rank
+_MOST_BYTES_KEPT = 2**30  # over all workers of a rank
+_KEPT_AT_ONCE = 2000
+"""Up to so many images, if all of them are kept, none but the trainer decodes: it does so in the first epoch alone."""
 
 
 class Batch(NamedTuple):
@@ -58,15 +61,21 @@ class _Failed(NamedTuple):
 
 
 class Reader(Dataset[_Read | _Failed]):
-    """Reads whole batches; an unreadable image is replaced by the next of its class, and named."""
+    """Reads whole batches; an unreadable image is replaced by the next of its class, and named.
 
-    def __init__(self, source: ImageSource) -> None:
+    Args:
+        source: where images come from.
+        keep: whether an image that was read is kept, as training has it, so that no file is decoded twice.
+    """
+
+    def __init__(self, source: ImageSource, *, keep: bool = False) -> None:
         self.source = source
+        self.kept: dict[int, ImageArray] | None = {} if keep else None
 
     def __getitem__(self, key: tuple[Indices, Indices]) -> _Read | _Failed:
         positions, indices = key
         try:
-            return _Read(self.source.read_many(indices), self.source.labels[indices], positions, ())
+            return _Read(self._images(indices), self.source.labels[indices], positions, ())
         except UnreadableImageError:
             pass
         try:
@@ -77,10 +86,19 @@ class Reader(Dataset[_Read | _Failed]):
         labels = np.array([label for _, label, _ in found])
         return _Read(np.stack([image for image, _, _ in found]), labels, positions, problems)
 
+    def _images(self, indices: Indices) -> ImageArray:
+        """Return images, uint8 [B, C, H, W]."""
+        if self.kept is None:
+            return self.source.read_many(indices)
+        missing = [index for index in dict.fromkeys(indices.tolist()) if index not in self.kept]
+        if missing:
+            self.kept.update(zip(missing, self.source.read_many(np.array(missing)), strict=True))
+        return np.stack([self.kept[index] for index in indices.tolist()])
+
     def _read_or_substitute(self, index: int) -> tuple[ImageArray, int, str | None]:
         """Return an image, its label, and what was wrong."""
         try:
-            return self.source.read(index), int(self.source.labels[index]), None
+            return self._images(np.array([index]))[0], int(self.source.labels[index]), None
         except UnreadableImageError as error:
             reason = str(error)
         for other in itertools.islice(self.source.substitutes(index), _MOST_SUBSTITUTES):
@@ -110,8 +128,8 @@ class _Positions:
 
 
 def default_workers(source: ImageSource, processes_on_node: int) -> int:
-    """Return how many processes decode: none for data in memory, else this rank's share of the cores."""
-    if source.in_memory:
+    """Return how many processes decode: none for data in memory or soon there, else this rank's share of the cores."""
+    if source.in_memory or (len(source) <= _KEPT_AT_ONCE and _can_be_kept(source, 0)):
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(MOST_WORKERS, cores // processes_on_node))
@@ -142,7 +160,7 @@ def make_loader(
         pin: read ahead in a thread, into page-locked memory, for copies to a GPU that do not block.
         start_method: how worker processes are started; the platform's own by default.
     """
-    reader, positions = Reader(source), _Positions(order, first, share, together)
+    reader, positions = Reader(source, keep=_can_be_kept(source, workers)), _Positions(order, first, share, together)
     if workers:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user chose, or all cores
@@ -161,6 +179,12 @@ def make_loader(
     else:
         reads = (reader[position] for position in positions)
     return read_ahead(reads, _pinned) if pin else map(_plain, reads)
+
+
+def _can_be_kept(source: ImageSource, workers: int) -> bool:
+    """Tell whether each process that reads can keep all images; what is in memory, or mapped into it, need not be."""
+    size = len(source) * source.channels * source.resolution[0] * source.resolution[1]
+    return not source.in_memory and size * max(workers, 1) <= _MOST_BYTES_KEPT
 
 
 def _ahead(source: ImageSource, share: int, workers: int) -> int:

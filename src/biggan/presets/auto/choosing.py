@@ -17,6 +17,7 @@ from biggan.presets.auto.reasons import say_size
 from biggan.presets.auto.rules import (
     ATTENTION_FROM,
     BATCH,
+    DECODED_FIRST,
     EMBEDDING,
     HOURS_FOR,
     IMAGES_FOR,
@@ -120,6 +121,7 @@ def _of_size(
             flip=seen.mirroring.allowed,
             label_sampling="sqrt" if seen.imbalance > IMBALANCED else "data",
             skip_corrupt=True,
+            check=asked.data.check if "data.check" in given else seen.images <= DECODED_FIRST,
         ),
         generator_adam=AdamConfig(learning_rate=float(f"{of_g * factor:.2g}")),
         discriminator_adam=AdamConfig(learning_rate=float(f"{of_d * factor:.2g}")),

@@ -10,6 +10,9 @@ IMAGES_FOR = {16: 0, 32: 10_000, 64: 500_000, 128: 2_000_000, 256: 10_000_000}
 """Images that a run must be able to show D in its time, for a size to be worth it."""
 ATTENTION_FROM = 64
 """Pixels from which G and D attend, at half the size."""
+DECODED_FIRST = 500
+"""Up to so many images all are decoded before training, so that corrupt ones are left out; of more only headers are
+read, and what turns out to be corrupt is named when it is met."""
 IMBALANCED = 20.0
 """Times as many images in one class as in another, from which on small classes are shown more often."""
 BATCH = {"cpu": 64, "cuda": 256, "mps": 64}
