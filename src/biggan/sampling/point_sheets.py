@@ -58,8 +58,8 @@ class PointSheet:
         made = draw(drawn, self.z, self.embedding, chunk)
         if not self.blank:
             return made
-        images = torch.full((self.cells, *made.shape[1:]), 255, dtype=made.dtype)
-        images[[cell for cell in range(self.cells) if cell not in set(self.blank)]] = made
+        images, blank = torch.full((self.cells, *made.shape[1:]), 255, dtype=made.dtype), set(self.blank)
+        images[[cell for cell in range(self.cells) if cell not in blank]] = made
         return images
 
     def picture(self, images: Tensor, enlarged: int = 1) -> Image.Image:
