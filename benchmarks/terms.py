@@ -44,6 +44,7 @@ from training_step import measure, peak_memory, shrunk
 BOUNDS = {
     "lecam,start=1": 1.02,
     "d-flood": 1.02,
+    "g-flood": 1.02,
     "diffaugment": 1.10,
     "r1,every=16": 1.10,
     "cr": 1.30,
@@ -84,7 +85,7 @@ def measured(word: str, device: torch.device, pairs: int) -> dict[str, Any]:
     (term,) = parse_terms([word]).values()
     held = {name: peak_memory(make, device) for name, make in makers.items()}
     seconds = measure({name: repeated(make, term.every) for name, make in makers.items()}, device, 1, pairs)
-    return compared(seconds, term.every) | {"peak_bytes": held}
+    return compared(seconds, term.every) | {"peak_bytes": held, "pairs": pairs}
 
 
 def compared(seconds: dict[str, list[float]], times: int) -> dict[str, Any]:

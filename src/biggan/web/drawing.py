@@ -146,7 +146,7 @@ def _recorded(job: _Job) -> Picture:
             z=_latent(loaded, request)[None],
             embedding=_mixed(request, list(table))[None],
             columns=1,
-            about=request.query(loaded.entry.name)[:LONGEST_TITLE],
+            about=request.query("")[:LONGEST_TITLE],
             single=True,
         )
         image = point.images(sampler.at_truncation(request.truncation, request.kind), recorder.batch)[0]

@@ -48,8 +48,8 @@ class ImageRequest:
         return len(self.mixture) < 2 and not any(self.levels) and not self.moves
 
     def query(self, model: str) -> str:
-        """Return the query that means this image."""
-        words = {"model": model}
+        """Return the query that means this image; without the ``model`` if that is empty."""
+        words = {"model": model} if model else {}
         if self.mixture:
             words["mix"] = ",".join(f"{label}:{share:g}" for label, share in self.mixture)
         words["seed"] = str(self.seed)
