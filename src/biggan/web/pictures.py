@@ -81,9 +81,7 @@ def _sampled(data: bytes) -> str:
     except UserError as error:
         raise RequestError("this picture does not say how it was made; drop one that biggan saved", 422) from error
     if record.points is not None:
-        raise RequestError(
-            "no seed names this picture, which 'biggan recreate' draws; drop one of a class and a seed", 422
-        )
+        raise RequestError("no seed names this picture; 'biggan recreate' draws it again, this page only seeds", 422)
     if record.image is None or record.refinement is not None:
         raise RequestError("this picture is a sheet or was refined by D; drop a single image", 422)
     words = {"mix": str(record.image.label), "seed": str(record.image.seed)}
