@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -94,7 +95,7 @@ def _tell_nearest_options(words: list[str]) -> None:
     if found is None:
         return
     known = options_of(found[0])
-    for word in found[1]:
+    for word in dict.fromkeys(itertools.takewhile(lambda word: word != "--", found[1])):
         option = word.partition("=")[0].replace("_", "-")
         if option.startswith("--") and option not in known and option != "--help":
             near = ", ".join(nearest(option, known, 3))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _UNFINISHED = ".writing-"
+_WEBP_SIDE = 16_383
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says of a full disk, a quota, or a file that is too large for it."""
 
@@ -189,6 +190,11 @@ def write_picture(path: Path, picture: Image, *, durable: bool = True, **options
     kind = registered_extensions().get(path.suffix.lower())
     if kind not in SAVE:
         raise UserError(f"{path}: no picture can be written as '{path.suffix}'; use .png or .jpg")
+    if kind == "WEBP" and max(picture.size) > _WEBP_SIDE:
+        raise UserError(
+            f"{path}: {picture.width:,} x {picture.height:,} pixels, and a WebP file has at most {_WEBP_SIDE:,} a side; "
+            "use .png"
+        )
     # Small images in large pixels have sharp edges everywhere, which the usual quality smears.
     fine: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
     with replacing(path, durable=durable) as temporary:

@@ -71,7 +71,7 @@ class Stage:
             fakes: float [N, C, H, W] in [-1, 1].
             latents: float [N, z_size].
             fake_labels: int64 [N].
-            places: of the images in the global batch, int64 [N].
+            places: of the images in the global batch, int64 [N]; those of a micro-batch follow each other.
             images: reals, uint8 [N, C, H, W], if there are any.
             labels: theirs, int64 [N].
         """

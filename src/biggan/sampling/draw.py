@@ -84,6 +84,7 @@ def draw(
             rows = slice(done, done + size)
             latents = z[rows].to(parameter.device, parameter.dtype)
             part = condition[rows].to(parameter.device)
+            part = part.to(parameter.dtype) if part.is_floating_point() else part
             try:
                 call = generator if compiled is None else filled(compiled, size)
                 made = generator.synthesize(latents, part) if part.is_floating_point() else call(latents, part)

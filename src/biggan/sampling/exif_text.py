@@ -73,6 +73,8 @@ def _in_jpeg(file: BinaryIO) -> bytes | None:
         if kind in (0xD9, 0xDA):  # the end, or pixels
             return None
         (count,) = struct.unpack(">H", file.read(2))
+        if count < 2:
+            raise ValueError("a length that does not hold itself")
         if kind == 0xE1:
             data = file.read(count - 2)
             if data.startswith(b"Exif\0\0"):

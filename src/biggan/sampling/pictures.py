@@ -19,6 +19,8 @@ MOST_PIXELS = 400_000_000
 """Pixels of a sheet: 1.2 GB of memory while it is drawn."""
 HEAD = 14
 """Pixels above the first row, where columns have names."""
+LETTER = 6
+"""Pixels that a letter is wide."""
 NAME_LETTERS = 24
 """Letters of a class name beside its row."""
 SHOWN = 64
@@ -72,7 +74,7 @@ def sheet_of(
         columns: images a row.
         row_names: written to the left of the rows.
         enlarged: each pixel becomes so many a side.
-        column_names: written above the columns.
+        column_names: written above the columns, if all of them fit.
 
     Raises:
         UserError: the sheet would be too large, see :func:`check_sheet`.
@@ -80,7 +82,7 @@ def sheet_of(
     canvas: Image.Image | None = None
     place = 0
     top = HEAD if column_names else 0
-    margin = min(max((len(name) for name in row_names), default=0), NAME_LETTERS) * 6 + 6 if row_names else 0
+    margin = min(max((len(name) for name in row_names), default=0), NAME_LETTERS) * LETTER + 6 if row_names else 0
     for images in parts:
         channels, height, width = images.shape[1], images.shape[2] * enlarged, images.shape[3] * enlarged
         if canvas is None:
@@ -97,8 +99,9 @@ def sheet_of(
     draw = ImageDraw.Draw(canvas)
     for row, name in enumerate(row_names):
         draw_caption(draw, (3, top + GAP + row * (height + GAP) + max(height // 2 - 6, 0)), name, NAME_LETTERS)
-    for column, name in enumerate(column_names):
-        draw_caption(draw, (margin + GAP + column * (width + GAP), GAP), name, max(width // 6, 1))
+    if max((len(name) for name in column_names), default=0) * LETTER <= width:  # a number that is cut is another one
+        for column, name in enumerate(column_names):
+            draw_caption(draw, (margin + GAP + column * (width + GAP), GAP), name, len(name))
     return canvas
 
 

@@ -74,8 +74,8 @@ class PointSheet:
         if self.embedding.shape[1]:
             distinct, which = torch.unique(self.embedding, dim=0, return_inverse=True)
         return PointsShown(
-            z=numbers(self.z.numpy()),
-            conditions=numbers(distinct.numpy()),
+            z=numbers(_exactly(self.z).numpy()),
+            conditions=numbers(_exactly(distinct).numpy()),
             condition_of=tuple(which.tolist()),
             titles=self.titles,
             about=self.about[:LONGEST_TITLE],
@@ -86,6 +86,11 @@ class PointSheet:
             single=self.single,
             coarse=self.coarse,
         )
+
+
+def _exactly(rows: Tensor) -> Tensor:
+    """Return rows in a type that records have, which holds each number of a narrower one."""
+    return rows if rows.dtype == torch.float64 else rows.float()
 
 
 def sheet_of_record(shown: PointsShown, generator: Generator, size: tuple[int, int]) -> PointSheet:
@@ -112,6 +117,8 @@ def sheet_of_record(shown: PointsShown, generator: Generator, size: tuple[int, i
             f"metadata: points: {z.shape[1]} numbers of a latent and {embedding.shape[1]} of a class, where this "
             f"generator takes {wanted} and {own}"
         )
+    if not all(bool(torch.isfinite(rows.to(next(generator.parameters()).dtype)).all()) for rows in (z, embedding)):
+        raise CorruptFileError("metadata: points: a number beyond what this generator computes with")
     found = PointSheet(
         z=z,
         embedding=embedding,

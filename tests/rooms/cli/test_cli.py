@@ -117,6 +117,8 @@ def test_the_options_nearest_to_one_that_is_not_there_are_named(
     assert last.startswith(f"error: {says}")
     assert main(["sample", "x", "--out", "y", "--count", "many"]) == 2  # there, with a value that is none
     assert "nearest" not in capsys.readouterr().err
+    assert main(["sample", "x", "--count", "many", "--out", "y", "--", "--seeds"]) == 2  # what follows is no option
+    assert "no option" not in capsys.readouterr().err
 
 
 def test_of_one_value_the_last_holds(capsys: pytest.CaptureFixture[str]) -> None:

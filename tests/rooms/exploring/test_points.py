@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,9 @@ def test_points_are_stored_for_their_generator(tmp_path: Path) -> None:
         load_points(tmp_path / "one.safetensors", model)
     path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
     with pytest.raises(CorruptFileError, match="damaged"):
+        load_points(path, model)
+    save_points(dataclasses.replace(points, z=points.z.half()), model, path)
+    with pytest.raises(CorruptFileError, match="not those that its header describes"):
         load_points(path, model)
 
 

@@ -26,12 +26,13 @@ from biggan.sampling.calibration import calibrate
 from biggan.sampling.identity import network_hash
 from biggan.sampling.interpolation import Route, embed_on_cpu
 from biggan.sampling.picture_record import NoRecordError, PictureRecord, length, packed, to_text, unpacked
-from biggan.sampling.pictures import sheet
+from biggan.sampling.pictures import HEAD, sheet, sheet_of
 from biggan.sampling.png_text import KEY, png_bytes, read_record, record_options
 from biggan.sampling.point_sheets import PointSheet
 from biggan.sampling.recording import Recorder
 from biggan.sampling.recreation import LARGEST_BATCH, compare, find_generator, recreate
 from biggan.sampling.sampler import Sampler
+from tests.conftest import FAMILIES, tiny
 from tests.snapshots import write
 
 
@@ -287,6 +288,39 @@ def test_lengths_that_a_file_claims_cost_nothing(tmp_path: Path) -> None:
         read_record(tmp_path / "none.png")
     with pytest.raises(UserError, match="not a file"):
         read_record(tmp_path)
+
+
+def test_a_segment_of_a_jpeg_cannot_ask_for_the_whole_file(tmp_path: Path) -> None:
+    with (tmp_path / "e.jpg").open("wb") as file:
+        file.write(b"\xff\xd8\xff\xe1" + struct.pack(">H", 1) + b"Exif\0\0")
+        file.truncate(2**40)  # nothing of which lies on the disk
+    with pytest.raises(CorruptFileError, match="cut off, or damaged"):
+        read_record(tmp_path / "e.jpg")
+
+
+def test_a_name_of_a_column_is_whole_or_not_there() -> None:
+    images = torch.full((3, 1, 20, 20), 255, dtype=torch.uint8)
+    for names, drawn in ((("+1", "+2", "+3"), True), (("+1.5", "0", "+1.5"), False), (("+9", "+10", "+11"), True)):
+        head = np.asarray(sheet_of([images], 3, 3, (), 1, names))[:HEAD]
+        assert bool((head < 255).any()) == drawn
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_points_in_another_precision_are_drawn_or_refused(family: str, tmp_path: Path) -> None:
+    model = biggan.load(write(tmp_path / "640.safetensors", tiny(family, channels=3)), "cpu")
+    points = PointSheet(
+        z=torch.randn(2, model.info.architecture.z_size, dtype=torch.float64),
+        embedding=embed_on_cpu(model.generator, torch.tensor([1, 2])).double(),
+        columns=2,
+    )
+    made = points.picture(points.images(model.generator))
+    again, _ = recreate(read_record(png_bytes(made, Recorder(model).points(points))), model)
+    assert np.array_equal(np.asarray(again), np.asarray(made))
+    record = Recorder(model).points(dataclasses.replace(points, z=1e300 * points.z))
+    with pytest.raises(CorruptFileError, match="beyond what this generator computes with"):
+        recreate(record, model)
+    halves = dataclasses.replace(points, z=points.z.bfloat16(), embedding=points.embedding.half())
+    assert np.array_equal(halves.shown().z.rows(), halves.z.float().numpy())
 
 
 def test_a_huge_batch_is_not_drawn(snapshot: Path) -> None:

@@ -103,6 +103,8 @@ def test_a_download_carries_the_record_that_draws_it_again_bitwise(api: TestClie
         record = read_record(mixed)
         made, notes = recreate(record, load(shown / "one.safetensors", "cpu"))
         assert record.points is not None
+        bare = png_bytes(made, record)
+        assert "no seed names this picture" in api.post("/api/recreate", content=bare).json()["error"]
         assert not notes
         assert np.array_equal(np.asarray(made), pixels(mixed).permute(1, 2, 0).numpy())
         assert not np.array_equal(np.asarray(made), pixels(saved).permute(1, 2, 0).numpy())

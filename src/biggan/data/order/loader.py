@@ -28,6 +28,8 @@ _AHEAD = 4  # batches
 _LOOK_EVERY = 2.0  # seconds
 _MOST_BYTES_AHEAD = 4 * 2**30  # over all workers of a rank
 _MOST_BYTES_KEPT = 2**30  # over all workers of a rank
+_BESIDE_PIXELS = 256
+"""Bytes that keeping an image takes beside those of its pixels."""
 _KEPT_AT_ONCE = 2000
 """Up to so many images, if all of them are kept, none but the trainer decodes: it does so in the first epoch alone."""
 
@@ -103,7 +105,7 @@ class Reader(Dataset[_Read | _Failed]):
             reason = str(error)
         for other in itertools.islice(self.source.substitutes(index), _MOST_SUBSTITUTES):
             try:
-                image = self.source.read(other)
+                image = self._images(np.array([other]))[0]
             except UnreadableImageError:
                 continue
             problem = f"unreadable image, {self.source.name(other)} takes its place: {reason}"
@@ -183,8 +185,8 @@ def make_loader(
 
 def _can_be_kept(source: ImageSource, workers: int) -> bool:
     """Tell whether each process that reads can keep all images; what is in memory, or mapped into it, need not be."""
-    size = len(source) * source.channels * source.resolution[0] * source.resolution[1]
-    return not source.in_memory and size * max(workers, 1) <= _MOST_BYTES_KEPT
+    each = source.channels * source.resolution[0] * source.resolution[1] + _BESIDE_PIXELS
+    return not source.in_memory and len(source) * each * max(workers, 1) <= _MOST_BYTES_KEPT
 
 
 def _ahead(source: ImageSource, share: int, workers: int) -> int:
