@@ -24,6 +24,7 @@ from biggan.sampling.sampler import Sampler
 
 _ROOT = "points"
 MOST_POINTS = 100_000
+_TYPES = torch.float32, torch.float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +134,7 @@ def load_points(path: Path, sampler: Sampler) -> Points:
     count, own = len(record.titles), points_of(sampler, [(0, 0)])
     sizes = {"z": (count, own.z.shape[1]), "embedding": (count, own.embedding.shape[1])}
     if {name: tuple(value.shape) for name, value in tensors.items()} != sizes or not all(
-        value.dtype in (torch.float32, torch.float64) and bool(torch.isfinite(value).all())
-        for value in tensors.values()
+        value.dtype in _TYPES and bool(torch.isfinite(value).all()) for value in tensors.values()
     ):
         raise CorruptFileError(f"{shown}: its latents are not those that its header describes")
     return Points(z=tensors["z"], embedding=tensors["embedding"], titles=record.titles)

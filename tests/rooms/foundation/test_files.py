@@ -175,3 +175,9 @@ def test_numbers_that_json_cannot_say_become_null(tmp_path: Path) -> None:
 def test_a_temporary_name_fits_whatever_the_name(tmp_path: Path) -> None:
     files.write_atomically(tmp_path / ("é" * 120), b"x")
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 8192
+
+
+def test_a_picture_larger_than_its_format_allows_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"20,000 x 1 pixels, where a WebP file has 16,383 a side; use \.png"):
+        files.write_picture(tmp_path / "x.webp", Image.new("L", (20_000, 1)))
+    assert not list(tmp_path.iterdir())
