@@ -192,7 +192,7 @@ def write_picture(path: Path, picture: Image, *, durable: bool = True, **options
         raise UserError(f"{path}: no picture can be written as '{path.suffix}'; use .png or .jpg")
     if kind == "WEBP" and max(picture.size) > _WEBP_SIDE:
         raise UserError(
-            f"{path}: {picture.width:,} x {picture.height:,} pixels, where a WebP file has {_WEBP_SIDE:,} a side; use .png"
+            f"{path}: {picture.width:,} x {picture.height:,} pixels, where WebP has {_WEBP_SIDE:,} a side; use .png"
         )
     # Small images in large pixels have sharp edges everywhere, which the usual quality smears.
     fine: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}

@@ -276,7 +276,7 @@ def test_every_picture_is_drawn_again_bitwise_from_what_it_says(
     a = tiny(family, channels=3)
     run = str(snapshots.write(tmp_path / "640.safetensors", a))
     Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
-    quick = ("--steps", "1", "--candidates", "4", "--starts", "2", "--film", "none")
+    quick = ("--steps", "1", "--candidates", "4", "--starts", "2", "--film", "none", "--classes", "dog")
     commands = {
         "sheet": ("sheet", run, "--direction", "1", "--rows", "2", "--steps", "1", "--truncation", "0.5"),
         "bred": ("breed", run, "--parents", "12:cat", "40:id:2", "--children", "5", "--size", "40"),

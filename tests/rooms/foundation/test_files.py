@@ -178,6 +178,6 @@ def test_a_temporary_name_fits_whatever_the_name(tmp_path: Path) -> None:
 
 
 def test_a_picture_larger_than_its_format_allows_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"20,000 x 1 pixels, where a WebP file has 16,383 a side; use \.png"):
+    with pytest.raises(UserError, match=r"20,000 x 1 pixels, where WebP has 16,383 a side; use \.png"):
         files.write_picture(tmp_path / "x.webp", Image.new("L", (20_000, 1)))
     assert not list(tmp_path.iterdir())
