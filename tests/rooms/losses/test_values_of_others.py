@@ -23,7 +23,7 @@ from biggan.losses.scene import Scene
 from biggan.losses.terms import Acting, Phase, Term, parse_terms
 from biggan.losses.top_k import TopK
 from tests.rooms.losses import closed_form
-from tests.rooms.losses.closed_form import CHANNELS, HEIGHT, WIDTH, N, reals, scene, waves
+from tests.rooms.losses.closed_form import CHANNELS, HEIGHT, LABELS, WIDTH, N, reals, scene, waves
 
 CPU = torch.device("cpu")
 STORED = json.loads((Path(__file__).parents[2] / "data" / "terms_by_others.json").read_text())
@@ -53,6 +53,37 @@ def test_losses(name: str) -> None:
     parts = loss.discriminator(on_stage.on_fakes, on_stage.on_reals)
     assert float(sum(parts)) == pytest.approx(value(f"loss/{name}/discriminator"), **EXACT)
     assert float(loss.generator(on_stage.on_fakes)) == pytest.approx(value(f"loss/{name}/generator"), **EXACT)
+
+
+def on_pairs() -> Scene:
+    """Return the scene with fakes of the classes of their reals."""
+    whole = scene()
+    fakes = whole.stage.generator(whole.latents, LABELS)
+    pairs = dataclasses.replace(whole, fakes=fakes, fake_labels=LABELS)
+    pairs.judge()
+    return pairs
+
+
+def test_the_relativistic_loss_and_r2_are_r3gans() -> None:
+    pairs, loss = on_pairs(), ADVERSARIAL_LOSSES["relativistic"]()
+    assert pairs.on_reals is not None
+    parts = loss.discriminator(pairs.on_fakes, pairs.on_reals)
+    assert float(sum(parts)) == pytest.approx(value("relativistic/discriminator"), **EXACT)
+    of_generator = loss.generator(pairs.on_fakes, pairs.on_reals)
+    assert float(of_generator) == pytest.approx(value("relativistic/generator"), **EXACT)
+    penalty = begun("r2").loss(pairs)
+    assert penalty is not None
+    assert float(penalty.detach()) == pytest.approx(value("r2"), rel=1e-12)
+
+
+def test_the_classifier_is_studiogans() -> None:
+    on_stage = scene()
+    assert on_stage.on_reals is not None
+    logits = waves(N, 3, pace=0.8, size=2.0)
+    on_stage.on_reals = on_stage.on_reals._replace(outputs={"ac": logits})
+    found = begun("ac").loss(on_stage)
+    assert found is not None
+    assert float(found) == pytest.approx(value("ac"), **EXACT)
 
 
 @pytest.mark.parametrize(
