@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from biggan.layers.heads import Verdict
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.consistency import moved
 from biggan.losses.lecam import LeCam
@@ -74,6 +75,48 @@ def test_the_relativistic_loss_and_r2_are_r3gans() -> None:
     penalty = begun("r2").loss(pairs)
     assert penalty is not None
     assert float(penalty.detach()) == pytest.approx(value("r2"), rel=1e-12)
+
+
+class Scaled(torch.nn.Module):
+    """A network of formulas times a number that can learn."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner, self.by = inner, torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.inner(*inputs) * self.by
+
+    def judge(self, x: Tensor, y: Tensor) -> Verdict:
+        return Verdict(self(x, y), x.flatten(1), y)
+
+
+def test_the_updates_of_r3gan_have_its_gradients() -> None:
+    """The relativistic loss with R1 and R2 for D, and the loss for G: of numbers that scale the networks."""
+    on_d, on_g = value("r3gan/gradients")
+    D, G, loss = Scaled(closed_form.D()), Scaled(closed_form.G()), ADVERSARIAL_LOSSES["relativistic"]()
+    acting = [Acting(name, begun(name), 0.1) for name in ("r1", "r2")]
+    for phase, network, expected in (("discriminator", D, on_d), ("generator", G, on_g)):
+        stage = dataclasses.replace(
+            scene().stage,
+            phase=phase,
+            G=G,
+            D=D.judge,
+            plainly=D.judge,
+            generator=G,
+            discriminator=D,
+            acting=acting if phase == "discriminator" else (),
+            compares=True,
+        )
+        pairs = dataclasses.replace(on_pairs(), stage=stage, fakes=G(closed_form.latents(), LABELS))
+        if phase == "discriminator":
+            pairs.fakes = pairs.fakes.detach()
+        pairs.judge()
+        found = getattr(loss, phase)(*pairs.verdicts)
+        pairs.total(sum(found) if isinstance(found, tuple) else found).backward()
+        assert network.by.grad is not None
+        assert float(network.by.grad) == pytest.approx(expected, rel=1e-11)
+        D.by.grad = None
 
 
 def test_the_classifier_is_studiogans() -> None:
