@@ -48,12 +48,15 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_looks_that_were_measured_give_the_alarms_that_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "count"), [("health_limits_cpu.json", 38), ("health_cpu.json", 50)])
+def test_looks_that_were_measured_give_the_alarms_that_are_told(
+    name: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of whole runs: whoever changes a limit sees here which of them it judges otherwise."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     health = importlib.import_module("health")
-    runs = json.loads((BENCHMARKS / "results" / "health_limits_cpu.json").read_text())["runs"]
-    assert len(runs) == 38
+    runs = json.loads((BENCHMARKS / "results" / name).read_text())["runs"]
+    assert len(runs) == count
     for run in runs:
         alarms = {kind for _, kinds in run["alarms"] for kind in kinds}
         assert health.found(health.records(run)) == alarms, (run["kind"], run["seed"])
