@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 import tyro
 
-from biggan.cli.main import COMMANDS, main
+from biggan.cli.commands import COMMANDS
+from biggan.cli.main import main
 from biggan.cli.option_names import FREE, command_of, kind_of, options_of
 from biggan.cli.train import parse
 from biggan.cli.words import without

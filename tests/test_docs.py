@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from biggan.cli.main import COMMANDS
+from biggan.cli.commands import COMMANDS
 from biggan.foundation.compatibility import SWITCHES
 from biggan.presets.registry import PRESETS
 from biggan.sampling.latents import TRUNCATION_KINDS

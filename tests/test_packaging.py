@@ -18,8 +18,9 @@ import pytest
 import yaml  # comes with huggingface_hub
 
 import biggan
+from biggan.cli.commands import COMMANDS
 from biggan.cli.completion import table
-from biggan.cli.main import COMMANDS, main
+from biggan.cli.main import main
 from tests.code_blocks import ROOT
 from tests.conftest import HANGS
 

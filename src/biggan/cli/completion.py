@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from biggan.cli.main import COMMANDS
+from biggan.cli.commands import COMMANDS
 from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.terminal import say
 

@@ -8,7 +8,7 @@ import importlib
 import typing
 from typing import Any
 
-from biggan.cli.main import COMMANDS
+from biggan.cli.commands import COMMANDS
 
 PARTS: dict[str, tuple[str, str]] = {
     "evaluate": ("biggan.cli.evaluate", "EvaluateOptions"),

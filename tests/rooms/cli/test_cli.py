@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from biggan.cli.main import COMMANDS, main
+from biggan.cli.commands import COMMANDS
+from biggan.cli.main import main
 from biggan.foundation.errors import UserError
 from biggan.version import __version__
 

@@ -117,6 +117,8 @@ def test_data_that_vanish_save_the_run_first(tmp_path: Path) -> None:
 
     root = tmp_path / "images"
     put(root, "cat/a.png", "cat/b.png", "dog/c.png")
+    for number in range(100):
+        shutil.copy(root / "cat" / "a.png", root / "cat" / f"{number}.png")
     config = tiny_config(
         tmp_path / "run", data=DataConfig(path=str(root), workers=0), model=tiny(channels=3), duration=160
     )
@@ -127,7 +129,7 @@ def test_data_that_vanish_save_the_run_first(tmp_path: Path) -> None:
 
     def vanishing(self: ImageFiles, index: int) -> Any:
         calls.append(1)
-        if len(calls) == 60:
+        if len(calls) == 90:  # before all have been read: what was is kept
             shutil.move(str(root), str(tmp_path / "elsewhere"))
         return read(self, index)
 

@@ -93,7 +93,11 @@ def test_where_a_rank_computes_and_reads_is_its_own(place: Path) -> None:
 
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.nightly), 1])
 def test_a_batch_that_one_rank_cannot_read(rank: int, place: Path) -> None:
-    """The images of one rank vanish while it trains."""
+    """The images of one rank vanish while it trains, before it has read them all: what was read is kept."""
+    for folder in place.glob("place*/images/*"):
+        (first, *_) = sorted(folder.iterdir())
+        for number in range(1500):
+            os.link(first, folder / f"more{number}.png")
     gone = partial(shutil.rmtree, place / f"place{rank}" / "images")
     attack = partial(commands.when_it_exists, str(place / "run" / "stats.jsonl"), gone)
     both_end(train(place, [*LONG, "--data.workers", "0"], {rank: attack}), rank, "Saved at")

@@ -105,7 +105,7 @@ class Reader(Dataset[_Read | _Failed]):
             reason = str(error)
         for other in itertools.islice(self.source.substitutes(index), _MOST_SUBSTITUTES):
             try:
-                image = self._images(np.array([other]))[0]
+                image = self.source.read(other)  # not what is kept: a folder that is gone must not shrink to that
             except UnreadableImageError:
                 continue
             problem = f"unreadable image, {self.source.name(other)} takes its place: {reason}"
