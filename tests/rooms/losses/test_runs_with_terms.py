@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from biggan.losses import terms as registry
 from biggan.training.setup import train
 from tests.conftest import assert_same_tensors, tiny_config
 from tests.rooms.training import commands
@@ -46,6 +47,23 @@ def test_a_run_with_many_terms_goes_on_to_the_bit(number: int, status: int, tmp_
     assert 0 < max(steps) < 16, "some of D's updates were left out"
     stored = json.loads((tmp_path / "whole" / "config.json").read_text())
     assert f"top-k,epoch={stored['data']['images']}" in stored["config"]["terms"]
+
+
+def test_all_other_terms_at_once_go_on_to_the_bit(tmp_path: Path) -> None:
+    there = {word.partition(",")[0] for word in TERMS}
+    others = [name for name in registry.TERMS if name not in there]
+    heads = dict.fromkeys(registry.TERMS[name].head for name in others if registry.TERMS[name].head)
+    assert len(others) > 15
+    words = [*WORDS, *commands.SMALL, "--duration", "96", "--terms", *others]
+    words += ["--model.discriminator-heads", "projection", *heads]
+    attack = partial(commands.signal_at, "training/loop.py:_read", int(signal.SIGKILL), 11)
+    for name, by in (("whole", None), ("half", attack)):
+        done = commands.run([*words, "--run-dir", str(tmp_path / name)], tmp_path / f"{name}.txt", by)
+        assert done.status == (-9 if by else 0), done.printed
+    again = commands.run([*words, "--run-dir", str(tmp_path / "half")], tmp_path / "again.txt")
+    assert again.status == 0, again.printed
+    assert "continuing at 64 images" in again.printed
+    assert_same_tensors(final_state(tmp_path / "whole"), final_state(tmp_path / "half"))
 
 
 def test_terms_that_come_change_and_go_are_told(tmp_path: Path) -> None:
