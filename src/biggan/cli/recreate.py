@@ -42,9 +42,10 @@ def main(words: list[str]) -> int:
         raise UserError(f"--out {one_line(str(out))}: end the name in .png, which keeps every bit")
     refuse_source(out, [Path(options.file)])
     from biggan.foundation.files import write_picture
+    from biggan.sampling.comparison import compare
     from biggan.sampling.png_text import png_text, read_record
     from biggan.sampling.recording import again
-    from biggan.sampling.recreation import compare, find_generator, recreate
+    from biggan.sampling.recreation import find_generator, recreate
 
     record = read_record(Path(options.file))
     match = find_generator(record, Path(options.source), options.device, anyway=options.anyway)

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -23,7 +21,7 @@ from biggan.sampling.draw import default_chunk
 from biggan.sampling.identity import network_hash, tensors_hash
 from biggan.sampling.interpolation import Route, interpolation_sheet, route_images
 from biggan.sampling.picture_record import Grid, OneImage, PathThrough, PictureRecord, length, unpacked
-from biggan.sampling.pictures import GAP, check_sheet, sheet, sheet_of, to_picture
+from biggan.sampling.pictures import check_sheet, sheet, sheet_of, to_picture
 from biggan.sampling.point_record import PointsShown
 from biggan.sampling.point_sheets import sheet_of_record
 from biggan.sampling.recording import machine
@@ -94,49 +92,6 @@ def recreate(record: PictureRecord, sampler: Sampler) -> tuple[Image.Image, list
     notes = _differences(record, sampler)
     with _rounding_as(record, sampler):
         return _drawn(record, sampler, notes), notes
-
-
-def compare(made: Image.Image, file: Path, record: PictureRecord) -> str:
-    """Return a sentence on how the picture in ``file``, which has ``record``, differs from the one that was made.
-
-    Raises:
-        CorruptFileError: the file's pixels cannot be read.
-    """
-    try:
-        with Image.open(file, formats=("PNG", "JPEG", "WEBP")) as opened:
-            lossy = opened.format != "PNG"
-            picture = opened.convert(made.mode) if lossy else opened
-            if (picture.size, picture.mode) != (made.size, made.mode):
-                return (
-                    f"the file has another form ({picture.width:,} x {picture.height:,}, {picture.mode}, in place of "
-                    f"{made.width:,} x {made.height:,}, {made.mode}): it was changed after it was drawn"
-                )
-            there = np.asarray(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CorruptFileError(f"{one_line(str(file))}: its pixels cannot be read ({one_line(str(error))})") from error
-    off = np.abs(there.astype(np.int16) - np.asarray(made).astype(np.int16))
-    partly = _leave_out(off, record)
-    if not off.any():
-        return "bitwise the picture in the file" + (" as far as a generator drew it" if partly else "")
-    why = "; files of its kind keep pixels only roughly" if lossy else ""
-    count = np.count_nonzero(off)
-    return f"differs from the file in {count:,} of {off.size:,} values, by at most {off.max()} of 255{why}"
-
-
-def _leave_out(off: npt.NDArray[np.int16], record: PictureRecord) -> bool:
-    """Set to 0 what no generator drew of the differences of two pictures; return whether there is such."""
-    if record.grid is not None and record.grid.beside:  # of which the first column alone was drawn
-        off[:, (off.shape[1] - GAP) // record.grid.columns + GAP :] = 0
-        return True
-    if record.points is None or not record.points.blank:
-        return False
-    shown = record.points
-    rows = -(-(len(shown.condition_of) + len(shown.blank)) // shown.columns)
-    height, width = (off.shape[0] - GAP) // rows, (off.shape[1] - GAP) // shown.columns
-    for cell in shown.blank:
-        top, left = cell // shown.columns * height, cell % shown.columns * width
-        off[top : top + height + GAP, left : left + width + GAP] = 0
-    return True
 
 
 def _drawn(record: PictureRecord, sampler: Sampler, notes: list[str]) -> Image.Image:

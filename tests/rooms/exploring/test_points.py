@@ -19,10 +19,11 @@ from biggan.exploring.projection import ProjectionOptions, project
 from biggan.exploring.projection_files import read_picture
 from biggan.exploring.sheets import direction_sheet, points_sheet
 from biggan.foundation.errors import CorruptFileError, UserError
+from biggan.sampling.comparison import compare
 from biggan.sampling.picture_record import NoRecordError
 from biggan.sampling.pictures import HEAD
 from biggan.sampling.png_text import read_record
-from biggan.sampling.recreation import compare, recreate
+from biggan.sampling.recreation import recreate
 from biggan.sampling.sampler import Sampler
 from biggan.sampling.two_latents import TwoLatents
 from tests import snapshots

@@ -23,6 +23,7 @@ import biggan
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.layers.normalization import batch_norms
 from biggan.sampling.calibration import calibrate
+from biggan.sampling.comparison import compare
 from biggan.sampling.identity import network_hash
 from biggan.sampling.interpolation import Route, embed_on_cpu
 from biggan.sampling.picture_record import NoRecordError, PictureRecord, length, packed, to_text, unpacked
@@ -30,7 +31,7 @@ from biggan.sampling.pictures import HEAD, sheet, sheet_of
 from biggan.sampling.png_text import KEY, png_bytes, read_record, record_options
 from biggan.sampling.point_sheets import PointSheet
 from biggan.sampling.recording import Recorder
-from biggan.sampling.recreation import LARGEST_BATCH, compare, find_generator, recreate
+from biggan.sampling.recreation import LARGEST_BATCH, find_generator, recreate
 from biggan.sampling.sampler import Sampler
 from tests.conftest import FAMILIES, tiny
 from tests.snapshots import write
