@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -90,7 +91,7 @@ def sampled(x: Tensor, inverse: Tensor) -> Tensor:
     across = torch.arange(w, device=x.device, dtype=x.dtype) - (w - 1) / 2
     down = torch.arange(h, device=x.device, dtype=x.dtype) - (h - 1) / 2
     column, row = _origins(inverse, across, down)
-    return _bilinear(x, column + (w - 1) / 2, row + (h - 1) / 2, 0)
+    return _bilinear(x, column + (w - 1) / 2, row + (h - 1) / 2, _reflected)
 
 
 def sampled_finely(x: Tensor, inverse: Tensor) -> Tensor:
@@ -106,10 +107,10 @@ def sampled_finely(x: Tensor, inverse: Tensor) -> Tensor:
     whole = inverse[:, :2, :2].abs().sum(dim=(1, 2)) == 2
     whole &= (inverse == inverse.round()).flatten(1).all(dim=1)
     pixel = torch.arange(-BEYOND, 2 * max(h, w) + BEYOND, device=x.device, dtype=x.dtype)
-    across = (pixel[: 2 * (w + BEYOND)] + 0.5) / 2 - w / 2
-    down = (pixel[: 2 * (h + BEYOND)] + 0.5) / 2 - h / 2
+    across = (pixel[: 2 * (w + BEYOND)] - (w - 1)) / 2
+    down = (pixel[: 2 * (h + BEYOND)] - (h - 1)) / 2
     column, row = _origins(inverse, across, down)
-    moved = halved(_bilinear(doubled(x), 2 * column + w - 0.5, 2 * row + h - 0.5, 1))
+    moved = halved(_bilinear(doubled(x), 2 * column + (w - 1), 2 * row + (h - 1), torch.remainder))
     return torch.where(whole[:, None, None, None], plainly, moved)
 
 
@@ -122,7 +123,7 @@ def _origins(inverse: Tensor, across: Tensor, down: Tensor) -> tuple[Tensor, Ten
     return column, row
 
 
-def _bilinear(x: Tensor, column: Tensor, row: Tensor, twins: int) -> Tensor:
+def _bilinear(x: Tensor, column: Tensor, row: Tensor, within: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Return images at positions [N, H', W'], counted in pixels from the first one, as [N, C, H', W'].
 
     Made of plain gathers, whose second derivatives every PyTorch has, which cannot be said of ``grid_sample``.
@@ -131,20 +132,21 @@ def _bilinear(x: Tensor, column: Tensor, row: Tensor, twins: int) -> Tensor:
         x: [N, C, H, W].
         column: positions along rows.
         row: positions along columns.
-        twins: how many pixels at each edge are beside the axis at which the image is mirrored: 0 where that is the
-            middle of the outermost one, 1 where it is between the outermost two.
+        within: takes whole positions, and the length of a side, to where they lie on it: so an image goes on.
     """
     h, w = x.shape[2:]
     left, top = column.floor(), row.floor()
     to_right, to_bottom = column - left, row - top
     left, top = left.long(), top.long()
-    total = None
-    for rows, share_of_rows in ((top, 1 - to_bottom), (top + 1, to_bottom)):
-        for columns, share in ((left, 1 - to_right), (left + 1, to_right)):
-            index = _reflected(rows, h, twins) * w + _reflected(columns, w, twins)
-            part = picked(x, index) * (share_of_rows * share)[:, None]
-            total = part if total is None else total + part
-    assert total is not None
+    columns, rows = (torch.stack([first, first + 1], dim=1) for first in (left, top))
+    # The four neighbours are picked at once, so that their gradient is spread over the image once.
+    index = (within(rows, h) * w)[:, :, None] + within(columns, w)[:, None]
+    across, down = (torch.stack([1 - part, part], dim=1) for part in (to_right, to_bottom))
+    shares = (down[:, :, None] * across[:, None]).flatten(1, 2)
+    parts = picked(x, index.flatten(1, 3)).unflatten(2, (4, -1)).unbind(2)
+    total = parts[0] * shares[:, None, 0]
+    for corner in range(1, 4):
+        total = total + parts[corner] * shares[:, None, corner]
     return total
 
 
@@ -168,8 +170,8 @@ def by_sorted_rows(x: Tensor, index: Tensor) -> Tensor:
     return table[(index.flatten(1) + first).flatten()].view(n, *index.shape[1:], c).permute(0, 3, 1, 2)
 
 
-def _reflected(position: Tensor, length: int, twins: int) -> Tensor:
-    """Return where in 0 ... ``length`` - 1 a position lies, the row going on mirrored (see :func:`_bilinear`)."""
-    period = max(2 * (length - 1 - twins), 1)
+def _reflected(position: Tensor, length: int) -> Tensor:
+    """Return where in 0 ... ``length`` - 1 a position lies, the row going on mirrored at its outermost pixels."""
+    period = max(2 * (length - 1), 1)
     position = position.remainder(period)
-    return torch.where(position < length, position, period + twins - position)
+    return torch.where(position < length, position, period - position)

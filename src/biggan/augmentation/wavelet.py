@@ -3,6 +3,10 @@
 The filter is sym6, the least asymmetric one of Daubechies with six vanishing moments (Daubechies 1992, "Ten lectures on
 wavelets", table 6.3). It is orthogonal to its own even shifts, so that an image that is doubled and halved again is
 itself, to rounding. Sums are written out, term by term, so that an image's does not depend on those beside it.
+
+It is not symmetric: its weight lies about the sixth of its twelve taps, not between that and the next. So what was a
+pixel i lies at 2i of the doubled image, and what is doubled of a mirror image is not the mirror image of what is
+doubled.
 """
 
 from __future__ import annotations
@@ -30,22 +34,20 @@ SYM6 = (
 _FILTER = tuple(value * 0.5**0.5 for value in SYM6)
 """Their sum is 1."""
 MARGIN = len(SYM6) // 4
-"""Pixels that doubling looks at beyond an image."""
+"""Pixels that doubling looks at beyond a period."""
 BEYOND = len(SYM6) // 2 - 1
 """Pixels of the doubled image that halving looks at beyond it, on each side."""
 
 
 def doubled(x: Tensor) -> Tensor:
-    """Return images [N, C, H, W], mirrored at their outermost pixels, at twice the size, [N, C, 2H, 2W].
+    """Return images [N, C, H, W], mirrored without end at their outermost pixels, at twice the size.
 
-    A pixel i of a side becomes those at 2i and 2i + 1. Sides must have more than :data:`MARGIN` pixels.
+    What comes back is one period, float [N, C, 4(H - 1), 4(W - 1)]: the image, then its mirror image, then the same
+    again. A pixel i of a side lies at 2i. Sides must have more than :data:`MARGIN` pixels.
     """
     for dim in (2, 3):
         side = x.shape[dim]
-        before = x.narrow(dim, 1, MARGIN).flip(dim)
-        after = x.narrow(dim, side - 1 - MARGIN, MARGIN).flip(dim)
-        spread: Tensor = _Spread.apply(torch.cat([before, x, after], dim=dim), dim)
-        x = 2 * spread.narrow(dim, 2 * MARGIN + BEYOND, 2 * side)
+        x = _Doubling.apply(torch.cat([x, x.narrow(dim, 1, side - 2).flip(dim)], dim=dim), dim)
     return x
 
 
@@ -60,8 +62,65 @@ def halved(x: Tensor) -> Tensor:
     return x
 
 
+def _around(x: Tensor, dim: int, margin: int) -> Tensor:
+    """Return a period with some of the one before and of the one after it."""
+    return torch.cat([x.narrow(dim, x.shape[dim] - margin, margin), x, x.narrow(dim, 0, margin)], dim=dim)
+
+
+class _Doubling(torch.autograd.Function):
+    """A period of L values becomes one of 2L: zeros between them, then twice the filter."""
+
+    @staticmethod
+    def forward(x: Tensor, dim: int) -> Tensor:
+        length, wide = x.shape[dim], _around(x, dim, MARGIN)
+        phases = []
+        for phase in (0, 1):
+            # Value i goes to 2i - 5 + tap: to 2m with the odd taps, to 2m + 1 with the even ones.
+            total = 2 * _FILTER[1 - phase] * wide.narrow(dim, BEYOND + phase, length)
+            for tap in range(1, BEYOND + 1):
+                total.add_(wide.narrow(dim, BEYOND + phase - tap, length), alpha=2 * _FILTER[2 * tap + 1 - phase])
+            phases.append(total)
+        return torch.stack(phases, dim=dim + 1).flatten(dim, dim + 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Remember the side."""
+        ctx.dim = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Folding.apply(gradient, ctx.dim), None
+
+
+class _Folding(torch.autograd.Function):
+    """The gradient of that: a period of 2L values becomes one of L."""
+
+    @staticmethod
+    def forward(x: Tensor, dim: int) -> Tensor:
+        return 2 * _gathered(_around(x, dim, BEYOND), dim)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Remember the side."""
+        ctx.dim = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Doubling.apply(gradient, ctx.dim), None
+
+
+def _gathered(x: Tensor, dim: int) -> Tensor:
+    """Return the filter the other way round, then every second value: 2L + 10 values become L."""
+    length = (x.shape[dim] - 2 * BEYOND) // 2
+    every = [part.contiguous() for part in torch.unflatten(x, dim, (-1, 2)).unbind(dim + 1)]
+    total = every[0].narrow(dim, 0, length) * _FILTER[0]
+    for tap, value in enumerate(_FILTER[1:], start=1):
+        total.add_(every[tap % 2].narrow(dim, tap // 2, length), alpha=value)
+    return total
+
+
 class _Spread(torch.autograd.Function):
-    """Zeros between values, then the filter: L values become 2L + 10."""
+    """The gradient of gathering: zeros between values, then the filter; L values become 2L + 10."""
 
     @staticmethod
     def forward(x: Tensor, dim: int) -> Tensor:
@@ -87,18 +146,11 @@ class _Spread(torch.autograd.Function):
 
 
 class _Gather(torch.autograd.Function):
-    """The filter the other way round, then every second value: 2L + 10 values become L."""
+    """See :func:`_gathered`."""
 
     @staticmethod
     def forward(x: Tensor, dim: int) -> Tensor:
-        length = (x.shape[dim] - 2 * BEYOND) // 2
-        every = torch.unflatten(x, dim, (-1, 2))
-        total = None
-        for tap, value in enumerate(_FILTER):
-            part = every.narrow(dim, tap // 2, length).select(dim + 1, tap % 2)
-            total = value * part if total is None else total.add_(part, alpha=value)
-        assert total is not None
-        return total
+        return _gathered(x, dim)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

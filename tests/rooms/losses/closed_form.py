@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -44,6 +45,32 @@ class G(nn.Module):
         """Return [N, C, H, W]."""
         A = waves(LATENT, CHANNELS * HEIGHT * WIDTH, pace=0.9).to(z.dtype)
         return torch.tanh(z @ A + 0.1 * y[:, None]).view(-1, CHANNELS, HEIGHT, WIDTH)
+
+
+class Scaled(nn.Module):
+    """A network of formulas times a number that can learn, and for a D further heads, matrices of the pixels.
+
+    So the gradient of an update is one number, which others can be asked for too.
+    """
+
+    def __init__(self, inner: nn.Module, heads: Mapping[str, int] | None = None) -> None:
+        super().__init__()
+        self.inner, self.heads = inner, heads or {}
+        self.by = nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return what the network does, scaled."""
+        outcome: Tensor = self.inner(*inputs) * self.by
+        return outcome
+
+    def judge(self, x: Tensor, y: Tensor) -> Verdict:
+        """Return the verdict, heads scaled too."""
+        pixels = x.flatten(1)
+        outputs = {
+            name: pixels @ waves(pixels.shape[1], size, pace=0.43, size=0.1) * self.by
+            for name, size in self.heads.items()
+        }
+        return Verdict(self(x, y), pixels, y, outputs)
 
 
 def reals() -> Tensor:

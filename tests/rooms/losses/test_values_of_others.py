@@ -16,15 +16,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from biggan.layers.heads import Verdict
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.consistency import moved
 from biggan.losses.lecam import LeCam
 from biggan.losses.scene import Scene
-from biggan.losses.terms import Acting, Phase, Term, parse_terms
+from biggan.losses.terms import TERMS, Acting, Phase, Term, parse_terms
 from biggan.losses.top_k import TopK
 from tests.rooms.losses import closed_form
-from tests.rooms.losses.closed_form import CHANNELS, HEIGHT, LABELS, WIDTH, N, reals, scene, waves
+from tests.rooms.losses.closed_form import CHANNELS, HEIGHT, LABELS, WIDTH, N, Scaled, reals, scene, waves
 
 CPU = torch.device("cpu")
 STORED = json.loads((Path(__file__).parents[2] / "data" / "terms_by_others.json").read_text())
@@ -75,20 +74,6 @@ def test_the_relativistic_loss_and_r2_are_r3gans() -> None:
     penalty = begun("r2").loss(pairs)
     assert penalty is not None
     assert float(penalty.detach()) == pytest.approx(value("r2"), rel=1e-12)
-
-
-class Scaled(torch.nn.Module):
-    """A network of formulas times a number that can learn."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__()
-        self.inner, self.by = inner, torch.nn.Parameter(torch.ones((), dtype=torch.float64))
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.inner(*inputs) * self.by
-
-    def judge(self, x: Tensor, y: Tensor) -> Verdict:
-        return Verdict(self(x, y), x.flatten(1), y)
 
 
 def test_the_updates_of_r3gan_have_its_gradients() -> None:
@@ -236,6 +221,15 @@ def test_latent_optimisation(phase: Phase) -> None:
     else:
         assert cost is not None
         assert float(cost.detach()) == pytest.approx(value("logan/cost"), rel=1e-11)
+
+
+def test_every_term_and_loss_has_numbers_of_others() -> None:
+    """Those of orthogonal regularisation are the weights that BigGAN-PyTorch comes to."""
+    words = {key.removeprefix("update/").removeprefix("loss/") for key in STORED}
+    known = {word.split("/")[0].split(" ")[0] for word in words}
+    floods = {f"{side}-{kind}" for side in "dg" for kind in ("flood", "stop") if kind in known}
+    assert set(TERMS) - known - floods == {"orthogonal", "d-orthogonal"}
+    assert set(ADVERSARIAL_LOSSES) <= known
 
 
 def test_all_say_where_they_are_from() -> None:
