@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 WORKERS := --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
-.PHONY: demo test machines narrowest nightly shipped browser lint format benchmark docs clean
+.PHONY: demo test machines narrowest oldest nightly shipped browser lint format benchmark docs clean
 
 demo: $(STAMP)
 	$(BIN)/biggan demo
@@ -37,6 +37,19 @@ machines: $(STAMP)
 narrowest: $(STAMP)
 	$(BIN)/python -m tests.machines --narrowest $(WORKERS) -m "machine and not nightly"
 
+# The least PyTorch that is supported, in an environment of its own: layers, losses with their second derivatives where a
+# fused kernel is forced, augmentation, and the step.
+oldest: .venv-oldest/installed
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest $(WORKERS) tests/rooms/layers tests/rooms/losses \
+		tests/rooms/augmentation tests/rooms/training/test_step.py tests/rooms/training/test_exact.py
+
+.venv-oldest/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-oldest
+	grep -v "^torch\(vision\)\?==" constraints.txt > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/constraints.txt torch==2.8.* torchvision==0.23.* \
+		--editable ".[dev]"
+	touch $@
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,4 +80,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .venv-docs build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-docs .venv-oldest build dist .mypy_cache .ruff_cache .pytest_cache
