@@ -41,7 +41,7 @@ narrowest: $(STAMP)
 # fused kernel is forced, augmentation, and the step.
 oldest: .venv-oldest/installed
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest $(WORKERS) tests/rooms/layers tests/rooms/losses \
-		tests/rooms/augmentation tests/rooms/training/test_step.py tests/rooms/training/test_exact.py
+		tests/rooms/augmentation tests/rooms/training/test_step.py tests/rooms/training/test_exact.py tests/test_parity.py
 
 .venv-oldest/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-oldest
