@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import biggan.losses
 from biggan.data.opening import open_source
-from biggan.foundation import distributed
 from biggan.foundation.courses import constant, parse_course
 from biggan.foundation.devices import Backends
 from biggan.foundation.errors import UserError
-from biggan.foundation.groups import Share
 from biggan.layers.attention import spelt_out
 from biggan.losses.adversarial import Hinge, Relativistic
 from biggan.losses.augmented import Ada, Adaptive
@@ -36,9 +32,6 @@ from biggan.training.state import TrainState
 from biggan.training.step import Objective, StepInputs, train_discriminator, train_step
 from biggan.training.update import Update
 from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
-from tests.rooms.foundation.test_agreement import distributed_port
-from tests.rooms.training.commands import spawn
-from tests.rooms.training.test_phases import share_of
 from tests.rooms.training.test_step import CPU, FREE, make_inputs, make_state
 
 F64 = torch.float64
@@ -351,55 +344,6 @@ def test_attention_spelt_out_is_attention() -> None:
 
     q, k, v = torch.randn(2, 9, 3, dtype=F64), torch.randn(2, 4, 3, dtype=F64), torch.randn(2, 4, 5, dtype=F64)
     assert torch.allclose(spelt_out(q, k, v), attend(q, k, v), atol=1e-12)
-
-
-# -- ranks -------------------------------------------------------------------------------------------------------------
-
-
-BATCH = 8
-
-
-def trained(rank: int, ranks: int, adapts: bool = False) -> dict[str, Tensor]:
-    """Train with all terms at once, or those that adapt, on this rank's share of the same batches."""
-    a = suited(*NAMES, **FREE)
-    state = make_state(a, F64)
-    state.terms = {name: term_of(name) for name in NAMES}
-    if adapts:
-        state.terms = {name: term_of(name, **ADAPTS) for name in NAMES if isinstance(TERMS[name](), Adaptive)}
-        for term in state.terms.values():
-            term.state["p"].fill_(0.5)
-    groups = 4 // ranks
-    engine = Engine(device=CPU, accumulation={"discriminator": groups}, terms=state.terms)
-    for seed in range(3):
-        share = Share(BATCH, rank, ranks, groups)
-        places = {name: torch.from_numpy(share.places) for name in ("discriminator", "generator")}
-        inputs = dataclasses.replace(share_of(a, seed, share, batch=BATCH), places=places)
-        train_step(state, inputs, Objective(loss=Hinge(), seed=1), engine)
-        state.images_seen = inputs.images_seen
-        state.iterations += 1
-    return {name: tensor.clone().contiguous() for name, tensor in state.tensors().items()}
-
-
-def _rank(rank: int, ranks: int, folder: str, port: int) -> None:
-    environment = {"RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in environment.items()})
-    torch.set_num_threads(1)
-    distributed.start(CPU)
-    for adapts in (False, True):
-        save_file(trained(rank, ranks, adapts), Path(folder) / f"{rank}{adapts}")
-    distributed.stop()
-
-
-def test_two_ranks_with_all_terms_are_one(tmp_path: Path) -> None:
-    spawn(_rank, (2, str(tmp_path), distributed_port()), 2)
-    for adapts in (False, True):
-        one, other = (load_file(tmp_path / f"{rank}{adapts}") for rank in range(2))
-        assert_same_tensors(one, other)
-        alone = trained(0, 1, adapts)
-        assert alone.keys() == one.keys()
-        assert not adapts or all(float(alone[f"term/{name}/p"]) not in (0.0, 0.5, 1.0) for name in ("ada", "apa"))
-        for key, value in alone.items():
-            assert torch.allclose(one[key], value, rtol=1e-6, atol=1e-6), key
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
