@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from biggan.data.configuration import DataConfig
+from biggan.foundation.courses import Course
 from biggan.foundation.errors import UserError
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.losses.augmented import Ada
 from biggan.losses.terms import Acting, parse_terms
 from biggan.models.architecture import Architecture
 from biggan.models.contract import build_on_meta, count_parameters
@@ -235,6 +237,39 @@ def test_rows_on_cifar10(name: str) -> None:
     assert (config.ema.decay, config.ema.start) == (0.9999, 1000 * steps * batch)
     assert all(number in get_preset(name).description for number in PUBLISHED[name].split()), "the figure is shown"
     assert all(number in ARCHITECTURES.read_text() for number in PUBLISHED[name].split())
+
+
+def test_r3gan_on_cifar10() -> None:
+    """Its numbers, and how they change: at the beginning, half way, and when all have come to their end."""
+    config = get_preset("r3gan-cifar10").build()
+    model, terms = config.model, parse_terms(config.terms)
+    ada = terms["ada"]
+    assert (model.family, model.resolution, model.classes, config.loss) == ("r3gan", (32, 32), 10, "relativistic")
+    assert (config.batch, config.discriminator_steps, config.data.flip) == (512, 1, True)
+    assert terms.keys() == {"r1", "r2", "ada"}
+    assert isinstance(ada, Ada)
+    assert (ada.colour, ada.cutout, ada.without) == (0.5, True, ())
+    assert config.generator_adam == config.discriminator_adam
+    adam, half_life = config.generator_adam, config.ema.half_life
+    assert (adam.beta1, adam.eps) == (0.0, 1e-8)
+    # The way of a cosine: first + (last - first) (1 - cos(pi t)) / 2, whose middle is the mean of both.
+    for clock, share in ((0, 0.0), (10_000_000, 0.5), (20_000_000, 1.0), (50_000_000, 1.0)):
+
+        def between(first: float, last: float, share: float = share) -> Any:
+            return pytest.approx(first + share * (last - first), rel=1e-9, abs=1e-12)
+
+        assert as_course(adam.learning_rate).at(clock) == between(2e-4, 5e-5)
+        assert as_course(adam.beta2).at(clock) == between(0.9, 0.99)
+        assert terms["r1"].weight.at(clock) == terms["r2"].weight.at(clock) == between(0.05, 0.005)
+        assert ada.probability(clock) == between(0, 0.55)
+        assert as_course(half_life).at(clock) == between(0, 5_000_000)
+    assert as_course(adam.learning_rate).at(5_000_000) == pytest.approx(2e-4 - 1.5e-4 * (1 - 0.5**0.5) / 2)
+    assert "FID 1.96" in get_preset("r3gan-cifar10").description
+
+
+def as_course(found: Any) -> Course:
+    assert isinstance(found, Course)
+    return found
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if get_preset(name).build().terms])
