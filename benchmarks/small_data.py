@@ -1,4 +1,4 @@
-"""What methods for small data sets are worth on 180 digits, 18 of each class, three draws of them.
+"""What methods for small data sets are worth on 179 digits, a tenth of each class, three draws of them.
 
 Usage:
     python benchmarks/small_data.py --out benchmarks/results/small_data_cpu.json

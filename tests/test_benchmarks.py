@@ -48,6 +48,31 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+def test_what_terms_may_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bounds are what they were set to, what was measured holds them, and one above its own is a failure."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    costs = importlib.import_module("terms")
+    bounds = {
+        **dict.fromkeys(("lecam,start=1", "d-flood", "g-flood"), 1.02),
+        **dict.fromkeys(("diffaugment", "r1,every=16"), 1.10),
+        "cr": 1.30,
+        "ada,p=0.5": 1.35,
+        "bcr": 1.55,
+        "health": 1.03,
+    }
+    assert bounds == costs.BOUNDS
+    found = json.loads((BENCHMARKS / "results" / "terms_cpu.json").read_text())["terms"]
+    assert found.keys() == costs.BOUNDS.keys()
+    for word, bound in costs.BOUNDS.items():
+        assert found[word]["ratio"] <= found[word]["bound"] == bound, word
+    for ratio, status in ((1.019, 0), (1.031, 1)):
+        monkeypatch.setattr(costs, "measured", lambda *_, ratio=ratio: {"ratio": ratio})
+        monkeypatch.setattr(costs, "looked_at", lambda: {"ratio": 1.0})
+        monkeypatch.setattr(sys, "argv", ["terms.py", "--device", "cpu"])
+        assert costs.main() == status
+        assert ("d-flood: 1.031 times plain, at most 1.02: ABOVE" in capsys.readouterr().out) == bool(status)
+
+
 @pytest.mark.parametrize(("name", "count"), [("health_limits_cpu.json", 38), ("health_cpu.json", 50)])
 def test_looks_that_were_measured_give_the_alarms_that_are_told(
     name: str, count: int, monkeypatch: pytest.MonkeyPatch

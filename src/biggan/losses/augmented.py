@@ -156,9 +156,9 @@ class Adaptive(Term):
             raise UserError(f"--terms {name},p={self.p}: adaptive, or a probability from 0 to 1")
         if not 0 < self.target < 1:
             raise UserError(f"--terms {name},target={self.target:g}: a mean sign, between 0 and 1")
-        for key in ("interval", "images"):
+        for key, what in (("interval", "updates of D"), ("images", "images, in which p may move from 0 to 1")):
             if getattr(self, key) < 1:
-                raise UserError(f"--terms {name},{key}={getattr(self, key)}: 1 or more")
+                raise UserError(f"--terms {name},{key}={getattr(self, key)}: 1 or more {what}")
         super().check(name)
         check_switch(self, name, "give p, for example p=0.2 or p=0..0.5:0..1M")
 

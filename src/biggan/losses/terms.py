@@ -146,7 +146,7 @@ class Term:
             UserError: a value that cannot be.
         """
         if self.weight.least < 0:
-            raise UserError(f"--terms {name},weight={self.weight}: must not be negative")
+            raise UserError(f"--terms {name},weight={self.weight}: must not be negative; 0 leaves the term out")
         if self.every < 1:
             raise UserError(f"--terms {name},every={self.every}: one of how many updates, 1 or more")
 

@@ -257,7 +257,12 @@ def remarks(config: TrainingConfig) -> list[str]:
         for option, value, default, needed, there in given
         if value != default and not there
     ]
-    return idle + config.health.remarks(config.on_collapse, config.duration)
+    alone = [
+        f"--terms {name}: compares the images of a micro-batch, and --micro-batch 1 leaves none to compare; raise it"
+        for name, term in parse_terms(config.terms).items()
+        if term.batch_relative and config.micro_batch == 1
+    ]
+    return idle + alone + config.health.remarks(config.on_collapse, config.duration)
 
 
 def summary(config: TrainingConfig, ranks: int, *, whole: bool = True) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from biggan.foundation.errors import UserError
 from biggan.losses.terms import Seen, described, parse_terms
+from biggan.training.resolving import remarks
+from tests.conftest import tiny_config
 
 COLOUR = Seen(3, (32, 32), flipped=True)
 UNMIRRORED = Seen(3, (32, 32), flipped=False)
@@ -41,10 +43,10 @@ FOUR = Seen(4, (32, 24), flipped=True)
     ],
 )
 def test_remarks(word: str, data: Seen, says: list[str]) -> None:
-    first, *remarks = described(parse_terms([word]), data)
+    first, *found = described(parse_terms([word]), data)
     assert first.startswith(f"term {word.partition(',')[0]}: weight")
-    assert len(remarks) == len(says), remarks
-    for remark, part in zip(remarks, says, strict=True):
+    assert len(found) == len(says), found
+    for remark, part in zip(found, says, strict=True):
         assert part in remark
 
 
@@ -53,6 +55,14 @@ def test_how_terms_act_is_said() -> None:
     assert "every 16 updates" in lines[0]
     assert "compares the images of a micro-batch" in lines[1]
     assert "weight 0..1:0..1M" in lines[2].replace("1Mi", "1M")
+
+
+@pytest.mark.parametrize(("micro_batch", "count"), [(1, 1), (2, 0)])
+def test_terms_that_compare_images_are_said_to_have_nothing_to_compare(micro_batch: int, count: int) -> None:
+    config = tiny_config(None, micro_batch=micro_batch, terms=("feature-matching", "lecam"))
+    found = [line for line in remarks(config) if "none to compare" in line]
+    assert len(found) == count
+    assert all(line.startswith("--terms feature-matching:") and "--micro-batch 1" in line for line in found)
 
 
 @pytest.mark.parametrize("word", ["diffaugment", "ada", "apa", "top-k"])

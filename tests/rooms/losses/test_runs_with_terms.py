@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from biggan.losses import terms as registry
 from biggan.training.setup import train
@@ -47,6 +48,20 @@ def test_a_run_with_many_terms_goes_on_to_the_bit(number: int, status: int, tmp_
     assert 0 < max(steps) < 16, "some of D's updates were left out"
     stored = json.loads((tmp_path / "whole" / "config.json").read_text())
     assert f"top-k,epoch={stored['data']['images']}" in stored["config"]["terms"]
+
+
+@pytest.mark.parametrize(("option", "name"), [("generator", "orthogonal"), ("discriminator", "d-orthogonal")])
+def test_the_option_of_orthogonal_regularisation_is_its_term(option: str, name: str, tmp_path: Path) -> None:
+    by_option = tiny_config(tmp_path / "option", **{f"{option}_orthogonal": 1e-2})
+    for config in (
+        by_option,
+        tiny_config(tmp_path / "term", terms=(f"{name},weight=0.01",)),
+        tiny_config(tmp_path / "plain"),
+    ):
+        train(config, "digits")
+    found = {each: final_state(tmp_path / each) for each in ("option", "term", "plain")}
+    assert_same_tensors(found["option"], found["term"])
+    assert any(not torch.equal(value, found["plain"][key]) for key, value in found["term"].items())
 
 
 def test_all_other_terms_at_once_go_on_to_the_bit(tmp_path: Path) -> None:

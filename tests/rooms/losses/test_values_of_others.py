@@ -230,6 +230,10 @@ def test_every_term_and_loss_has_numbers_of_others() -> None:
     floods = {f"{side}-{kind}" for side in "dg" for kind in ("flood", "stop") if kind in known}
     assert set(TERMS) - known - floods == {"orthogonal", "d-orthogonal"}
     assert set(ADVERSARIAL_LOSSES) <= known
+    updated = {key.removeprefix("update/") for key in STORED if key.startswith("update/")}
+    # R2 and the relativistic loss are in the updates of R3GAN; StudioGAN's D2D-CE is another loss than the paper's.
+    assert set(TERMS) - updated - floods == {"orthogonal", "d-orthogonal", "r2", "d2d-ce"}
+    assert set(ADVERSARIAL_LOSSES) - updated == {"relativistic"}
 
 
 def test_all_say_where_they_are_from() -> None:

@@ -53,13 +53,20 @@ def note_messages(folder: str) -> None:
     FlatGradients.sum_over_ranks = watched  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("ranks", [1, 2, pytest.param(4, marks=pytest.mark.nightly)])
-def test_an_update_sends_one_message_of_known_size(ranks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("ranks", "terms", "sums"),
+    [(1, "", 0), (2, "", 0), (2, "lecam ada apa,p=0.5", 4), pytest.param(4, "", 0, marks=pytest.mark.nightly)],
+)
+def test_an_update_sends_one_message_of_known_size(
+    ranks: int, terms: str, sums: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What terms sum up over an update of D, and over how many images, rides in it: SUMS and one more number."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
     from scaling import phase_bytes
 
     iterations = 2
     words = [*WORDS, "--run-dir", str(tmp_path / "run"), "--duration", str(8 * iterations)]
+    words += ["--terms", *terms.split()] if terms else []
     attack = functools.partial(note_messages, str(tmp_path))
     if ranks == 1:
         done = [run(words, tmp_path / "log.txt", attack)]
@@ -72,7 +79,8 @@ def test_an_update_sends_one_message_of_known_size(ranks: int, tmp_path: Path, m
     config = from_json(TrainingConfig, json.loads((tmp_path / "run" / "config.json").read_text())["config"])
     of = phase_bytes(config.model)
     assert of["generator"] != of["discriminator"]
-    expected = [of["discriminator"]] * config.discriminator_steps + [of["generator"]]
+    riding = 4 * (sums + 1) if sums else 0
+    expected = [of["discriminator"] + riding] * config.discriminator_steps + [of["generator"]]
     for rank in range(ranks):
         sent = [int(line) for line in (tmp_path / str(rank)).read_text().split()]
         assert sent == expected * iterations

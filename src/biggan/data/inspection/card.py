@@ -49,7 +49,7 @@ def suggestions(source: ImageSource) -> list[str]:
         return []
     return [
         f"suggestion: fewer than {_AUGMENTED_BELOW:,} images; worth a comparison, since they helped with photographs "
-        f"(here, and in a paper), though none was shown to with 180 digits: {_FOR_FEW}"
+        f"(here, and in a paper), though none was shown to with 179 digits: {_FOR_FEW}"
     ]
 
 
