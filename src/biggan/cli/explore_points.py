@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from biggan.cli.explore_directions import TruncatedOption, write_points
+from biggan.cli.parsing import read_options
 from biggan.cli.progress import progress_bar
 from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import parse_seeds
@@ -100,7 +101,7 @@ class ProjectOptions(MetadataOption, OverwriteOption):
 
 def breed(words: list[str]) -> int:
     """Draw children."""
-    options = tyro.cli(BreedOptions, args=words, prog="biggan explore breed")
+    options = read_options(BreedOptions, words, "biggan explore breed")
     out = output_file(options.out, overwrite=options.overwrite)
     latents = output_file(out.with_suffix(".safetensors"), overwrite=options.overwrite)
     from biggan.exploring import breeding
@@ -169,7 +170,7 @@ def _parents(sampler: Sampler, options: BreedOptions) -> Points:
 
 def mix(words: list[str]) -> int:
     """Mix styles."""
-    options = tyro.cli(MixOptions, args=words, prog="biggan explore mix")
+    options = read_options(MixOptions, words, "biggan explore mix")
     out = output_file(options.out, overwrite=options.overwrite)
     coarse, fine = parse_seeds(options.coarse), parse_seeds(options.fine)
     from biggan.cli.selection import choose_classes
@@ -201,7 +202,7 @@ def mix(words: list[str]) -> int:
 
 def project(words: list[str]) -> int:
     """Look for the latent of a picture."""
-    options = tyro.cli(ProjectOptions, args=words, prog="biggan explore project")
+    options = read_options(ProjectOptions, words, "biggan explore project")
     folder = output_folder(options.out, overwrite=options.overwrite)
     from biggan.cli.selection import choose_classes
     from biggan.exploring.projection import ProjectionOptions

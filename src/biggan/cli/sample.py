@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.recording import MetadataOption
 from biggan.cli.refining import RefineOption, check_refine, make_for, tell_counts
 from biggan.cli.selection import check_amount, choose_classes, choose_seeds
@@ -56,7 +57,7 @@ class SampleOptions(SheetSizeOption, RefineOption, CompileOption, MetadataOption
 
 def main(words: list[str]) -> int:
     """Sample; under torchrun on all processes, with the same files in the end."""
-    options = tyro.cli(SampleOptions, args=words, prog="biggan sample")
+    options = read_options(SampleOptions, words, "biggan sample")
     seeds = choose_seeds(options.seeds, options.count)
     if options.batch is not None and options.batch < 1:
         raise UserError(f"--batch {options.batch}: at least 1 image at a time")
