@@ -97,7 +97,8 @@ def _sample(options: SampleOptions, seeds: list[int]) -> int:
     if options.standing_statistics is not None:
         sampler = _with_standing_statistics(sampler, options, out)
     if distributed.is_primary():
-        say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
+        statistics = sampler.statistics(options.truncation, options.truncation_kind)
+        say(f"batch norm: {statistics.sentence('--standing-statistics N')}")
     if options.refine is not None:
         at, kind = options.truncation, options.truncation_kind
         sampler.refiner = make_for(options.file, options, sampler, sampler.at_truncation(at, kind), at, kind)
