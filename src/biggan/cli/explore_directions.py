@@ -237,7 +237,9 @@ def rename(words: list[str]) -> int:
     from biggan.exploring.files import find_stored, save_directions
     from biggan.sampling.sampler import load
 
-    found, number, path = find_stored(load(options.file, options.device), options.direction, options.by, options.layer)
+    sampler = load(options.file, options.device)
+    argument = "the argument DIRECTION"
+    found, number, path = find_stored(sampler, options.direction, options.by, options.layer, option=argument)
     save_directions(found.named(number, options.name), path)
     say(f"{found.label}: direction {number} is called '{one_line(options.name)}'")
     return 0
@@ -259,7 +261,10 @@ def show_sheets(words: list[str]) -> int:
     along = amounts(options.steps, options.reach)
     sampler = load(options.file, options.device)
     if options.direction:
-        chosen = [find_stored(sampler, which, options.by, options.layer)[:2] for which in options.direction]
+        chosen = [
+            find_stored(sampler, which, options.by, options.layer, option="--direction")[:2]
+            for which in options.direction
+        ]
     else:
         paths = stored_paths(sampler, options.by, options.layer)
         if len(paths) != 1:  # says what there is, or that there is nothing
