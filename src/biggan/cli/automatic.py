@@ -6,8 +6,7 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-import tyro
-
+from biggan.cli.parsing import read_options
 from biggan.cli.words import given, value_of, without
 from biggan.foundation import launch
 from biggan.foundation.errors import UserError
@@ -60,7 +59,7 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
         UserError: what cannot be trained; says what is missing.
     """
     hours, words = hours_of(words), without(words, "--hours")
-    asked = tyro.cli(TrainingConfig, args=words, prog=f"biggan train {AUTO}")
+    asked = read_options(TrainingConfig, words, f"biggan train {AUTO}")
     named = given(words)
     if asked.data.path is None:
         raise UserError(
@@ -86,7 +85,7 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     seen = look(asked.data, mirror="data.flip" not in named)
     machine = examine(asked.device)
     chosen = choose(seen, machine, asked, named, Trials(fitting=fitting, pace=pace), hours)
-    config = tyro.cli(TrainingConfig, default=chosen.config, args=words, prog=f"biggan train {AUTO}")
+    config = read_options(TrainingConfig, words, f"biggan train {AUTO}", default=chosen.config)
     say(f"auto chose, for {seen.images:,} images on {machine.name}:")
     say("\n".join(chosen.lines(named)))
     overruled = sorted(named - {"data.path", "run_dir", "device", "dry_run"})

@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.progress import progress_bar
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_file
@@ -34,7 +35,7 @@ class CalibrateOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Calibrate."""
-    options = tyro.cli(CalibrateOptions, args=words, prog="biggan calibrate")
+    options = read_options(CalibrateOptions, words, "biggan calibrate")
     check_batches(options.batches, "--batches")
     from biggan.sampling.calibration import calibrate, check_truncations
     from biggan.sampling.sampler import load

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.convert.facts import Facts
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_file, output_folder, refuse_source
@@ -50,7 +51,7 @@ class ConvertOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Convert."""
-    options = tyro.cli(ConvertOptions, args=words, prog="biggan convert")
+    options = read_options(ConvertOptions, words, "biggan convert")
     out = Path(options.out)
     if out.suffix == ".safetensors":
         output_file(out, overwrite=options.overwrite, option="DST")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.progress import progress_bar
 from biggan.data.configuration import ReadingConfig
 from biggan.foundation.errors import UserError, nearest
@@ -84,7 +85,7 @@ def main(words: list[str]) -> int:
 
 
 def _prepare(words: list[str]) -> int:
-    options = tyro.cli(PrepareOptions, args=words, prog="biggan data prepare")
+    options = read_options(PrepareOptions, words, "biggan data prepare")
     destination = output_file(options.destination, overwrite=options.overwrite, option="DESTINATION")
     if destination.suffix.lower() not in (".hdf5", ".h5"):
         raise UserError(f"{destination}: name a file that ends in .hdf5 or .h5")
@@ -124,7 +125,7 @@ def _prepare(words: list[str]) -> int:
 
 
 def _export(words: list[str]) -> int:
-    options = tyro.cli(ExportOptions, args=words, prog="biggan data export")
+    options = read_options(ExportOptions, words, "biggan data export")
     from biggan.data.opening import open_images
     from biggan.data.preparation.checking import check_all
     from biggan.data.preparation.export import export_zip
@@ -142,7 +143,7 @@ def _export(words: list[str]) -> int:
 
 
 def _inspect(words: list[str]) -> int:
-    options = tyro.cli(InspectOptions, args=words, prog="biggan data inspect")
+    options = read_options(InspectOptions, words, "biggan data inspect")
     from biggan.data.inspection import inspection
     from biggan.data.opening import open_images
     from biggan.foundation.files import write_picture

@@ -6,9 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from biggan.cli.evaluate import main as evaluate
+from biggan.cli.parsing import read_options
 from biggan.cli.train import parse
 from biggan.foundation.files import refuse_link, write_picture
 from biggan.foundation.terminal import say
@@ -26,7 +25,7 @@ class DemoOptions:
 
 def main(words: list[str]) -> int:
     """Run the demonstration; exit status 1 if the judge is not satisfied."""
-    options = tyro.cli(DemoOptions, args=words, prog="biggan demo")
+    options = read_options(DemoOptions, words, "biggan demo")
     config = dataclasses.replace(parse("digits", ["--seed", str(options.seed)], options.run_dir), device="cpu")
     from biggan.metrics.digits_judge import DigitsJudge
     from biggan.report.film import training_film

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import tyro
-
+from biggan.cli.parsing import read_options
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import say
 
@@ -36,7 +35,7 @@ class DoctorOptions:
 
 def main(words: list[str]) -> int:
     """Check, and print what was found as it is found."""
-    options = tyro.cli(DoctorOptions, args=words, prog="biggan doctor")
+    options = read_options(DoctorOptions, words, "biggan doctor")
     from biggan.doctor.finding import checked
     from biggan.doctor.installation import check_extras, check_packages, check_python, check_torchvision
 

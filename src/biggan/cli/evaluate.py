@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.progress import progress_bar
 from biggan.cli.refining import RefineOption, check_refine, make_for, tell_counts
 from biggan.cli.together import CompileOption, open_at, with_ranks
@@ -72,7 +73,7 @@ def main(words: list[str]) -> int:
         return reference(words[1:])
     if words and words[0] == "truncation":
         return _truncation(words[1:])
-    options = tyro.cli(EvaluateOptions, args=words, prog="biggan evaluate")
+    options = read_options(EvaluateOptions, words, "biggan evaluate")
     return with_ranks(options.device, lambda device: _evaluate(options, device))
 
 
@@ -141,7 +142,7 @@ def _both_sides(
 
 
 def _truncation(words: list[str]) -> int:
-    options = tyro.cli(TruncationOptions, args=words, prog="biggan evaluate truncation")
+    options = read_options(TruncationOptions, words, "biggan evaluate truncation")
 
     def act(device: Any) -> int:
         from biggan.evaluation.records import append_records, table

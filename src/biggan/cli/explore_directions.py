@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.progress import progress_bar
 from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import choose_seeds
@@ -169,7 +170,7 @@ def _row_points(sampler: Sampler, options: DirectionSheetOptions) -> Points:
 
 def directions(words: list[str]) -> int:
     """Find directions, and store them."""
-    options = tyro.cli(DirectionsOptions, args=words, prog="biggan explore directions")
+    options = read_options(DirectionsOptions, words, "biggan explore directions")
     from biggan.cli.selection import choose_classes
     from biggan.exploring.files import directions_path, save_directions, snapshot_path
     from biggan.exploring.finding import SAMPLES, check_samples, find_directions
@@ -209,7 +210,7 @@ def directions(words: list[str]) -> int:
 
 def show(words: list[str]) -> int:
     """List what is stored."""
-    options = tyro.cli(ListOptions, args=words, prog="biggan explore list")
+    options = read_options(ListOptions, words, "biggan explore list")
     from biggan.exploring.files import load_directions, stored_paths
     from biggan.sampling.sampler import load
 
@@ -232,11 +233,13 @@ def _tell(directions: Directions) -> None:
 
 def rename(words: list[str]) -> int:
     """Give a direction a name."""
-    options = tyro.cli(NameOptions, args=words, prog="biggan explore name")
+    options = read_options(NameOptions, words, "biggan explore name")
     from biggan.exploring.files import find_stored, save_directions
     from biggan.sampling.sampler import load
 
-    found, number, path = find_stored(load(options.file, options.device), options.direction, options.by, options.layer)
+    sampler = load(options.file, options.device)
+    argument = "the argument DIRECTION"
+    found, number, path = find_stored(sampler, options.direction, options.by, options.layer, option=argument)
     save_directions(found.named(number, options.name), path)
     say(f"{found.label}: direction {number} is called '{one_line(options.name)}'")
     return 0
@@ -244,7 +247,7 @@ def rename(words: list[str]) -> int:
 
 def show_sheets(words: list[str]) -> int:
     """Draw a sheet a direction."""
-    options = tyro.cli(DirectionSheetOptions, args=words, prog="biggan explore sheet")
+    options = read_options(DirectionSheetOptions, words, "biggan explore sheet")
     out = output_file(options.out, overwrite=options.overwrite)
     from biggan.exploring.files import find_stored, load_directions, stored_paths
     from biggan.exploring.sheets import amounts, direction_sheet
@@ -258,7 +261,10 @@ def show_sheets(words: list[str]) -> int:
     along = amounts(options.steps, options.reach)
     sampler = load(options.file, options.device)
     if options.direction:
-        chosen = [find_stored(sampler, which, options.by, options.layer)[:2] for which in options.direction]
+        chosen = [
+            find_stored(sampler, which, options.by, options.layer, option="--direction")[:2]
+            for which in options.direction
+        ]
     else:
         paths = stored_paths(sampler, options.by, options.layer)
         if len(paths) != 1:  # says what there is, or that there is nothing

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from biggan.cli.explore_directions import TruncatedOption, write_points
+from biggan.cli.parsing import read_options
 from biggan.cli.progress import progress_bar
 from biggan.cli.recording import MetadataOption
-from biggan.cli.selection import parse_seeds
+from biggan.cli.selection import class_named, parse_seeds
 from biggan.cli.sheet_size import SheetSizeOption
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_file, output_folder, refuse_source
@@ -100,7 +101,7 @@ class ProjectOptions(MetadataOption, OverwriteOption):
 
 def breed(words: list[str]) -> int:
     """Draw children."""
-    options = tyro.cli(BreedOptions, args=words, prog="biggan explore breed")
+    options = read_options(BreedOptions, words, "biggan explore breed")
     out = output_file(options.out, overwrite=options.overwrite)
     latents = output_file(out.with_suffix(".safetensors"), overwrite=options.overwrite)
     from biggan.exploring import breeding
@@ -147,10 +148,11 @@ def _parents(sampler: Sampler, options: BreedOptions) -> Points:
     for word in options.parents:
         head, _, tail = word.partition(":")
         if head.isascii() and head.isdecimal():
-            (seed,) = parse_seeds([head])
+            (seed,) = parse_seeds([head], "--parents")
             if not tail and sampler.info.architecture.classes:
                 raise UserError(f"--parents {one_line(word, 80)}: write SEED:CLASS, for example {head}:id:0")
-            parts.append(points_of(sampler, [(seed, tail if tail else 0)], *how))
+            label = class_named(sampler, tail, f"--parents {one_line(word, 80)}") if tail else 0
+            parts.append(points_of(sampler, [(seed, label)], *how))
             continue
         name, _, number = word.rpartition(":")
         if name and number.isascii() and number.isdecimal() and len(number) < 10:
@@ -169,9 +171,9 @@ def _parents(sampler: Sampler, options: BreedOptions) -> Points:
 
 def mix(words: list[str]) -> int:
     """Mix styles."""
-    options = tyro.cli(MixOptions, args=words, prog="biggan explore mix")
+    options = read_options(MixOptions, words, "biggan explore mix")
     out = output_file(options.out, overwrite=options.overwrite)
-    coarse, fine = parse_seeds(options.coarse), parse_seeds(options.fine)
+    coarse, fine = parse_seeds(options.coarse, "--coarse"), parse_seeds(options.fine, "--fine")
     from biggan.cli.selection import choose_classes
     from biggan.exploring.mixing import mixing_sheet
     from biggan.exploring.points import points_of
@@ -201,7 +203,7 @@ def mix(words: list[str]) -> int:
 
 def project(words: list[str]) -> int:
     """Look for the latent of a picture."""
-    options = tyro.cli(ProjectOptions, args=words, prog="biggan explore project")
+    options = read_options(ProjectOptions, words, "biggan explore project")
     folder = output_folder(options.out, overwrite=options.overwrite)
     from biggan.cli.selection import choose_classes
     from biggan.exploring.projection import ProjectionOptions

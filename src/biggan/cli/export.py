@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.outputs import OverwriteOption
 from biggan.foundation.terminal import say
 
@@ -43,7 +44,7 @@ class ExportOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Export."""
-    options = tyro.cli(ExportOptions, args=words, prog="biggan export")
+    options = read_options(ExportOptions, words, "biggan export")
     from biggan.exporting.contract import ExportRequest
     from biggan.exporting.export import export
 

@@ -8,6 +8,7 @@ from typing import Literal
 import tyro
 
 from biggan.cli.interpolate import check_size, tell_size
+from biggan.cli.parsing import read_options
 from biggan.cli.selection import choose_classes, choose_seeds
 from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.outputs import OverwriteOption, output_file
@@ -57,7 +58,7 @@ def main(words: list[str]) -> int:
 
 
 def _truncation(words: list[str]) -> int:
-    options = tyro.cli(TruncationFilmOptions, args=words, prog="biggan film truncation")
+    options = read_options(TruncationFilmOptions, words, "biggan film truncation")
     out = output_file(options.out, overwrite=options.overwrite)
     seeds = choose_seeds(options.seeds, None, default=8)
     from biggan.sampling.film_files import check_film, write_film

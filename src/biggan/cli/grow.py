@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.durations import Images
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_file, output_folder, refuse_source
@@ -38,7 +39,7 @@ class GrowOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Grow."""
-    options = tyro.cli(GrowOptions, args=words, prog="biggan grow")
+    options = read_options(GrowOptions, words, "biggan grow")
     if options.resolution is None and not options.drop_skip:
         raise UserError("biggan grow FILE DST: give the size to grow to (--resolution 256), or --drop-skip")
     if options.resolution is not None and options.drop_skip:

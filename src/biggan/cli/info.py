@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.terminal import one_line, say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class InfoOptions:
 
 def main(words: list[str]) -> int:
     """Describe."""
-    options = tyro.cli(InfoOptions, args=words, prog="biggan info")
+    options = read_options(InfoOptions, words, "biggan info")
     from biggan.foundation.config import to_json
     from biggan.layers.normalization import batch_norms
     from biggan.models.contract import build_on_meta, count_parameters

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import choose_classes, choose_seeds
 from biggan.foundation.errors import UserError
@@ -61,7 +62,7 @@ class InterpolateOptions(MetadataOption, OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Draw the path."""
-    options = tyro.cli(InterpolateOptions, args=words, prog="biggan interpolate")
+    options = read_options(InterpolateOptions, words, "biggan interpolate")
     out = output_file(options.out, overwrite=options.overwrite)
     ending = out.suffix.lower()
     if ending not in ENDINGS:

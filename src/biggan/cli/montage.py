@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from biggan.cli.interpolate import check_size, tell_size
+from biggan.cli.parsing import read_options
 from biggan.foundation.outputs import OverwriteOption, output_file
 from biggan.foundation.terminal import say
 
@@ -27,7 +28,7 @@ class MontageOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Film."""
-    options = tyro.cli(MontageOptions, args=words, prog="biggan montage")
+    options = read_options(MontageOptions, words, "biggan montage")
     out = output_file(options.out, overwrite=options.overwrite)
     check_size(options.size)
     from biggan.report.film import training_film

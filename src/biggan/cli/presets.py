@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.terminal import say
 from biggan.presets.registry import PRESETS, get_preset
 
@@ -24,7 +25,7 @@ class PresetsOptions:
 
 def main(words: list[str]) -> int:
     """List them."""
-    options = tyro.cli(PresetsOptions, args=words, prog="biggan presets")
+    options = read_options(PresetsOptions, words, "biggan presets")
     names = list(PRESETS) if options.name is None else [options.name]
     found = [get_preset(name) for name in names]
     if options.json:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_folder
 from biggan.foundation.terminal import one_line, say
@@ -30,7 +31,7 @@ class PullOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Fetch."""
-    options = tyro.cli(PullOptions, args=words, prog="biggan pull")
+    options = read_options(PullOptions, words, "biggan pull")
     from biggan.hub.index import describe, read_index, table
 
     if options.name is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.errors import UserError
 from biggan.foundation.outputs import OverwriteOption, output_folder
 from biggan.foundation.terminal import one_line, say
@@ -30,7 +31,7 @@ class PushOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Give away."""
-    options = tyro.cli(PushOptions, args=words, prog="biggan push")
+    options = read_options(PushOptions, words, "biggan push")
     from biggan.hub.card import check_licence, model_card
     from biggan.hub.pretrained import PretrainedSampler, read_target
     from biggan.hub.repositories import require_token

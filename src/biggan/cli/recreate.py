@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.errors import UserError
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS
 from biggan.foundation.outputs import OverwriteOption, output_file, refuse_source
@@ -36,7 +37,7 @@ class RecreateOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Draw it again, and compare."""
-    options = tyro.cli(RecreateOptions, args=words, prog="biggan recreate")
+    options = read_options(RecreateOptions, words, "biggan recreate")
     out = output_file(options.out, overwrite=options.overwrite)
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {one_line(str(out))}: end the name in .png, which keeps every bit")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.progress import progress_bar
 from biggan.cli.together import open_at, with_ranks
 from biggan.data.configuration import ReadingConfig
@@ -44,7 +45,7 @@ class ReferenceOptions(OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Compute statistics."""
-    options = tyro.cli(ReferenceOptions, args=words, prog="biggan evaluate reference")
+    options = read_options(ReferenceOptions, words, "biggan evaluate reference")
 
     out = None if options.out is None else output_file(options.out, overwrite=options.overwrite)
     if out is not None and out.suffix not in (".safetensors", ".npz"):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.errors import UserError, nearest
 from biggan.foundation.files import format_bytes
 from biggan.foundation.outputs import OverwriteOption, output_file
@@ -80,7 +81,7 @@ def main(words: list[str]) -> int:
 
 
 def _report(words: list[str]) -> int:
-    options = tyro.cli(ReportOptions, args=words, prog="biggan report")
+    options = read_options(ReportOptions, words, "biggan report")
     from biggan.report.compare import PUBLISHED, PUBLISHED_SOURCE, published_log
     from biggan.report.runs import check_runs, read_run
     from biggan.report.writing import check_output, put_together, write
@@ -98,7 +99,7 @@ def _report(words: list[str]) -> int:
 
 
 def _health(words: list[str]) -> int:
-    options = tyro.cli(HealthOptions, args=words, prog="biggan report health")
+    options = read_options(HealthOptions, words, "biggan report health")
     from biggan.foundation.plots import check_figure
     from biggan.report.health import lines, plot, read_looks
 
@@ -113,7 +114,7 @@ def _health(words: list[str]) -> int:
 
 
 def _compare(words: list[str]) -> int:
-    options = tyro.cli(CompareOptions, args=words, prog="biggan report compare")
+    options = read_options(CompareOptions, words, "biggan report compare")
     from biggan.evaluation.records import comparable_groups
     from biggan.foundation.plots import check_figure
     from biggan.report.compare import PUBLISHED, PUBLISHED_SOURCE, compare, plot, published_log, read_metrics

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.recording import MetadataOption
 from biggan.cli.refining import RefineOption, check_refine, make_for, tell_counts
 from biggan.cli.selection import check_amount, choose_classes, choose_seeds
@@ -56,7 +57,7 @@ class SampleOptions(SheetSizeOption, RefineOption, CompileOption, MetadataOption
 
 def main(words: list[str]) -> int:
     """Sample; under torchrun on all processes, with the same files in the end."""
-    options = tyro.cli(SampleOptions, args=words, prog="biggan sample")
+    options = read_options(SampleOptions, words, "biggan sample")
     seeds = choose_seeds(options.seeds, options.count)
     if options.batch is not None and options.batch < 1:
         raise UserError(f"--batch {options.batch}: at least 1 image at a time")
@@ -96,7 +97,8 @@ def _sample(options: SampleOptions, seeds: list[int]) -> int:
     if options.standing_statistics is not None:
         sampler = _with_standing_statistics(sampler, options, out)
     if distributed.is_primary():
-        say(f"batch norm: {sampler.statistics(options.truncation, options.truncation_kind)}")
+        statistics = sampler.statistics(options.truncation, options.truncation_kind)
+        say(f"batch norm: {statistics.sentence('--standing-statistics N')}")
     if options.refine is not None:
         at, kind = options.truncation, options.truncation_kind
         sampler.refiner = make_for(options.file, options, sampler, sampler.at_truncation(at, kind), at, kind)

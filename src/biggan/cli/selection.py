@@ -16,8 +16,12 @@ MOST_IMAGES = 10_000_000
 """Most images of one command."""
 
 
-def parse_seeds(words: Sequence[str]) -> list[int]:
+def parse_seeds(words: Sequence[str], option: str = "--seeds") -> list[int]:
     """Return the seeds that words such as ``0-15``, ``3`` or ``1,4,9-11`` mean, in order.
+
+    Args:
+        words: as they were given.
+        option: behind which.
 
     Raises:
         UserError: not numbers, a range that runs backwards, or too many.
@@ -27,18 +31,18 @@ def parse_seeds(words: Sequence[str]) -> list[int]:
         match = re.fullmatch(r"\s*([0-9]{1,19})(?:\s*-\s*([0-9]{1,19}))?\s*", part)
         if match is None:
             raise UserError(
-                f"--seeds '{one_line(part, 80)}': write numbers and ranges, for example 0-15 or 1,4,9-11 (up to 2^63)"
+                f"{option} '{one_line(part, 80)}': write numbers and ranges, for example 0-15 or 1,4,9-11 (up to 2^63)"
             )
         first = int(match[1])
         last = int(match[2]) if match[2] else first
         if last >= 2**63:
-            raise UserError(f"--seeds {part}: at most 2^63 - 1")
+            raise UserError(f"{option} {part}: at most 2^63 - 1")
         if last < first:
-            raise UserError(f"--seeds {part}: the range runs backwards; write {last}-{first}")
-        check_amount(len(seeds) + last - first + 1, f"--seeds {one_line(part, 80)}")
+            raise UserError(f"{option} {part}: the range runs backwards; write {last}-{first}")
+        check_amount(len(seeds) + last - first + 1, f"{option} {one_line(part, 80)}")
         seeds += range(first, last + 1)
     if not seeds:
-        raise UserError(f"--seeds '{one_line(' '.join(words), 80)}': name at least one seed, for example 0-15")
+        raise UserError(f"{option} '{one_line(' '.join(words), 80)}': name at least one seed, for example 0-15")
     return seeds
 
 
@@ -66,6 +70,18 @@ def check_amount(images: int, what: str) -> None:
         raise UserError(f"{what}: {images:,} images; at most {MOST_IMAGES:,} are made by one command")
 
 
+def class_named(sampler: Sampler, name: str, option: str) -> int:
+    """Return the index of a class that an option names.
+
+    Raises:
+        UserError: there is none; names the option.
+    """
+    try:
+        return sampler.class_index(name)
+    except UserError as error:
+        raise UserError(f"{option}: {error}") from None
+
+
 def choose_classes(sampler: Sampler, words: Sequence[str]) -> list[int]:
     """Return the class indices that words mean: names, ``id:7``, or several of these joined by commas.
 
@@ -75,7 +91,7 @@ def choose_classes(sampler: Sampler, words: Sequence[str]) -> list[int]:
     chosen: list[int] = []
     for word in words:
         parts = [word] if "," not in word or sampler.named(word) is not None else word.split(",")
-        chosen += [sampler.class_index(part.strip()) for part in parts if part.strip()]
+        chosen += [class_named(sampler, part.strip(), "--classes") for part in parts if part.strip()]
     if words and not chosen:
         raise UserError("--classes: name at least one class, or leave the option out")
     return chosen

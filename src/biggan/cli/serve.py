@@ -7,6 +7,7 @@ from typing import Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.foundation.errors import UserError
 from biggan.foundation.terminal import say
 
@@ -36,7 +37,7 @@ class ServeOptions:
 
 def main(words: list[str]) -> int:
     """Serve until told to stop."""
-    options = tyro.cli(ServeOptions, args=words, prog="biggan serve")
+    options = read_options(ServeOptions, words, "biggan serve")
     if not options.paths:
         raise UserError("name a run, a snapshot, or a folder of them: biggan serve RUN")
     for name, value, low, high in (

@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from biggan.cli.parsing import read_options
 from biggan.cli.recording import MetadataOption
 from biggan.cli.selection import choose_classes, choose_seeds
 from biggan.cli.sheet_size import SheetSizeOption
@@ -37,7 +38,7 @@ class SheetOptions(SheetSizeOption, MetadataOption, OverwriteOption):
 
 def main(words: list[str]) -> int:
     """Draw."""
-    options = tyro.cli(SheetOptions, args=words, prog="biggan sheet")
+    options = read_options(SheetOptions, words, "biggan sheet")
     out = output_file(options.out, overwrite=options.overwrite)
     seeds = choose_seeds(options.seeds, options.columns, default=10, option="--columns")
     from biggan.foundation.files import write_picture

@@ -6,9 +6,8 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-import tyro
-
 from biggan.cli.automatic import AUTO, choose_for, hours_of, place_of, refuse_other_images
+from biggan.cli.parsing import read_options
 from biggan.cli.train_help import short_help
 from biggan.cli.words import given, refuse_repeated, value_of, without
 from biggan.foundation import launch
@@ -89,11 +88,11 @@ def _help(words: list[str]) -> int:
     if ALL in words:
         default = TrainingConfig() if preset is None else preset.build()
         description = "" if preset is None else preset.description
-        tyro.cli(
+        read_options(
             TrainingConfig,
+            ["--help"],
+            f"biggan train {(named or ['PRESET'])[0]}",
             default=default,
-            args=["--help"],
-            prog=f"biggan train {(named or ['PRESET'])[0]}",
             description=description,
         )
     say(short_help(preset))
@@ -138,7 +137,7 @@ def parse(name: str, words: list[str], run_dir: str) -> TrainingConfig:
 
 def _parsed(name: str, words: list[str], base: TrainingConfig, run_dir: str) -> TrainingConfig:
     """Return ``base`` with the options."""
-    config = tyro.cli(TrainingConfig, default=base, args=words, prog=f"biggan train {name}")
+    config = read_options(TrainingConfig, words, f"biggan train {name}", default=base)
     of_model = [word.partition("=")[0] for word in words if word.startswith(("--model.", "--no-model."))]
     if config.init.path is not None and of_model:
         raise UserError(

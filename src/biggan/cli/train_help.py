@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 
 from biggan.presets.registry import PRESETS, Preset
 
-WIDE = 118
+WIDEST, NARROWEST = 118, 60
+"""Columns that lines are wrapped at, at most and at least; between them those of the terminal."""
+_LEAST_BESIDE = 30
+"""Columns that what an option does takes beside its name; where fewer are left it stands below."""
 SECTIONS: dict[str, dict[str, str]] = {
     "what to train on": {
         "--data PATH": "folder (a class is a sub-folder), CSV or JSON of labels, zip, HDF5, npz, shards, hf:NAME",
@@ -57,28 +61,41 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
 }
 """Options by what they are about, each with a line."""
+_CALLS = {
+    "usage: biggan train --data FOLDER [OPTIONS]": "all is chosen by your images and this machine, with reasons",
+    "       biggan train PRESET [OPTIONS]": "a recipe; biggan presets tells more of each",
+    "       biggan train --run-dir RUN [OPTIONS]": "go on with a run",
+}
 
 
 def short_help(preset: Preset | None = None) -> str:
-    """Return the options that most people need, in fewer than a hundred lines of 120 columns."""
+    """Return the options that most people need, in fewer than a hundred lines where the terminal has 120 columns."""
+    columns = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
     if preset is None:
-        lines = [
-            "usage: biggan train --data FOLDER [OPTIONS]   all is chosen by your images and this machine, with reasons",
-            "       biggan train PRESET [OPTIONS]          a recipe; biggan presets tells more of each",
-            "       biggan train --run-dir RUN [OPTIONS]   go on with a run",
-            "",
-            *textwrap.wrap(f"presets: {', '.join(PRESETS)}", WIDE, subsequent_indent="  ", break_on_hyphens=False),
-        ]
+        lines = []
+        for call, what in _CALLS.items():
+            lines += _row(call, what, max(map(len, _CALLS)) + 3, columns)
+        presets = f"presets: {', '.join(PRESETS)}"
+        lines += ["", *textwrap.wrap(presets, columns, subsequent_indent="  ", break_on_hyphens=False)]
     else:
         lines = [f"usage: biggan train {preset.name} [OPTIONS]", ""]
         for paragraph in preset.description.split("\n\n"):
-            lines += [*textwrap.wrap(" ".join(paragraph.split()), WIDE), ""]
+            lines += [*textwrap.wrap(" ".join(paragraph.split()), columns), ""]
         lines.pop()
     wide = max(len(option) for options in SECTIONS.values() for option in options)
     for title, options in SECTIONS.items():
         lines += ["", f"{title}:"]
         for option, what in options.items():
-            lines += textwrap.wrap(
-                f"  {option:{wide}}  {what}", WIDE, subsequent_indent=" " * (wide + 4), break_on_hyphens=False
-            )
+            lines += _row(f"  {option}", what, wide + 4, columns)
     return "\n".join([*lines, "", "--help-all lists every option."])
+
+
+def _row(name: str, what: str, indent: int, columns: int) -> list[str]:
+    """Return the lines that say what a name means: beside it from column ``indent`` on, or below it."""
+    if columns - indent < _LEAST_BESIDE:
+        below = " " * 8
+        return [
+            name,
+            *textwrap.wrap(what, columns, initial_indent=below, subsequent_indent=below, break_on_hyphens=False),
+        ]
+    return textwrap.wrap(f"{name:{indent}}{what}", columns, subsequent_indent=" " * indent, break_on_hyphens=False)

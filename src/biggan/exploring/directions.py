@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.errors import UserError, suggested
 from biggan.foundation.limits import Ge, Le, MaxLen, MinLen
 from biggan.foundation.records import Count
 from biggan.foundation.terminal import one_line
@@ -80,13 +80,24 @@ class Directions:
             UserError: no such direction; says what there is.
         """
         found = self.find(which)
-        if found is not None:
-            return found
+        if found is None:
+            raise self.missing(which)
+        return found
+
+    def missing(self, which: Which, option: str = "direction") -> UserError:
+        """Return the error that there is no such direction, and what there is.
+
+        Args:
+            which: number or name.
+            option: where it was named.
+        """
+        what = f"{option} {one_line(str(which), LONGEST_NAME)}"
         if isinstance(which, int) or re.fullmatch("[0-9]+", which):
-            raise UserError(f"direction {one_line(str(which), 20)}: there are {len(self)} of {self.label}, from 0")
+            more = "'biggan explore directions RUN --count N --overwrite' finds more"
+            return UserError(f"{what}: there are {len(self)} of {self.label}, from 0; {more}")
         given = [name for name in self.names if name]
-        known = ", ".join(map(one_line, nearest(which, given))) or "none has a name yet"
-        raise UserError(f"no direction '{one_line(which, LONGEST_NAME)}' of {self.label}; nearest: {known}")
+        known = suggested(which, given, "names are ") if given else "none has a name yet, name it by its number"
+        return UserError(f"{what}: no direction of {self.label} has this name; {known}")
 
     def find(self, which: Which) -> int | None:
         """Return the number of a direction as :meth:`index` does; None if there is none."""

@@ -83,7 +83,12 @@ def stored_paths(sampler: Sampler, kind: Kind | None = None, layer: str | None =
 
 
 def find_stored(
-    sampler: Sampler, which: Which, kind: Kind | None = None, layer: str | None = None
+    sampler: Sampler,
+    which: Which,
+    kind: Kind | None = None,
+    layer: str | None = None,
+    *,
+    option: str = "direction",
 ) -> tuple[Directions, int, Path]:
     """Return the stored directions that have the one that is meant, its number there, and their file.
 
@@ -92,6 +97,7 @@ def find_stored(
         which: number or name.
         kind: that is meant; None for any.
         layer: likewise.
+        option: where it was named, for messages.
 
     Raises:
         UserError: none are stored, none is called so, several are, or they belong to another snapshot.
@@ -101,7 +107,7 @@ def find_stored(
         raise UserError(
             f"{one_line(str(snapshot_path(sampler)))}: no directions lie beside it"
             + ("" if kind is None and layer is None else " of that --by and --layer")
-            + "; find them first: biggan explore directions"
+            + "; find them first: biggan explore directions RUN"
         )
     loaded = [(load_directions(path, sampler), path) for path in paths]
     hits = [(each, number, path) for each, path in loaded if (number := each.find(which)) is not None]
@@ -110,11 +116,13 @@ def find_stored(
     word = one_line(str(which), 40)
     if hits:
         labels = ", ".join(each.label for each, _, _ in hits)
-        raise UserError(f"direction '{word}' is one of each of: {labels}; say which with --by, --layer")
+        raise UserError(f"{option} {word}: one of each of: {labels}; say which with --by, --layer")
     if len(loaded) == 1:
-        loaded[0][0].index(which)  # which says what is there
+        raise loaded[0][0].missing(which, option)
     given = [name for each, _ in loaded for name in each.names if name]
-    raise UserError(f"no direction '{word}'; names: {', '.join(map(one_line, given)) or 'none yet'}")
+    labels = ", ".join(f"{len(each)} of {each.label}" for each, _ in loaded)
+    names = ", ".join(map(one_line, given)) or "none yet"
+    raise UserError(f"{option} {word}: there are {labels}, from 0; names: {names}")
 
 
 def snapshot_path(sampler: Sampler) -> Path:

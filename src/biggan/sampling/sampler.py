@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from biggan.foundation.compiling import Compiler
 from biggan.foundation.devices import choose_device
-from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.errors import UserError, suggested
 from biggan.foundation.launch import local_rank
 from biggan.foundation.terminal import complain, one_line
 from biggan.layers.normalization import batch_norms
@@ -63,7 +63,7 @@ class Sampler:
                 that is one but for capitals and spaces is that; ``id:7`` is an index.
 
         Raises:
-            UserError: no such class; the five nearest names are listed.
+            UserError: no such class; five names are listed, the nearest if any is near.
         """
         classes = self.info.architecture.classes
         if isinstance(name, str):
@@ -72,10 +72,9 @@ class Sampler:
                 return named
             prefix, _, number = name.partition(":")
             if prefix != "id" or not re.fullmatch("[0-9]{1,9}", number):
-                close = ", ".join(map(one_line, nearest(name, self.class_names))) or "none, the classes have no names"
-                raise UserError(
-                    f"no class '{one_line(name)}'; nearest: {close} (an index is written id:7; there are {classes})"
-                )
+                names = self.class_names
+                there = suggested(name, names, "classes are ") if names else "the classes have no names"
+                raise UserError(f"no class '{one_line(name)}'; {there} (an index is written id:7; there are {classes})")
             name = int(number)
         if not 0 <= name < max(classes, 1):
             raise UserError(

@@ -64,6 +64,14 @@ class NormStatistics:
 
     def __str__(self) -> str:
         """Return a sentence without its stop: what they are, and whether they fit."""
+        return self.sentence()
+
+    def sentence(self, estimates: str = "") -> str:
+        """Return a sentence without its stop: what they are, whether they fit, and where fitting ones come from.
+
+        Args:
+            estimates: the option of the command at hand that estimates fitting ones; empty where it has none.
+        """
         if self.kind == "none":
             return "no batch norm, so no statistics"
         if self.kind == "batch":
@@ -72,7 +80,8 @@ class NormStatistics:
         if self.asked is not None and self.truncation_kind not in (None, self.asked_kind):
             images += f" by {self.asked_kind}"
         way = f" --truncation-kind {self.asked_kind}" if self.asked_kind not in (None, "resample") else ""
-        calibrate = f"'biggan calibrate{way}' stores fitting ones, --standing-statistics estimates them"
+        calibrate = f"'biggan calibrate FILE --out NEW.safetensors{way}' writes a file with fitting ones"
+        calibrate += f", {estimates} estimates them" if estimates else ""
         if self.kind == "running":
             misfit = f" of untruncated training, which fit {images} badly: {calibrate}"
             return "running statistics" + ("" if self.fit else misfit)

@@ -65,9 +65,12 @@ def test_recipes_tell_hardware_and_figure(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("words", [["train", "--help"], ["train", "biggan-pytorch-cifar10", "-h"]])
-def test_the_help_of_training_fits_two_screens(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_training_fits_two_screens(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from biggan.cli.train_help import SECTIONS
 
+    monkeypatch.setenv("COLUMNS", "120")
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 100
@@ -76,6 +79,22 @@ def test_the_help_of_training_fits_two_screens(words: list[str], capsys: pytest.
     everything = capsys.readouterr().out
     for option in (option.split()[0] for options in SECTIONS.values() for option in options):
         assert option in everything or option == "--hours", option
+
+
+@pytest.mark.parametrize(("terminal", "widest"), [("300", 118), ("100", 100), ("80", 80), ("60", 60), ("20", 60)])
+def test_the_help_of_training_is_as_wide_as_the_terminal(
+    terminal: str, widest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from biggan.cli.train_help import SECTIONS, short_help
+    from biggan.presets.registry import get_preset
+
+    monkeypatch.setenv("COLUMNS", terminal)
+    for preset in (None, get_preset("biggan-pytorch-cifar10")):
+        told = short_help(preset)
+        assert widest - 15 < max(map(len, told.splitlines())) <= widest
+        said = " ".join(told.split())
+        for what in (one for options in SECTIONS.values() for pair in options.items() for one in pair):
+            assert what in said, "every word is there, and whole"
 
 
 @pytest.mark.parametrize("words", [["--terms", "help"], ["digits", "--terms", "help"]])

@@ -90,7 +90,8 @@ def test_other_formats(snapshot: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--classes", "retriver"], "no class 'retriver'; nearest: golden retriever"),
+        (["--classes", "retriver"], "--classes: no class 'retriver'; nearest: golden retriever"),
+        (["--classes", "xyzzyx"], "--classes: no class 'xyzzyx'; classes are "),
         (["--seeds", "5-1"], "runs backwards"),
         (["--seeds", "one"], "write numbers and ranges"),
         (["--seeds", "1", "--count", "2"], "not both"),
@@ -228,7 +229,11 @@ def test_every_command_says_which_statistics_of_batch_norm_it_used(
         for name, *words in commands:
             given = [*words, *(["--truncation", *truncation] if truncation else []), "--device", "cpu", "--overwrite"]
             assert main([name, str(file), *given]) == 0
-            assert f"batch norm: {expected}" in capsys.readouterr().out
+            said = capsys.readouterr().out
+            assert f"batch norm: {expected}" in said
+            hinted = "badly: 'biggan calibrate FILE --out NEW.safetensors' writes a file with fitting ones" in said
+            assert hinted == ("badly" in said)
+            assert ("--standing-statistics" in said) == (hinted and name == "sample"), "which alone has that option"
     for file, expected in (
         (snapshot, "batch-norm statistics: running statistics\n"),
         (standing, "batch-norm statistics: standing statistics of truncation 0.5, over 1 batches of 64\n"),

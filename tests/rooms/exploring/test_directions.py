@@ -149,7 +149,7 @@ def test_what_is_stored_is_what_is_loaded(tmp_path: Path) -> None:
     assert find_stored(model, "thick", "sefa", "stage:1")[1:] == (1, directions_path(model.path, "sefa", "stage:1"))
     with pytest.raises(UserError, match="sefa first, sefa stage:1, ganspace first; say which"):
         find_stored(model, "thick")
-    with pytest.raises(UserError, match="no direction 'thin'; names: thick"):
+    with pytest.raises(UserError, match=r"direction thin: there are 2 of sefa first, .*from 0; names: thick"):
         find_stored(model, "thin")
 
 

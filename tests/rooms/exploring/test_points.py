@@ -230,12 +230,17 @@ def test_all_of_it_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert main(["explore", *words, "--device", "cpu"]) == 2
         return capsys.readouterr().err
 
-    assert "find them first: biggan explore directions" in refused("sheet", run, "--out", out)
+    assert "find them first: biggan explore directions RUN" in refused("sheet", run, "--out", out)
     assert "sefa first: 3 directions" in call("directions", run, "--count", "3")
     assert "exists; add --overwrite" in refused("directions", run, "--count", "3")
     call("directions", run, "--by", "ganspace", "--count", "2", "--samples", "64", "--classes", "cat")
     assert "say which with --by" in refused("name", run, "1", "turn")
     call("name", run, "1", "turn", "--by", "sefa")
+    fix = "there are 3 of sefa first, from 0; 'biggan explore directions RUN --count N --overwrite' finds more"
+    assert f"error: --direction 99: {fix}" in refused("sheet", run, "--by", "sefa", "--direction", "99", "--out", out)
+    assert f"error: the argument DIRECTION 9: {fix}" in refused("name", run, "9", "x", "--by", "sefa")
+    several = "--direction 99: there are 3 of sefa first, 2 of ganspace first, from 0; names: turn"
+    assert several in refused("sheet", run, "--direction", "99", "--out", out)
     assert "turn" in call("list", run)
     call("sheet", run, "--direction", "turn", "--rows", "2", "--steps", "1", "--reach", "2", "--out", out)
     with Image.open(out) as picture:
@@ -251,6 +256,12 @@ def test_all_of_it_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str
     )
     assert "it holds 3 latents" in refused("breed", run, "--parents", f"{children}:3", "--out", str(tmp_path / "x.png"))
     assert "which is never changed" in refused("breed", run, "--parents", children, "--out", first, "--overwrite")
+    unknown = refused("breed", run, "--parents", "12:owl", "--out", str(tmp_path / "x.png"))
+    assert "error: --parents 12:owl: no class 'owl'; " in unknown
+    assert "--parents '99999999999999999999': write" in refused(
+        "breed", run, "--parents", f"{10**20 - 1}:cat", "--out", str(tmp_path / "x.png")
+    )
+    assert "--fine 'x': write numbers" in refused("mix", run, "--fine", "x", "--out", str(tmp_path / "x.png"))
     assert "name at least one" in refused("breed", run, "--parents", "--out", str(tmp_path / "x.png"))
     call("sheet", run, "--direction", "turn", "--points", children, "--out", out, "--overwrite")
     assert "batch norm:" in call("mix", run, "--truncation", "0.5", "--out", str(tmp_path / "narrow.png"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from biggan.foundation.compatibility import SWITCHES, expand
 from biggan.foundation.config import differences, from_json, to_json
 from biggan.foundation.durations import format_images, parse_images
-from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.errors import UserError, nearest, suggested
 from biggan.foundation.images import to_bytes, to_float
 from biggan.foundation.registry import Registry
 from biggan.foundation.seeding import derive_seed, normals, permutation, uniforms, words
@@ -75,6 +75,9 @@ def test_differences_name_the_leaf() -> None:
 def test_nearest_names() -> None:
     assert nearest("retriever", ["golden retriever", "tabby", "reliever", "retro"])[0] == "golden retriever"
     assert nearest("bigan-256", ["biggan-256", "sagan-32"], 1) == ["biggan-256"]
+    assert suggested("retriver", ["tabby", "golden retriever"], "classes are ") == "nearest: golden retriever, tabby"
+    assert suggested("nope", map(str, range(10)), "classes are ") == "classes are 0, 1, 2, 3, 4, ..."
+    assert suggested("nine", ["a\n", "b"], "names are ") == "names are a\\n, b"
 
 
 def test_registry() -> None:

@@ -85,7 +85,10 @@ def test_a_bank_of_another_kind_is_not_used() -> None:
     assert named(STANDING, other, 0.5).kind == "standing"
     found = norm_statistics(batch_norm=True, standing=None, bank=BANK, truncation=0.5, kind="clamp")
     assert found.kind == "running"
-    assert "'biggan calibrate --truncation-kind clamp' stores fitting ones" in str(found)
+    calibrate = "'biggan calibrate FILE --out NEW.safetensors --truncation-kind clamp' writes a file with fitting ones"
+    assert str(found).endswith(f"badly: {calibrate}"), "no option that a command may not have"
+    assert found.sentence("--standing-statistics N").endswith(f"{calibrate}, --standing-statistics N estimates them")
+    assert str(named(None, None, None)) == named(None, None, None).sentence("--standing-statistics N")
 
 
 def test_latents_that_are_scaled_by_one_are_those_of_the_whole_prior() -> None:
