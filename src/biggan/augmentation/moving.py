@@ -143,7 +143,7 @@ def _bilinear(x: Tensor, column: Tensor, row: Tensor, within: Callable[[Tensor, 
     index = (within(rows, h) * w)[:, :, None] + within(columns, w)[:, None]
     across, down = (torch.stack([1 - part, part], dim=1) for part in (to_right, to_bottom))
     shares = (down[:, :, None] * across[:, None]).flatten(1, 2)
-    parts = picked(x, index.flatten(1, 3)).unflatten(2, (4, -1)).unbind(2)
+    parts = torch.unflatten(picked(x, index.flatten(1, 3)), 2, (4, -1)).unbind(2)
     total = parts[0] * shares[:, None, 0]
     for corner in range(1, 4):
         total = total + parts[corner] * shares[:, None, corner]

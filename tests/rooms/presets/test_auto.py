@@ -166,6 +166,10 @@ def test_terms_are_for_images_that_are_shown_often() -> None:
     often, seldom = (dataclasses.replace(SEEN, images=images) for images in (900, 9000))
     assert chosen(CPU, often, hours=0.2).config.terms == ("r1,weight=0.1,every=16",)
     assert chosen(CPU, seldom, hours=0.2).config.terms == ()
+    few = dataclasses.replace(SEEN, images=200)
+    assert chosen(CPU, few, hours=0.2).config.terms == ("diffaugment", "r1,weight=0.1,every=16")
+    gray = dataclasses.replace(few, channels=1)
+    assert chosen(CPU, gray, hours=0.2).config.terms == ("r1,weight=0.1,every=16",)
     assert chosen(CPU, often, hours=0.2, terms=("cr",)).config.terms == ("cr",)
 
 

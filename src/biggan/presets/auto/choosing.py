@@ -182,7 +182,7 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
             f"--hours: in {length.time} {machine.name} can train on {length.images:,} images at "
             f"{config.model.resolution[0]} px, which is nothing yet; give more time, or a smaller --resolution"
         )
-    terms, why = terms_for(seen, length.images, fast=machine.fast, side=max(config.model.resolution))
+    terms, why = terms_for(seen, length.images, fast=machine.fast)
     if "compile" not in given and machine.device == "cuda" and length.seconds < COMPILING:
         config = dataclasses.replace(config, compile="off")
         found.note("compile", "off", f"it would take a minute or two of {length.time}", "compile")
