@@ -22,11 +22,12 @@ shipped: $(STAMP) docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "nightly or not nightly" tests/test_code_blocks.py \
 		tests/test_notebooks.py tests/test_packaging.py
 
-# The pages as people meet them; needs npm, and Chromium or what BIGGAN_CHROMIUM names.
+# The pages as people meet them; fails without npm, and Chromium or what BIGGAN_CHROMIUM names.
 browser: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[browser]"
 	npm install --silent --no-save --prefix build/npm onnxruntime-web@1.30.0
-	OMP_NUM_THREADS=1 BIGGAN_ONNXRUNTIME_WEB=build/npm/node_modules/onnxruntime-web $(BIN)/python -m pytest -m nightly \
+	OMP_NUM_THREADS=1 BIGGAN_BROWSER=required BIGGAN_ONNXRUNTIME_WEB=build/npm/node_modules/onnxruntime-web \
+		$(BIN)/python -m pytest -m nightly \
 		tests/rooms/exporting/test_page_browser.py tests/rooms/web/test_browser.py
 
 # The whole suite on every kind of machine that this CPU can play: hours, for the night.

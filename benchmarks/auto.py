@@ -7,8 +7,8 @@ Usage:
 
 Each row is a command that begins with nothing and is told to stop (Ctrl-C) when its time is over, looking at the data
 and measuring included; a row that ends by itself ends earlier. Then its moving average is judged: the Frechet distance
-of --count samples to the images, by features of a classifier that is fitted to them. `collapses` counts the looks at
-its health that found a collapse.
+of --count samples to the images, by features of a classifier that is fitted to them, or of random weights where
+there are no classes; `features` says which. `collapses` counts the looks at its health that found a collapse.
 
 `shapes`, `photographs` and `digits` are made here or ship with a dependency: shapes of six kinds are drawn, windows are
 cut out of two photographs. What the results file holds already is not run again.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -32,6 +33,9 @@ from typing import Any
 
 import torch
 
+from biggan.data.configuration import ReadingConfig
+from biggan.data.opening import open_images
+from biggan.foundation.errors import UserError
 from drawn import cut_photographs, draw_shapes
 from machine import describe
 from report import Report
@@ -44,6 +48,8 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 """Names to the words by which a preset is chosen."""
 MADE = {"shapes": draw_shapes, "photographs": cut_photographs}
+KNOWN = (*MADE, "digits")
+"""Data that are told by name and not by path."""
 FOREVER = "1G"
 _EACH = 400
 _PATIENCE = 600
@@ -62,6 +68,30 @@ def made(name: str, folder: Path, side: int) -> str:
         except OSError:  # another process has made it meanwhile
             shutil.rmtree(beside)
     return str(place)
+
+
+def features_for(data: str, side: int) -> str:
+    """Return the features by which samples are judged: a classifier needs two classes, random weights need none.
+
+    Raises:
+        UserError: the data cannot be used; says why.
+    """
+    source = open_images(ReadingConfig(path=data), (side, side))
+    return "classifier" if len(source.class_names) > 1 else "random"
+
+
+def called(data: str, place: str) -> str:
+    """Return how data are called in the names of runs: a folder of one's own with a hash of its whole path.
+
+    Args:
+        data: as it was asked for.
+        place: where it lies, by :func:`made`.
+    """
+    if data in KNOWN:
+        return Path(place).name
+    # What is not on this machine (an address, a data set of a hub) is the same wherever it is asked for from.
+    whole = Path(place).resolve() if Path(place).exists() else place
+    return f"{Path(place).name}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -105,16 +135,23 @@ def command(name: str, data: str, place: Path, seed: int, options: argparse.Name
     return [*words, "--duration", FOREVER, "--health.every", str(options.look_every)]
 
 
-def measured(name: str, data: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train one row, judge it, and return what was found."""
-    place = options.runs / f"{name}_{Path(data).name}_{options.fraction:g}_{options.minutes:g}_{seed}"
+def run_directory(name: str, title: str, seed: int, options: argparse.Namespace) -> Path:
+    """Return where the run of a row lies; ``title`` is what :func:`called` says of its data."""
+    place: Path = options.runs / f"{name}_{title}_{options.fraction:g}_{options.minutes:g}_{seed}"
+    return place
+
+
+def measured(
+    name: str, data: str, place: Path, features: str, seed: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Train one row in ``place``, judge it by ``features``, and return what was found."""
     options.runs.mkdir(parents=True, exist_ok=True)
     log = place.with_name(f"{place.name}.log")
     words = command(name, data, place, seed, options)
     seconds = stopped_after(words, 60 * options.minutes, options.threads, log)
     stats = [json.loads(line) for line in (place / "stats.jsonl").read_text().splitlines()]
     looks = [line["findings"] for line in stats if "findings" in line]
-    asked = ["evaluate", str(place), "--data", data, "--features", "classifier", "--metrics", "fid", "--device", "cpu"]
+    asked = ["evaluate", str(place), "--data", data, "--features", features, "--metrics", "fid", "--device", "cpu"]
     asked += ["--count", str(options.count), "--json", "--out", str(place)]
     if data == "digits":
         asked += ["--resolution", str(options.resolution)] if options.resolution != 16 else []
@@ -130,6 +167,7 @@ def measured(name: str, data: str, seed: int, options: argparse.Namespace) -> di
     record = json.loads(done.stdout.splitlines()[-1])
     return {
         "frechet": record["value"],
+        "features": features,
         "images": max(line["images_seen"] for line in stats),
         "seconds": round(seconds, 1),
         "looks": len(looks),
@@ -137,7 +175,7 @@ def measured(name: str, data: str, seed: int, options: argparse.Namespace) -> di
     }
 
 
-def table(rows: dict[str, dict[str, dict[str, dict[str, float]]]]) -> str:
+def table(rows: dict[str, dict[str, dict[str, dict[str, Any]]]]) -> str:
     """Return mean and spread of each row over its seeds, and by data whether auto is above the best of the others."""
     lines = []
     for data, of in rows.items():
@@ -149,13 +187,13 @@ def table(rows: dict[str, dict[str, dict[str, dict[str, float]]]]) -> str:
             collapses = sum(each["collapses"] for each in seeds.values())
             images = statistics.mean(each["images"] for each in seeds.values())
             lines.append(
-                f"{Path(data).name:14} {name:24} {len(values)} seeds, frechet {means[name]:.3f} +- {spread:.3f}, "
+                f"{data:14} {name:24} {len(values)} seeds, frechet {means[name]:.3f} +- {spread:.3f}, "
                 f"{images:,.0f} images, {collapses} looks at a collapse"
             )
         others = [mean for name, mean in means.items() if name != "auto"]
         if "auto" in means and others:
             held = means["auto"] <= min(others)
-            lines.append(f"{Path(data).name:14} auto is {'not ' if held else ''}above the best of the others")
+            lines.append(f"{data:14} auto is {'not ' if held else ''}above the best of the others")
     return "\n".join(lines)
 
 
@@ -185,12 +223,31 @@ def main() -> int:
     report.put("", describe(torch.device("cpu")))
     report.put("", told, "settings")
     options.runs.mkdir(parents=True, exist_ok=True)
-    for data, seed, name in product(options.data, options.seeds, options.rows):
-        if report.get("rows", data, name, str(seed)) is not None:
-            continue
+    todo = [
+        (data, seed, name)
+        for data, seed, name in product(options.data, options.seeds, options.rows)
+        if report.get("rows", data, name, str(seed)) is None
+    ]
+    # Before any training, which takes minutes a row: what all the data are, and by what they can be judged.
+    places, features = {}, {}
+    for data in dict.fromkeys(data for data, _, _ in todo):
+        places[data] = made(data, options.runs, options.resolution)
+        try:
+            features[data] = features_for(places[data], options.resolution)
+        except UserError as error:
+            parser.error(str(error))
+        of = report.get("rows", data) or {}
+        judged = {each.get("features", "classifier") for seeds in of.values() for each in seeds.values()}
+        if judged - {features[data]}:
+            parser.error(
+                f"--out {options.out}: {data} was judged by features '{judged.pop()}', and what lies there now needs "
+                f"'{features[data]}'; choose another file"
+            )
+    for data, seed, name in todo:
         with report.part(f"{data} {name} {seed}"):
-            found = measured(name, made(data, options.runs, options.resolution), seed, options)
-            line = ", ".join(f"{key} {value:.6g}" for key, value in found.items())
+            place = run_directory(name, called(data, places[data]), seed, options)
+            found = measured(name, places[data], place, features[data], seed, options)
+            line = ", ".join(f"{k} {v}" if isinstance(v, str) else f"{k} {v:.6g}" for k, v in found.items())
             report.put(f"{data} {name} {seed}: {line}", found, "rows", data, name, str(seed))
     print(table(report.found.get("rows", {})))
     return 0

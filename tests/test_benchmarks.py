@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from biggan.presets.registry import get_preset
 from tests.conftest import tiny_config
@@ -206,6 +207,48 @@ def test_what_does_not_fit_is_noted_and_what_is_over_is_left_out(
     assert found["models"]["biggan-128"]["ours"]["bfloat16"]["micro_batches"]["4"] == {"error": "out of memory"}
     assert found["left_out"] == ["a part that fails", "a late part"]
     assert "failed (ValueError: so)" in capsys.readouterr().out
+
+
+def test_what_auto_is_judged_by_and_where_it_trains_is_known_before_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folders without classes were trained on for minutes before the judge refused; two of one name shared a run."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    auto = importlib.import_module("auto")
+    pixels = Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8))
+    for place in ("flat", "one/a", "two/a", "two/b", "beside/two/a", "beside/two/b"):
+        (tmp_path / place).mkdir(parents=True)
+        pixels.save(tmp_path / place / "0.png")
+    judged = {name: auto.features_for(str(tmp_path / name), 8) for name in ("flat", "one", "two")}
+    assert judged == {"flat": "random", "one": "random", "two": "classifier"}
+    assert auto.features_for("digits", 16) == "classifier"
+
+    options = argparse.Namespace(runs=tmp_path / "runs", fraction=1.0, minutes=10.0)
+    assert auto.called("digits", "digits") == "digits"
+    assert auto.called("shapes", str(tmp_path / "shapes_32")) == "shapes_32"
+    assert auto.run_directory("auto", "shapes_32", 2, options).name == "auto_shapes_32_1_10_2"
+    names = {auto.called(str(tmp_path / name), str(tmp_path / name)) for name in ("two", "beside/two")}
+    assert len(names) == 2
+    assert all(re.fullmatch("two-[0-9a-f]{8}", name) for name in names)
+    monkeypatch.chdir(tmp_path)
+    assert auto.called("two/", "two/") in names, "however the path is written"
+
+    nowhere = str(tmp_path / "nowhere")
+    words = ["auto", "--data", str(tmp_path / "flat"), nowhere, "--runs", str(options.runs)]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stopped:
+        auto.main()
+    assert stopped.value.code == 2
+    assert f"--data {nowhere}: there is nothing at this path" in capsys.readouterr().err
+    old = tmp_path / "old.json"
+    settings = {"minutes": 10.0, "resolution": 32, "fraction": 1.0, "threads": 2}
+    rows = {str(tmp_path / "flat"): {"auto": {"0": {"frechet": 1.0}}}}
+    old.write_text(json.dumps({"settings": settings, "rows": rows}))
+    monkeypatch.setattr(sys, "argv", [*words[:3], *words[4:], "--out", str(old)])
+    with pytest.raises(SystemExit):
+        auto.main()
+    assert "was judged by features 'classifier', and what lies there now needs 'random'" in capsys.readouterr().err
+    assert not list(options.runs.iterdir()), "nothing was trained"
 
 
 def test_the_page_on_scaling_says_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ Needs Chromium, Playwright for Python, and the npm package onnxruntime-web; its 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +22,12 @@ from biggan.sampling.interpolation import embed_on_cpu, path_through
 from biggan.sampling.latents import latents
 from biggan.sampling.png_text import read_record
 from biggan.sampling.recreation import find_generator, recreate
+from tests.browsers import runtime_folder, started
 from tests.conftest import tiny
 from tests.rooms.exporting.browser import PHONE, apart, drawn, lowest_contrast, opened, served, status
 from tests.snapshots import write
 
-RUNTIME = os.environ.get("BIGGAN_ONNXRUNTIME_WEB")
-CHROMIUM = os.environ.get("BIGGAN_CHROMIUM") or shutil.which("chromium")
-pytestmark = [
-    pytest.mark.nightly,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (BIGGAN_CHROMIUM names one)"),
-    pytest.mark.skipif(RUNTIME is None, reason="no onnxruntime-web here (BIGGAN_ONNXRUNTIME_WEB names it)"),
-]
+pytestmark = pytest.mark.nightly
 NAMES = (
     "<img src=x onerror=\"document.title='ran'\">",
     "</script><script>document.title='ran'</script>",
@@ -57,17 +51,14 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "page"
-    assert main(["export", str(snapshot), "--to", "page", "--runtime", str(RUNTIME), "--out", str(out)]) == 0
+    assert main(["export", str(snapshot), "--to", "page", "--runtime", runtime_folder(), "--out", str(out)]) == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("by", ["file", "server"])
@@ -87,7 +78,7 @@ def test_statistics_follow_the_truncation(snapshot: Path, chromium: Any, tmp_pat
     calibrated = tmp_path / "flowers.safetensors"
     levels = ["--truncations", "0.2", "0.6", "--truncation-kind", "scale", "--batches", "1"]
     assert main(["calibrate", str(snapshot), "--out", str(calibrated), *levels]) == 0
-    words = ["export", str(calibrated), "--to", "page", "--runtime", str(RUNTIME), "--out", str(tmp_path / "page")]
+    words = ["export", str(calibrated), "--to", "page", "--runtime", runtime_folder(), "--out", str(tmp_path / "page")]
     assert main(words) == 0
     sampler = biggan.load(calibrated, "cpu")
     with opened(chromium, (tmp_path / "page" / "index.html").as_uri()) as page:
@@ -231,7 +222,7 @@ def test_what_is_missing_is_said(folder: Path, chromium: Any, tmp_path: Path) ->
 def test_a_page_whose_runtime_is_elsewhere_and_without_classes(chromium: Any, tmp_path: Path) -> None:
     a = tiny("biggan", classes=0, shared_embedding=0)
     snapshot = write(tmp_path / "s.safetensors", a, names=())
-    dist = Path(str(RUNTIME))
+    dist = Path(runtime_folder())
     dist = dist / "dist" if (dist / "dist").is_dir() else dist
     out = tmp_path / "page"
     with served(dist) as runtime, served(tmp_path) as home:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +13,12 @@ import pytest
 from biggan.web.bounds import Bounds
 from biggan.web.server import Listening, application, listen
 from biggan.web.service import Service
+from tests.browsers import started
 from tests.rooms.web.served import folder
 
 HANGS = 45.0
 pytestmark = pytest.mark.nightly
 SIZES = {"desk": (1200, 900), "phone": (390, 844)}
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +39,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as run:
-        started = run.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
+    with started() as found:
+        yield found
 
 
 class Page:
