@@ -1,12 +1,13 @@
 """The page of ``biggan serve`` under many users, and how soon and how often it shows images in a browser.
 
 Usage:
-    python benchmarks/serving.py RUN --users 30 --seconds 300
+    python benchmarks/serving.py RUN --users 30 --seconds 300 --out found.json
     python benchmarks/serving.py RUN --page --browser /usr/bin/chromium
 
 A user opens the page and its API, then asks for another image every 0.1 to 0.5 seconds; one ask in fifty is for a film
 (of which two are made at a time: to be told to ask again is no error), one in twenty for the runs. The exit status is 1
 if any answer was an error, or if the server's memory grew by more than --growth megabytes after a quarter of the time.
+--out keeps the device, what was asked, how long images took, memory over time, and the first errors as they were told.
 """
 
 from __future__ import annotations
@@ -24,9 +25,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import torch
+
+from machine import describe
+from report import Report
 
 START = 180.0
 """Seconds that the server may take to start."""
+POINTS = 60
+"""Of the curve of memory that is kept, at most about so many."""
+TOLD = 10
+"""Errors that are told."""
 
 
 def started(run: str) -> tuple[subprocess.Popen[str], str]:
@@ -71,26 +80,30 @@ def user(address: str, number: int, end: float, times: list[float], faults: list
             time.sleep(chance.uniform(0.1, 0.5))
 
 
-def load(run: str, users: int, seconds: float, growth: float) -> bool:
-    """Let many look at once; return whether all went well."""
+def load(run: str, users: int, seconds: float, growth: float, report: Report) -> bool:
+    """Let many look at once; report what came of it, and return whether all went well."""
     process, address = started(run)
     times: list[float] = []
     faults: list[str] = []
     memory: list[float] = []
+    moments: list[float] = []
     try:
-        end = time.monotonic() + seconds
+        begin = time.monotonic()
+        end = begin + seconds
         all_users = [threading.Thread(target=user, args=(address, n, end, times, faults)) for n in range(users)]
         for one in all_users:
             one.start()
         while time.monotonic() < end:
             time.sleep(min(1.0, max(end - time.monotonic(), 0.01)))
             memory.append(resident(process))
+            moments.append(time.monotonic() - begin)
         for one in all_users:
             one.join()
     finally:
         process.terminate()
         process.wait(30)
     later = memory[len(memory) // 4 :]
+    sparse = slice(None, None, -(-len(memory) // POINTS))
     cuts = statistics.quantiles(times, n=100)
     told: dict[str, Any] = {
         "users": users,
@@ -100,6 +113,7 @@ def load(run: str, users: int, seconds: float, growth: float) -> bool:
         "milliseconds": {
             "median": round(cuts[49] * 1e3, 1),
             "p95": round(cuts[94] * 1e3, 1),
+            "p99": round(cuts[98] * 1e3, 1),
             "most": round(max(times) * 1e3, 1),
         },
         "megabytes": {
@@ -110,11 +124,16 @@ def load(run: str, users: int, seconds: float, growth: float) -> bool:
         },
         "errors": len(faults),
     }
-    sys.stdout.write(json.dumps(told, indent=1) + "\n" + "".join(f"{fault}\n" for fault in faults[:10]))
+    more = {
+        "memory": [[round(at, 1), round(one, 1)] for at, one in zip(moments[sparse], memory[sparse], strict=True)],
+        "faults": faults[:TOLD],
+    }
+    said = json.dumps(told, indent=1) + "".join(f"\n{fault}" for fault in faults[:TOLD])
+    report.put(said, told | more, "load")
     return not faults and max(later) - later[0] <= growth
 
 
-def page(run: str, browser: str, seconds: float) -> None:
+def page(run: str, browser: str, seconds: float, report: Report) -> None:
     """Measure in a browser when the first image is there, and how many a slider shows a second."""
     from playwright.sync_api import sync_playwright
 
@@ -158,12 +177,17 @@ def page(run: str, browser: str, seconds: float) -> None:
     finally:
         process.terminate()
         process.wait(30)
-    for one in results:
-        sys.stdout.write(
-            f"first image {one['seen']:.0f} ms after navigation began, load event {one['load']:.0f} ms, "
-            f"controls live {one['controls']:.0f} ms\n"
-        )
-    sys.stdout.write(f"slider: {shown} images in {took:.1f} s, {shown / took:.1f} a second\n")
+    lines = [
+        f"first image {one['seen']:.0f} ms after navigation began, load event {one['load']:.0f} ms, "
+        f"controls live {one['controls']:.0f} ms"
+        for one in results
+    ]
+    lines.append(f"slider: {shown} images in {took:.1f} s, {shown / took:.1f} a second")
+    found = {
+        "milliseconds": [{name: round(at, 1) for name, at in one.items()} for one in results],
+        "slider_images_per_second": round(shown / took, 1),
+    }
+    report.put("\n".join(lines), found, "page")
 
 
 def main() -> None:
@@ -174,10 +198,14 @@ def main() -> None:
     parser.add_argument("--growth", type=float, default=100.0, help="megabytes")
     parser.add_argument("--page", action="store_true", help="measure in a browser instead")
     parser.add_argument("--browser", default="/usr/bin/chromium")
+    parser.add_argument("--out", type=Path, help="the results, as JSON")
     words = parser.parse_args()
+    report = Report(words.out, float("inf"))
+    # The server takes a GPU where there is one.
+    report.put("", describe(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     if words.page:
-        page(words.run, words.browser, min(words.seconds, 5.0))
-    elif not load(words.run, words.users, words.seconds, words.growth):
+        page(words.run, words.browser, min(words.seconds, 5.0), report)
+    elif not load(words.run, words.users, words.seconds, words.growth, report):
         raise SystemExit(1)
 
 

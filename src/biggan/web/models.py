@@ -141,7 +141,7 @@ def _loaded(entry: Entry, version: Version, sampler: Sampler) -> Loaded:
 
 
 def _directions(entry: Entry, sampler: Sampler) -> Directions:
-    """Return the directions that lie beside a snapshot, named ones before others; else those that its weights give."""
+    """Return the set of directions beside a snapshot that has most names, the first of equals; else what SeFa finds."""
     found = []
     for path in stored_paths(sampler):
         try:
