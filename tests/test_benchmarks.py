@@ -457,7 +457,7 @@ def test_the_table_of_work_says_what_is_counted(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_table_of_auto_is_what_was_measured() -> None:
-    """Means and deviations of three seeds, to the digits that are written; `auto` is not above the best of the others."""
+    """Means and deviations of three seeds, to the digits written; `auto` is not above the best of the others."""
     rows = json.loads((BENCHMARKS / "results" / "auto_cpu.json").read_text())["rows"]
     lines = (ROOT / "docs" / "auto.md").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if line.lstrip().startswith("| data | `auto`"))
