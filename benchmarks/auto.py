@@ -149,6 +149,8 @@ def measured(
     log = place.with_name(f"{place.name}.log")
     words = command(name, data, place, seed, options)
     seconds = stopped_after(words, 60 * options.minutes, options.threads, log)
+    if not (place / "stats.jsonl").exists():
+        raise RuntimeError(f"{name}: stopped before its first line of statistics; give it more --minutes; see {log}")
     stats = [json.loads(line) for line in (place / "stats.jsonl").read_text().splitlines()]
     looks = [line["findings"] for line in stats if "findings" in line]
     asked = ["evaluate", str(place), "--data", data, "--features", features, "--metrics", "fid", "--device", "cpu"]
