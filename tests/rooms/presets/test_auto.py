@@ -159,6 +159,18 @@ def test_what_is_given_has_no_reason_as_if_it_had_been_chosen() -> None:
     assert told["latents"].endswith("numbers: all at the beginning")
 
 
+def test_what_a_crop_takes_is_said() -> None:
+    def told(**given: Any) -> list[str]:
+        lines = chosen(CPU, dataclasses.replace(SEEN, elongation=1.5), **given).lines()
+        return [line for line in lines if line.split()[0] == "crop"]
+
+    (line,) = told()
+    assert line.endswith("center: the middle image loses 33% of its area; --data.crop pad keeps all")
+    assert not told(data=DataConfig(path="flowers", crop="pad"))
+    assert not told(resolution=(32, 48))
+    assert not [line for line in chosen(CPU).lines() if line.split()[0] == "crop"]
+
+
 def test_terms_are_for_images_that_are_shown_often() -> None:
     assert chosen(GPU).config.terms == ("diffaugment,policy=translation+cutout",)
     assert chosen(GPU, dataclasses.replace(SEEN, photographs=False)).config.terms == ()

@@ -55,6 +55,7 @@ def look(config: DataConfig, *, mirror: bool) -> Seen:
         class_counts=tuple(map(int, source.class_counts())) if source.class_names else (),
         channels=source.channels,
         side=middle,
+        elongation=_elongation(source),
         translucent=sum(notes.modes.get(mode, 0) for mode in _TRANSLUCENT),
         photographs=notes.photographs and source.channels == 3,
         mirroring=asked,
@@ -65,6 +66,13 @@ def _shorter_sides(source: ImageSource) -> list[int]:
     """Return the shorter sides of the examined images, ascending; that at which they are looked at if none is known."""
     sizes: Iterable[tuple[tuple[int, int], int]] = source.notes().sizes.items()
     return sorted(min(size) for size, count in sizes for _ in range(count)) or [LOOKED_AT]
+
+
+def _elongation(source: ImageSource) -> float:
+    """Return how many times as long as its shorter side the longer one is, of the middle one of the examined images."""
+    sizes = source.notes().sizes.items()
+    ratios = sorted(max(size) / min(size) for size, count in sizes for _ in range(count))
+    return ratios[len(ratios) // 2] if ratios else 1.0
 
 
 def examine(device: str) -> Machine:

@@ -7,6 +7,9 @@ from biggan.presets.auto.lengths import Length
 from biggan.presets.auto.rules import ATTENTION_FROM, RATES
 from biggan.presets.auto.seen import Machine, Seen
 
+CROPPED = 0.1
+"""Share of the middle image's area that is cut off before anybody is told."""
+
 
 def say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine: Machine, length: Length) -> None:
     """Note the reasons of what does not depend on the length; what is given has none."""
@@ -25,6 +28,11 @@ def say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine:
     if seen.translucent:
         colours += f"; {seen.translucent:,} with transparency are laid on {config.data.background}"
     found.note("channels", seen.channels, colours)
+    lost = 1 - 1 / seen.elongation
+    if height == width and config.data.crop == "center" and lost >= CROPPED:
+        found.note(
+            "crop", "center", f"the middle image loses {lost:.0%} of its area; --data.crop pad keeps all", "data.crop"
+        )
     names = len(seen.class_counts)
     counts = "no sub-folders"
     if names:

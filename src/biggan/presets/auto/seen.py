@@ -23,6 +23,8 @@ class Seen:
     channels: int
     side: int
     """The shorter side of the middle one of the examined images, in pixels."""
+    elongation: float = 1.0
+    """The longer side of an examined image over its shorter one: of the middle one."""
     translucent: int = 0
     """Of the examined images, how many have transparency."""
     photographs: bool = True
