@@ -67,7 +67,16 @@ def _around(x: Tensor, dim: int, margin: int) -> Tensor:
     return torch.cat([x.narrow(dim, x.shape[dim] - margin, margin), x, x.narrow(dim, 0, margin)], dim=dim)
 
 
-class _Doubling(torch.autograd.Function):
+class _AlongASide(torch.autograd.Function):
+    """What is linear along one dimension, whose gradient is another such function along it."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Remember the side."""
+        ctx.dim = inputs[1]
+
+
+class _Doubling(_AlongASide):
     """A period of L values becomes one of 2L: zeros between them, then twice the filter."""
 
     @staticmethod
@@ -83,26 +92,16 @@ class _Doubling(torch.autograd.Function):
         return torch.stack(phases, dim=dim + 1).flatten(dim, dim + 1)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Remember the side."""
-        ctx.dim = inputs[1]
-
-    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _Folding.apply(gradient, ctx.dim), None
 
 
-class _Folding(torch.autograd.Function):
+class _Folding(_AlongASide):
     """The gradient of that: a period of 2L values becomes one of L."""
 
     @staticmethod
     def forward(x: Tensor, dim: int) -> Tensor:
         return 2 * _gathered(_around(x, dim, BEYOND), dim)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Remember the side."""
-        ctx.dim = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -119,7 +118,7 @@ def _gathered(x: Tensor, dim: int) -> Tensor:
     return total
 
 
-class _Spread(torch.autograd.Function):
+class _Spread(_AlongASide):
     """The gradient of gathering: zeros between values, then the filter; L values become 2L + 10."""
 
     @staticmethod
@@ -136,26 +135,16 @@ class _Spread(torch.autograd.Function):
         return torch.stack(phases, dim=dim + 1).flatten(dim, dim + 1)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Remember the side."""
-        ctx.dim = inputs[1]
-
-    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _Gather.apply(gradient, ctx.dim), None
 
 
-class _Gather(torch.autograd.Function):
+class _Gather(_AlongASide):
     """See :func:`_gathered`."""
 
     @staticmethod
     def forward(x: Tensor, dim: int) -> Tensor:
         return _gathered(x, dim)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Remember the side."""
-        ctx.dim = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
