@@ -16,7 +16,7 @@ from biggan.data.configuration import DataConfig
 from biggan.data.opening import open_apart
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_float
-from biggan.losses.adversarial import Hinge
+from biggan.losses.adversarial import Hinge, Relativistic
 from biggan.losses.terms import parse_terms
 from biggan.models.contract import build
 from biggan.models.snapshot import SnapshotInfo
@@ -25,7 +25,7 @@ from biggan.training.checkpoint import CheckpointStore, read_checkpoint
 from biggan.training.configuration import CheckpointConfig, MovingAverageConfig
 from biggan.training.health.configuration import LEAST, MOST, HealthConfig
 from biggan.training.health.leak import find_leak, views
-from biggan.training.health.measuring import Subject, above, largest_sigma, measure
+from biggan.training.health.measuring import Labelled, Subject, above, largest_sigma, measure
 from biggan.training.health.records import NUMBERS, Finding, HealthRecord
 from biggan.training.health.sample import take
 from biggan.training.own_step import OwnStep
@@ -87,9 +87,10 @@ def test_colour_and_classes_of_one_image(make_folder: MakeFolder, tmp_path: Path
     assert looks(tmp_path / "run")[-1]["findings"].keys() == {"data repeat"}
 
 
-def test_looks_go_on_where_a_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("terms", [(), ("noise,weight=0..0.5:40..80",)], ids=["no term", "one that begins later"])
+def test_looks_go_on_where_a_run_goes_on(terms: tuple[str, ...], tmp_path: Path) -> None:
     """Those of a run in two parts are those of one in a whole, in the log and in the checkpoint."""
-    whole = tiny_config(tmp_path / "whole", health=LOOKING)
+    whole = tiny_config(tmp_path / "whole", health=LOOKING, terms=terms)
     train(whole, "digits")
     half = dataclasses.replace(whole, run_dir=str(tmp_path / "half"))
     train(dataclasses.replace(half, duration=80), "digits")
@@ -97,6 +98,7 @@ def test_looks_go_on_where_a_run_goes_on(tmp_path: Path) -> None:
     records = [read_checkpoint(tmp_path / name / "checkpoints" / "160").record.health for name in ("whole", "half")]
     assert records[0] == records[1]
     assert [record.images_seen for record in records[0]] == [40, 80, 120, 160]
+    assert ("leak" in records[0][-1].numbers) == bool(terms)
     drop = {"G_gradient_norm", "D_gradient_norm"}
     logs = [
         [{n: v for n, v in one["health"].items() if n not in drop} for one in looks(tmp_path / name)]
@@ -240,6 +242,17 @@ def test_what_ratios_to_the_reals_mean() -> None:
     assert one["z_use"] == pytest.approx(0, abs=1e-9)
     assert one["class_use"] == pytest.approx(0, abs=1e-9)
     assert one["distance"] > 0.5
+
+
+def test_however_few_are_held_out_it_is_known_whether_labels_matter_to_the_loss() -> None:
+    """A loss that compares pairs included."""
+    for loss in (Hinge(), Relativistic()):
+        looked_at = subject(loss=loss)
+        assert looked_at.held is not None
+        few = measure(dataclasses.replace(looked_at, held=Labelled(*(part[:7] for part in looked_at.held))))
+        none = measure(dataclasses.replace(looked_at, held=None))
+        for found in (few, none, measure(looked_at)):
+            assert "shuffled_label_loss" in found
 
 
 def test_the_area_under_the_curve() -> None:

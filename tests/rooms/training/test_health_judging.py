@@ -64,8 +64,9 @@ def test_each_alarm_comes_and_no_other(kind: str, changes: dict[str, float]) -> 
 
 def test_what_looks_like_nothing_yet_does_not_leak() -> None:
     assert "leak of augmentation" not in {each.kind for each in course(limit.YOUNG, leak=0.9)[-1].findings}
-    far = limit.LIKE_REALS + 0.1
-    assert not any(record.findings for record in course(leak=0.9, distance_raw=far))
+    far = limit.LIKE_REALS + 0.1  # of the generator whose fakes were looked at: the published one
+    assert not any(record.findings for record in course(leak=0.9, distance=far))
+    assert course(leak=0.9, distance_raw=far)[-1].has("leak of augmentation")
 
 
 def test_a_healthy_course_is_healthy_and_noise_changes_nothing() -> None:
@@ -119,6 +120,61 @@ def test_thresholds_follow_the_run() -> None:
     assert findings([*steady[:-2], *course(**low)[-2:]]) == ()
 
 
+WAYS = {
+    "collapse": ("separation", limit.BLIND, {"distance": 0.4, "distance_raw": 0.4}),
+    "memorisation": ("memory", limit.KNOWN_BY_HEART, {"separation_held": 0.5}),
+    "labels ignored": ("label_use", limit.UNHEEDED, {}),
+    "z ignored": ("z_use", limit.UNUSED_Z, {"within_real": 1.0}),
+    "leak of augmentation": ("leak", limit.LEAKS, {}),
+    "average at rest": ("average_trace", limit.STANDS_STILL, {}),
+}
+
+
+def walked(name: str, healthy: float, now: float, always: dict[str, float]) -> list[HealthRecord]:
+    """Return a run that had one value until the last looks; the average's is its movement relative to G's, 1 a look."""
+    records: list[HealthRecord] = []
+    moved = 0.0
+    for i in range(LOOKS):
+        value = healthy if i < LOOKS - limit.LONG_RUNNING else now
+        moved += value
+        numbers = HEALTHY | {"G_trace": float(i)} | always | {name: moved if name == "average_trace" else value}
+        record = HealthRecord(images_seen=i + 1, numbers=numbers)
+        records.append(dataclasses.replace(record, findings=findings([*records, record])))
+    return records
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_shares_and_ranks_are_judged_by_what_is_left_of_the_runs_own(kind: str) -> None:
+    """Of two runs at the same value one has lost what it had, and the other never had more."""
+    name, way, always = WAYS[kind]
+    assert way.limit(None) == way.limit(way.admitted) == way.limit(way.worst), "who never was healthy"
+    modest, rich = way.limit(way.admitted), way.limit(way.best)
+    assert (rich - modest) * (way.best - way.worst) > 0
+    between = (rich + modest) / 2
+    assert walked(name, way.best, between, always)[-1].has(kind)
+    assert not walked(name, way.admitted, between, always)[-1].has(kind)
+    assert walked(name, way.admitted, (modest + way.worst) / 2, always)[-1].has(kind)
+
+
+def test_held_out_reals_are_judged_by_where_they_were_before() -> None:
+    """On their way from reals to fakes, a D that knows many by heart given."""
+    way = limit.LIKE_FAKES
+    between = (way.limit(way.best) + way.limit(way.admitted)) / 2
+
+    def held(share: float) -> float:
+        return HEALTHY["separation"] - share * (HEALTHY["separation"] - 0.5)
+
+    for before, alarmed in ((way.best, True), (way.admitted, False)):
+        records = walked("separation_held", held(before), held(between), {"memory": 0.9})
+        assert records[-1].has("memorisation") == alarmed
+
+
+def test_ignorance_from_the_beginning_is_no_measure_of_health() -> None:
+    for kind, (name, way, always) in WAYS.items():
+        bad = (way.worst + way.limit(None)) / 2
+        assert walked(name, bad, bad, always)[-1].has(kind), kind
+
+
 def test_a_collapse_does_not_become_the_measure_of_health() -> None:
     records = course()
     for i in range(100):
@@ -140,6 +196,21 @@ def test_an_attempt_is_judged_by_its_own_looks() -> None:
             sick.append(first)
             alarmed = {finding.kind for finding in findings(sick)} == {"collapse"}
             assert alarmed == (number >= (limit.LONG_RUNNING if "separation" in changes else limit.RUNNING))
+
+
+def test_one_look_of_an_attempt_says_nothing_of_labels() -> None:
+    """They are judged by the mean of four, and by those of the attempt alone."""
+    records = course()
+    for number in range(1, limit.LONG_RUNNING + 1):
+        numbers = HEALTHY | {"label_use": 0.5}
+        records.append(HealthRecord(images_seen=10**6 + number, numbers=numbers, attempt=1))
+        alarmed = {finding.kind for finding in findings(records)} == {"labels ignored"}
+        assert alarmed == (number == limit.LONG_RUNNING)
+
+
+def test_a_d_that_ranks_all_fakes_above_reals_is_not_blind() -> None:
+    wrong = {"separation": 0.1, "separation_held": 0.1, "distance": 0.4, "distance_raw": 0.4}
+    assert not findings([HealthRecord(images_seen=i + 1, numbers=HEALTHY | wrong) for i in range(LOOKS)])
 
 
 def test_a_young_d_may_ignore_labels_but_not_one_that_heeded_them() -> None:

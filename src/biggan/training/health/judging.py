@@ -40,10 +40,18 @@ class _Look(NamedTuple):
 
     def healthy(self, name: str) -> float | None:
         """Return the median of a number in the healthy stretch, None where that is too short."""
-        stretch = [r for r in self.before[limit.SETTLING :] if not r.has("collapse") and name in r.numbers]
-        if len(stretch) < limit.ENOUGH:
-            return None
-        return statistics.median(record.numbers[name] for record in stretch)
+        return self.healthy_of(lambda numbers, _: numbers.get(name))
+
+    def healthy_of(self, value: Callable[[Numbers, Numbers], float | None]) -> float | None:
+        """Return the median of what ``value`` makes of a look and of the one before it, where it makes something."""
+        numbers = [record.numbers for record in self.before]
+        found = [
+            value(numbers[i], numbers[i - 1])
+            for i in range(limit.SETTLING, len(numbers))
+            if not self.before[i].has("collapse")
+        ]
+        known = [each for each in found if each is not None]
+        return statistics.median(known) if len(known) >= limit.ENOUGH else None
 
     def lately(self, name: str) -> float:
         """Return the mean of a number over the last few looks, this one included, which has it."""
@@ -118,12 +126,19 @@ def _blind(look: _Look) -> str | None:
     if young or not look.has("separation", "distance", "distance_raw"):
         return None
     apart, separation = min(look.now["distance"], look.now["distance_raw"]), look.lately("separation")
-    if apart < limit.APART or abs(separation - 0.5) > limit.BLIND:
+    before = look.healthy_of(lambda numbers, _: _lead(numbers["separation"]) if "separation" in numbers else None)
+    if apart < limit.APART or not limit.BLIND.lost(_lead(separation), before):
         return None
+    had = "" if before is None else f", and did {before:.2f}"
     return (
-        f"D is blind: it ranks reals above fakes {separation:.2f} of the time (1/2 is chance), though they are "
+        f"D is blind: it ranks reals above fakes {separation:.2f} of the time (1/2 is chance){had}, though they are "
         f"{apart:.2f} apart"
     )
+
+
+def _lead(separation: float) -> float:
+    """Return how often the right or the wrong ones are ranked above: who ranks all fakes above reals is not blind."""
+    return 0.5 + abs(separation - 0.5)
 
 
 def _never_near(look: _Look) -> str | None:
@@ -137,58 +152,85 @@ def _never_near(look: _Look) -> str | None:
 
 
 def _by_heart(look: _Look) -> str | None:
-    if not look.has("memory", "separation", "separation_held"):
+    way = _way_to_fakes(look.now)
+    if way is None or "memory" not in look.now:
+        return None
+    known = limit.KNOWN_BY_HEART.lost(look.now["memory"], look.healthy("memory"))
+    if not known or not limit.LIKE_FAKES.lost(way, look.healthy_of(lambda numbers, _: _way_to_fakes(numbers))):
         return None
     memory, separation, held = (look.now[name] for name in ("memory", "separation", "separation_held"))
-    if memory < limit.KNOWN_BY_HEART or separation - held < limit.LIKE_FAKES * (separation - 0.5):
-        return None
     return (
         f"D ranks reals that it was trained on above held-out ones {memory:.2f} of the time (1/2 is none by heart), "
         f"and these above fakes only {held:.2f} of it ({separation:.2f} of those trained on)"
     )
 
 
+def _way_to_fakes(numbers: Numbers) -> float | None:
+    """Return how far held-out reals are on the way from reals (0) to fakes (1); None where D tells neither."""
+    if not {"separation", "separation_held"} <= numbers.keys() or numbers["separation"] <= 0.5:
+        return None
+    return (numbers["separation"] - numbers["separation_held"]) / (numbers["separation"] - 0.5)
+
+
 def _unheeded(look: _Look) -> str | None:
-    if "label_use" not in look.now:
+    if "label_use" not in look.now or len(look.attempt) + 1 < limit.LONG_RUNNING:
         return None
     now, before = look.lately("label_use"), look.healthy("label_use")
-    heeded = before is not None and before > limit.UNHEEDED_NOW
-    if now >= limit.UNHEEDED or (look.nth <= limit.YOUNG and not heeded):
+    heeded = before is not None and before > limit.UNHEEDED.admitted
+    if not limit.UNHEEDED.lost(now, before) or (look.nth <= limit.YOUNG and not heeded):
         return None
     had = f", and did {before:.2f}" if heeded else ""
     return f"D scores an image higher under its own label {now:.2f} of the time (1/2 is chance){had}"
 
 
 def _unused_z(look: _Look) -> str | None:
-    if look.nth <= limit.SETTLING or not look.has("z_use", "within_real") or not look.now["within_real"]:
-        return None  # reals of a class that are all one image ask nothing of z
-    share = look.now["z_use"] / look.now["within_real"]
-    if share >= limit.UNUSED_Z:
+    share = _share_over_z(look.now)
+    if look.nth <= limit.SETTLING or share is None:
         return None
-    return f"images of a class differ over z by {share:.3f} of what reals of a class do"
+    before = look.healthy_of(lambda numbers, _: _share_over_z(numbers))
+    if not limit.UNUSED_Z.lost(share, before):
+        return None
+    had = "" if before is None else f", and did by {before:.3f}"
+    return f"images of a class differ over z by {share:.3f} of what reals of a class do{had}"
+
+
+def _share_over_z(numbers: Numbers) -> float | None:
+    """Return variety over z, relative to reals within a class; reals that are all one image ask nothing of z."""
+    if "z_use" not in numbers or not numbers.get("within_real"):
+        return None
+    return numbers["z_use"] / numbers["within_real"]
 
 
 def _leaks(look: _Look) -> str | None:
-    if look.nth <= limit.YOUNG or not look.has("leak", "distance_raw") or look.now["distance_raw"] > limit.LIKE_REALS:
+    leak = _leak_near_reals(look.now)
+    if look.nth <= limit.YOUNG or leak is None:
         return None
-    leak = look.now["leak"]
-    if leak <= limit.LEAKS:
+    if not limit.LEAKS.lost(leak, look.healthy_of(lambda numbers, _: _leak_near_reals(numbers))):
         return None
     return f"about {leak:.0%} of fakes look augmented as what D sees is, not as the data are (samples/*/leak.png)"
 
 
+def _leak_near_reals(numbers: Numbers) -> float | None:
+    """Return the share of fakes that look augmented, where fakes look like something."""
+    near = numbers.get("distance", limit.LIKE_REALS + 1) <= limit.LIKE_REALS  # the published G's, as the leak is
+    return numbers.get("leak") if near else None
+
+
 def _at_rest(look: _Look) -> str | None:
-    if not look.before or not look.has("average_trace", "G_trace"):
-        return None
-    last = look.before[-1].numbers
-    if not {"average_trace", "G_trace"} <= last.keys():
-        return None
-    of_average, of_generator = (abs(look.now[name] - last[name]) for name in ("average_trace", "G_trace"))
-    if not of_generator or of_average > limit.STANDS_STILL * of_generator:
+    moved = _movement(look.now, look.before[-1].numbers) if look.before else None
+    if moved is None or not limit.STANDS_STILL.lost(moved, look.healthy_of(_movement)):
         return None
     return (
         "the moving average of G has not moved since the look before, and G has: look at --ema.decay, --ema.half-life"
     )
+
+
+def _movement(now: Numbers, last: Numbers) -> float | None:
+    """Return by how much the average has moved since the look before, relative to G; None where G has not."""
+    if not {"average_trace", "G_trace"} <= now.keys() & last.keys():
+        return None
+    of_average, of_generator = (abs(now[name] - last[name]) for name in ("average_trace", "G_trace"))
+    return of_average / of_generator if of_generator else None
 
 
 def _repeating(look: _Look) -> str | None:

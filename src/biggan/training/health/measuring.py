@@ -150,10 +150,9 @@ def _of_labels(subject: Subject, reals: Verdict, fakes: Verdict) -> dict[str, Te
     use = _fine(below > 0).mean() + _fine(below == 0).mean() / 2
     # A head whose score knows no labels says nothing of whether D uses them.
     found = {"label_use": torch.where((below == 0).all(), torch.full_like(use, torch.nan), use)}
-    if len(true.score) == len(fakes.score):  # a loss may compare pairs
-        losses = [torch.stack(subject.loss.discriminator(fakes, those)).sum() for those in (lied, true)]
-        found["shuffled_label_loss"] = losses[0] - losses[1]
-    return found
+    pairs = torch.arange(min(len(true.score), len(fakes.score)), device=fakes.score.device)  # which a loss may compare
+    losses = [torch.stack(subject.loss.discriminator(fakes.of(pairs), those.of(pairs))).sum() for those in (lied, true)]
+    return found | {"shuffled_label_loss": losses[0] - losses[1]}
 
 
 def _other_labels(labels: Tensor, classes: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from biggan.foundation import distributed
 from biggan.foundation.files import write_picture
 from biggan.foundation.images import to_bytes
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
+from biggan.losses.terms import Term
 from biggan.sampling.pictures import sheet
 from biggan.training.health.judging import findings, line_of
 from biggan.training.health.leak import find_leak, views
@@ -119,7 +120,7 @@ class Health(AtIntervals):
             z_size=model.z_size,
             seed=run.config.seed,
             device=run.device,
-            more=views(run.state.terms, run.state.images_seen) is not None,
+            more=any(type(term).view is not Term.view for term in run.state.terms.values()),  # now or later
         )
 
     @staticmethod
