@@ -74,7 +74,7 @@ FURTHER: dict[str, tuple[str, ...]] = {
 ROWS = SMALL | FURTHER
 PRESETS = {"r3gan": "digits-r3gan"}
 """Those that are not the digits preset."""
-_JUDGED = re.compile(r"([\d,]+) images: ([\d.]+)% of .* with ([\d.]+) of the real digits' variety")
+JUDGED = re.compile(r"([\d,]+) images: ([\d.]+)% of .* with ([\d.]+) of the real digits' variety")
 
 
 def command(words: list[str]) -> str:
@@ -93,7 +93,7 @@ def command(words: list[str]) -> str:
 
 def on_the_way(log: str) -> list[tuple[float, int]]:
     """Return the judge's values and their clocks."""
-    found = [(match[1].replace(",", ""), match[2], match[3]) for match in _JUDGED.finditer(log)]
+    found = [(match[1].replace(",", ""), match[2], match[3]) for match in JUDGED.finditer(log)]
     return [(float(share) / 100 * min(float(variety), 1.0), int(clock)) for clock, share, variety in found]
 
 

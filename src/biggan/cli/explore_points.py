@@ -86,10 +86,12 @@ class ProjectOptions(MetadataOption, OverwriteOption):
     learning_rate: float = 0.05
     prior: float = 0.01
     """Weight of the mean square of z in the loss."""
-    features: Literal["none", "random", "inception-torchvision"] = "none"
-    """Features whose differences count besides those of pixels: of a random network, or of torchvision's Inception."""
+    features: Literal[
+        "none", "random", "vgg16", "inception", "inception-torchvision", "inception-pillow-bicubic", "dinov2", "clip"
+    ] = "none"
+    """Features whose differences count besides those of pixels: of a random network, or of one that was trained."""
     weights: Annotated[str | None, tyro.conf.arg(name="features.weights")] = None
-    """Weights file of Inception, for machines without a network."""
+    """Their weights file, for machines without a network."""
     feature_weight: float = 1.0
     """Their weight in the loss."""
     seed: int = 0

@@ -13,7 +13,7 @@ from biggan.exploring.points import Points
 from biggan.foundation.errors import UserError
 from biggan.foundation.images import to_float
 from biggan.foundation.seeding import normals
-from biggan.metrics.features import Extractor
+from biggan.metrics.features import Extractor, differentiable
 from biggan.models.contract import Generator
 from biggan.sampling.draw import default_chunk, divided_once, draw
 from biggan.sampling.interpolation import embed_on_cpu
@@ -120,7 +120,7 @@ def project(
     if picture.dtype != torch.uint8 or tuple(picture.shape) != (architecture.channels, *architecture.resolution):
         raise UserError(f"the picture is {picture.dtype} {list(picture.shape)}; it must be uint8 of the images' shape")
     if features is not None and not getattr(features, "gives_gradients", False):
-        raise UserError(f"--features {features.name}: gives no gradients; use random or inception-torchvision")
+        raise UserError(f"--features {features.name}: gives no gradients, and the search follows them; use random")
     among = [sampler.class_index(name) for name in classes] or list(range(max(architecture.classes, 1)))
     goal = _Goal(sampler.generator, picture, features, options)
     with divided_once(sampler.generator):
@@ -163,8 +163,7 @@ class _Goal:
 
     def _rows(self, images: Tensor) -> Tensor:
         assert self.features is not None
-        shown = images.clamp(-1, 1).float()
-        return self.features(shown if self.features.takes_floats else (shown + 1) * 127.5).rows
+        return differentiable(self.features, images.clamp(-1, 1).float())
 
     def __call__(self, z: Tensor, embedding: Tensor) -> Loss:
         images = self.generator.synthesize(z, embedding)

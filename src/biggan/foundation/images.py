@@ -42,6 +42,7 @@ def three_channels(images: Tensor) -> Tensor:
         return images.expand(-1, 3, -1, -1)
     if images.shape[1] != 3:
         raise UserError(
-            f"these features know colour images; the images have {images.shape[1]} channels: use --features classifier"
+            f"these features know colour images; the images have {images.shape[1]} channels: choose the features "
+            "'classifier'"
         )
     return images

@@ -76,8 +76,11 @@ class DigitsJudge:
         if architecture.classes != 10 or any(side % SIDE for side in architecture.resolution):
             raise UserError("--log.judge digits: this judge is for the ten digits at multiples of 8x8; use none")
         labels = torch.arange(SAMPLES) % 10
-        images = draw(generator, latents(range(SAMPLES), architecture.z_size), labels)
-        flat = to_levels(images[:, 0].numpy()).reshape(SAMPLES, -1)
+        return self.judge_images(draw(generator, latents(range(SAMPLES), architecture.z_size), labels), labels)
+
+    def judge_images(self, images: torch.Tensor, labels: torch.Tensor) -> DigitsVerdict:
+        """Score images uint8 [N, 1, H, W] with ``labels`` int64 [N], however they were drawn."""
+        flat = to_levels(images[:, 0].numpy()).reshape(len(images), -1)
         expected = labels.numpy()
         return DigitsVerdict(
             recognised=float((self._classifier.predict(flat) == expected).mean()),

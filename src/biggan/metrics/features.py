@@ -40,6 +40,8 @@ class ExtractorOptions:
 
     weights: Path | None = None
     """A weights file, for machines without a network."""
+    option: str = "--features.weights"
+    """That names it, for messages."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     data: LabelledImages | None = None
     """The real images, for extractors that are fitted to them."""
@@ -57,8 +59,8 @@ class Extractor(Protocol):
         weights_hash: of the weights, or how they came about.
         takes_floats: whether it wants images as they leave the generator, float in [-1, 1], not rounded to bytes.
         classifies: whether it gives logits.
-        gives_gradients: whether gradients flow from its rows into images that are given as floats, unrounded; absent
-            where they do not.
+        gives_gradients: whether gradients flow from its rows into images that are given as floats, unrounded, in
+            [0, 255] where it otherwise takes bytes (:func:`differentiable`); absent where they do not.
     """
 
     name: str
@@ -90,6 +92,14 @@ EXTRACTORS: Registry[type[Extractor]] = Registry(
     },
 )
 """Each is built as ``EXTRACTORS[name](options)``."""
+
+
+def differentiable(extractor: Extractor, images: Tensor) -> Tensor:
+    """Return the rows of images float [B, C, H, W] in [-1, 1], as they leave a generator, with their gradients.
+
+    Of an extractor that gives some; bytes would be these values rounded, and have none.
+    """
+    return extractor(images if extractor.takes_floats else (images.float() + 1) * 127.5).rows
 
 
 def make_extractor(name: str, options: ExtractorOptions) -> Extractor:

@@ -1,7 +1,8 @@
 """The networks of torch-fidelity (the extra ``metrics``): its TF-ported Inception, DINOv2, CLIP, VGG16.
 
 torch-fidelity builds them, but for DINOv2, whose code it would fetch; the weights are read here, because it opens files
-in a way that runs what is in them.
+in a way that runs what is in them. They take bytes, through which no gradient flows; what is to have one is resized and
+normalized here as it does there, and handed to their first layer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from biggan.foundation.downloads import download
 from biggan.foundation.errors import UserError
@@ -42,8 +44,12 @@ class _Fidelity:
     """Their SHA-256, where they are a TorchScript archive."""
     shapes: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Of tensors that tell this network from others, and decide how large it is built."""
+    mean: tuple[float, ...] = tuple(255 * share for share in (0.485, 0.456, 0.406))
+    """Of ImageNet's colours; the network sees (images - mean) / deviation."""
+    deviation: tuple[float, ...] = tuple(255 * share for share in (0.229, 0.224, 0.225))
     takes_floats = False
     classifies = False
+    gives_gradients = True
 
     def __init__(self, options: ExtractorOptions) -> None:
         weights = self._weights(options)
@@ -56,7 +62,7 @@ class _Fidelity:
 
     def _weights(self, options: ExtractorOptions) -> Weights:
         path = options.weights or download(self.url, sha256=self.published, most=self.most)
-        weights = read_weights(path, published=self.published)
+        weights = read_weights(path, published=self.published, option=options.option)
         require_shapes(weights, self.shapes, self.name)
         return weights
 
@@ -68,13 +74,35 @@ class _Fidelity:
         return _built(self.theirs, weights, lambda kind: kind(self.theirs, names, content, verbose=False))
 
     def __call__(self, images: Tensor) -> Features:
-        """Return features of images uint8 [B, C, H, W]."""
-        with torch.no_grad():
-            found = self.network(self._prepared(three_channels(images)).to(self.device))
+        """Return features of images uint8 [B, C, H, W], or of floats in [0, 255], with gradients."""
+        images = three_channels(images).to(self.device)
+        if images.is_floating_point():
+            found = self._of_floats(images.float())
+        else:
+            with torch.no_grad():
+                found = self.network(self._prepared(images))
         return Features(found[0].float(), found[1].float() if self.logits_name else None)
 
     def _prepared(self, images: Tensor) -> Tensor:
+        """Return what torch-fidelity's network is given, of bytes or of floats."""
         return images
+
+    def _of_floats(self, images: Tensor) -> Any:
+        """Return what the network says of floats: bytes go through it, and its first layer sees these instead."""
+        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+        side = getattr(self.network, "resolution", None) or self.network.INPUT_IMAGE_SIZE
+        resized = interpolate_bilinear_2d_like_tensorflow1x(
+            self._prepared(images), size=(side, side), align_corners=False
+        )
+        mean, deviation = (resized.new_tensor(each).view(3, 1, 1) for each in (self.mean, self.deviation))
+        seen = (resized - mean) / deviation
+        first = next(module for module in self.network.modules() if isinstance(module, nn.Conv2d))
+        hook = first.register_forward_pre_hook(lambda _, __: (seen,))
+        try:
+            return self.network(torch.zeros_like(seen, dtype=torch.uint8))
+        finally:
+            hook.remove()
 
 
 class Inception(_Fidelity):
@@ -84,6 +112,7 @@ class Inception(_Fidelity):
     rows_name, logits_name = "2048", "logits_unbiased"
     classifies = True
     resize = "bilinear299"
+    mean, deviation = (128.0,) * 3, (128.0,) * 3
     url = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
     shapes: ClassVar = {"Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3), "fc.weight": (1008, 2048)}
 
@@ -95,11 +124,14 @@ class InceptionPillowBicubic(Inception):
     resize = "pillowbicubic299"
 
     def _prepared(self, images: Tensor) -> Tensor:
+        """Resize as Pillow does; floats as it would without rounding."""
+        if images.is_floating_point():
+            return F.interpolate(images, size=(_SIDE, _SIDE), mode="bicubic", antialias=True).clamp(0, 255)
         resized = [
             np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
             for image in images.permute(0, 2, 3, 1).cpu().numpy()
         ]
-        return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
+        return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(self.device)
 
 
 class DinoV2(_Fidelity):
@@ -137,6 +169,8 @@ class Clip(_Fidelity):
     """CLIP ViT-B/32 (Radford et al. 2021)."""
 
     name, theirs, rows_name, resize = "clip", "clip-vit-b-32", "clip", "bilinear224"
+    mean = tuple(255 * share for share in (0.48145466, 0.4578275, 0.40821073))
+    deviation = tuple(255 * share for share in (0.26862954, 0.26130258, 0.27577711))
     url = f"https://openaipublic.azureedge.net/clip/models/{_CLIP_SHA256}/ViT-B-32.pt"
     published = _CLIP_SHA256
     shapes: ClassVar = {
@@ -182,7 +216,8 @@ def _built(name: str, weights: Weights, build: Callable[[Any], Any]) -> Any:
         from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
     except ImportError as error:
         raise UserError(
-            "these features come from torch-fidelity: pip install 'biggan-torch[metrics]', or use --features classifier"
+            "these features come from torch-fidelity: pip install 'biggan-torch[metrics]', or choose the features "
+            "'classifier', which need nothing"
         ) from error
     try:
         return build(FEATURE_EXTRACTORS_REGISTRY[name])
@@ -191,6 +226,6 @@ def _built(name: str, weights: Weights, build: Callable[[Any], Any]) -> Any:
     except Exception as error:  # whatever a foreign library makes of weights that do not fit
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"{name}: {weights.where}: does not fit ({reason}). Give the right file with --features.weights, or use "
-            "--features classifier, which needs none."
+            f"{name}: {weights.where}: does not fit ({reason}). Give the right file, or choose the features "
+            "'classifier', which need none."
         ) from error

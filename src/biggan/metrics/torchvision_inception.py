@@ -26,7 +26,7 @@ class TorchvisionInception:
     def __init__(self, options: ExtractorOptions) -> None:
         from torchvision.models import inception_v3
 
-        weights = read_weights(options.weights or download(_URL, most=2**30))
+        weights = read_weights(options.weights or download(_URL, most=2**30), option=options.option)
         self.network = inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
         load_into(self.network, weights, "torchvision's Inception")
         self.network.eval().requires_grad_(False).to(options.device)

@@ -32,7 +32,7 @@ class Weights:
     """Of the file, as hexadecimal digits."""
 
 
-def read_weights(path: Path, *, published: str | None = None) -> Weights:
+def read_weights(path: Path, *, published: str | None = None, option: str = "--features.weights") -> Weights:
     """Return the tensors of a weights file, which is opened and read once.
 
     A state dict that PyTorch saved, safetensors, or a TorchScript archive whose hash is the published one: a program
@@ -41,12 +41,13 @@ def read_weights(path: Path, *, published: str | None = None) -> Weights:
     Args:
         path: the file; a name that ends on eight digits of its SHA-256, as PyTorch's do, must tell the truth.
         published: SHA-256 of the published TorchScript archive, where there is one.
+        option: that names the file, for messages.
 
     Raises:
         UserError: no such file, too large, or a TorchScript archive that was not published.
         CorruptFileError: a web page or anything else, or another hash than its name says.
     """
-    where = f"--features.weights {path}"
+    where = f"{option} {path}"
     data = read_bounded(path, _LARGEST, where)
     sha256 = hashlib.sha256(data).hexdigest()
     announced = _ANNOUNCED.fullmatch(path.stem)
@@ -56,18 +57,17 @@ def read_weights(path: Path, *, published: str | None = None) -> Weights:
         )
     if path.suffix == ".safetensors":
         return Weights(where, _safetensors(data, where), sha256)
-    if _opened(is_program, data, path) and sha256 != published:
+    if _opened(is_program, data, path, where) and sha256 != published:
         raise UserError(
             f"{where}: a TorchScript archive, which is a program, and not the one that was published"
             + (f" (SHA-256 {published[:16]}...)" if published else "")
             + "; give a state dict saved by torch.save, or leave it out to fetch the published one"
         )
-    return Weights(where, _tensors(_opened(read_torch_file, data, path)), sha256)
+    return Weights(where, _tensors(_opened(read_torch_file, data, path, where)), sha256)
 
 
-def _opened(read: Callable[[bytes, str], Found], data: bytes, path: Path) -> Found:
+def _opened(read: Callable[[bytes, str], Found], data: bytes, path: Path, where: str) -> Found:
     """Return what ``read`` makes of a file's content; whatever it says, the file is none of weights."""
-    where = f"--features.weights {path}"
     try:
         return read(data, where)
     except UserError as error:

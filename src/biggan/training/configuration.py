@@ -210,7 +210,9 @@ class TrainingConfig:
     pretrain: Images = 0
     """Train G alone for as many fakes first, to have the mean and variance of features of the reals, class by class."""
     pretrain_features: str = "classifier"
-    """By which features: classifier, random or inception-torchvision."""
+    """By which features: classifier, random, inception, dinov2, clip, vgg16 or another that evaluation knows."""
+    pretrain_weights: str | None = None
+    """Their weights file, for machines without a network."""
     discriminator_steps: int = 1
     """D updates for each G update."""
     loss: str = "hinge"

@@ -7,13 +7,17 @@ those of its reals, s^2 the variance of the feature over all reals, the loss is 
     ((m - M)^2 - v / (n - 1)) / s^2 + (v - (n - 1) / n V)^2 / s^4.
 
 v / (n - 1) is what the first square is too large by because m is a mean of n: without it G would learn to paint each
-class one image. A class with one fake in a batch teaches nothing.
+class one image. A class with one fake in a batch teaches nothing. A feature in which the reals do not differ (s^2
+below a thousandth of the features' mean, as of a rectifier that none of them excites) is left out: it would outweigh
+all others.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +25,15 @@ import torch
 from torch import Tensor
 
 from biggan.data.contract import ImageSource
+from biggan.data.opening import open_source
 from biggan.data.reading import read_those_that_can_be
 from biggan.foundation import distributed
-from biggan.foundation.errors import UserError, unknown
+from biggan.foundation.errors import NotDownloadedError, UserError, unknown
 from biggan.foundation.images import to_float
+from biggan.foundation.schedules import batch_factor
 from biggan.layers.standing_still import still
-from biggan.metrics.features import EXTRACTORS, Extractor, ExtractorOptions, make_extractor
+from biggan.metrics.features import EXTRACTORS, ExtractorOptions, differentiable, make_extractor
+from biggan.training.checkpoint import Checkpoint
 from biggan.training.configuration import TrainingConfig
 from biggan.training.engine import Engine
 from biggan.training.hooks.agenda import Agenda
@@ -36,6 +43,8 @@ from biggan.training.stopping import Stopped
 
 Features = Callable[[Tensor], Tensor]
 """Images float [N, C, H, W] in [-1, 1] to rows float [N, d], differentiably."""
+LEAST = 1e-3
+"""Variance of a feature over all reals, relative to the mean of all features, below which it is left out."""
 _AT_ONCE = 256
 
 
@@ -59,11 +68,13 @@ class Moments(NamedTuple):
         """[K, d], biased."""
         return (self.squares / self.counts.clamp(min=1) - self.mean.square()).clamp(min=0)
 
-    def overall(self) -> Tensor:
-        """Return the variance over all classes, [d], and at least a millionth."""
+    def overall(self) -> tuple[Tensor, Tensor]:
+        """Return the variance over all classes, [d], 1 where a feature is left out; and which count, bool [d]."""
         count = self.counts.sum()
         mean = self.sums.sum(dim=0) / count
-        return (self.squares.sum(dim=0) / count - mean.square()).clamp(min=1e-6)
+        variance = (self.squares.sum(dim=0) / count - mean.square()).clamp(min=0)
+        counts = (variance > LEAST * variance.mean()) & (variance > 0)
+        return torch.where(counts, variance, 1), counts
 
 
 def moments(rows: Tensor, labels: Tensor, classes: int) -> Moments:
@@ -86,8 +97,8 @@ class Slope(NamedTuple):
 
 def slope(fakes: Moments, reals: Moments) -> Slope:
     """Return the loss above of the ``fakes`` of a whole batch, and its gradient."""
-    n, spread = fakes.counts, reals.overall()
-    counts = (n > 1) & (reals.counts > 0)
+    n, (spread, differ) = fakes.counts, reals.overall()
+    counts = (n > 1) & (reals.counts > 0) & differ
     least = n.clamp(min=2)
     off, wide = fakes.mean - reals.mean, fakes.variance - (least - 1) / least * reals.variance
     of_class = (off.square() - fakes.variance / (least - 1)) / spread + (wide / spread).square()
@@ -122,11 +133,20 @@ def check_pretraining(config: TrainingConfig) -> None:
     """Check that G can be trained by features.
 
     Raises:
-        UserError: features without gradients, or statistics that are those of whole batches.
+        UserError: features without gradients, weights that are not there, or statistics that are those of whole
+            batches.
     """
     if not _gives_gradients(config.pretrain_features):  # without --pretrain too: a name that does not exist is a slip
         able = ", ".join(name for name in EXTRACTORS if _gives_gradients(name))
         raise UserError(f"--pretrain-features {config.pretrain_features}: gives no gradients; choose one of {able}")
+    weights = config.pretrain_weights
+    if weights is not None and not Path(weights).is_file():
+        raise UserError(f"--pretrain-weights {weights}: there is no such file")
+    if weights is not None and config.pretrain_features in ("classifier", "random"):
+        raise UserError(
+            f"--pretrain-weights {weights}: --pretrain-features {config.pretrain_features} are not read from a file; "
+            "leave it out, or name the features that it is of"
+        )
     if config.pretrain and config.pretrain_features == "classifier" and config.model.classes < 2:
         raise UserError(
             "--pretrain-features classifier: needs two classes or more; use --pretrain-features random for these data"
@@ -144,7 +164,37 @@ def _gives_gradients(name: str) -> bool:
     return bool(getattr(EXTRACTORS[name], "gives_gradients", False))
 
 
-def pretrain(run: Run, agenda: Agenda, source: ImageSource) -> None:
+class Goal(NamedTuple):
+    """What G is to come near to."""
+
+    features: Features
+    source: ImageSource
+    """The reals, as large as fakes."""
+
+
+def prepared(config: TrainingConfig, newest: Checkpoint | None, device: torch.device) -> Goal | None:
+    """Return what G is trained towards, None if it is not, or no more; all processes call this together.
+
+    Raises:
+        UserError: weights that cannot be had, or are others.
+    """
+    over = newest is not None and (newest.images_seen or newest.record.pretrained >= config.pretrain)
+    if not config.pretrain or over:
+        return None
+    data = dataclasses.replace(config.data, random_crop=False)  # with a margin they would be larger than fakes
+    source = distributed.together(lambda: open_source(data, config.model.resolution), "opening the data")
+    weights = None if config.pretrain_weights is None else Path(config.pretrain_weights)
+    options = ExtractorOptions(device=device, data=source, weights=weights, option="--pretrain-weights")
+    try:
+        extractor = make_extractor(config.pretrain_features, options)
+    except NotDownloadedError as error:
+        raise UserError(
+            f"{error} That is --pretrain-weights FILE here; --pretrain-features classifier needs no weights"
+        ) from error
+    return Goal(partial(differentiable, extractor), source)
+
+
+def pretrain(run: Run, agenda: Agenda, goal: Goal | None) -> None:
     """Train G until it has made as many fakes as are asked for; it then begins anew with Adam, and D begins.
 
     Raises:
@@ -154,16 +204,16 @@ def pretrain(run: Run, agenda: Agenda, source: ImageSource) -> None:
     state, images, log = run.state, run.config.pretrain, run.config.log
     if state.images_seen and state.pretrained < images:
         run.tell(f"--pretrain {images}: D has begun at {state.pretrained:,} fakes; what comes before D is over")
-    if state.images_seen or state.pretrained >= images:
+    if goal is None or state.images_seen or state.pretrained >= images:
         return
-    engine = dataclasses.replace(run.engine, terms={}, rates={})
-    name = run.config.pretrain_features
-    extractor = make_extractor(name, ExtractorOptions(device=run.device, data=source))
-    features = _as_function(extractor)
+    features, source, name = goal.features, goal.source, run.config.pretrain_features
     on_cpu = distributed.on_primary(lambda: _of_reals(source, features, run.config.model.classes), "measuring reals")
     reals = Moments(*(part.to(run.device) for part in on_cpu))
     state.train()
-    share = run.draws.generator(0)
+    share, adam = run.draws.generator(0), run.config.generator_adam
+    scale = 1.0 if adam.reference_batch is None else batch_factor(share.total, adam.reference_batch)
+    rates = {} if scale == 1.0 else {"generator": lambda _: scale}
+    engine = dataclasses.replace(run.engine, terms={}, rates=rates)
     while state.pretrained < images:
         word = run.request.agree()
         if word:
@@ -183,12 +233,6 @@ def pretrain(run: Run, agenda: Agenda, source: ImageSource) -> None:
     engine.guard.check()
     agenda.checkpoints.save_again(run)
     run.tell(f"G has made {state.pretrained:,} fakes; D begins")
-
-
-def _as_function(extractor: Extractor) -> Features:
-    if extractor.takes_floats:
-        return lambda images: extractor(images).rows
-    return lambda images: extractor((images.float() + 1) * 127.5).rows
 
 
 def _of_reals(source: ImageSource, features: Features, classes: int) -> Moments:

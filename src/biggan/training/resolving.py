@@ -251,6 +251,7 @@ def remarks(config: TrainingConfig) -> list[str]:
         ("data.fraction-draw", data.fraction_draw, DataConfig.fraction_draw, "data.fraction", data.fraction != 1),
         ("data.crop-margin", data.crop_margin, DataConfig.crop_margin, "data.random-crop", data.random_crop),
         ("pretrain-features", config.pretrain_features, whole.pretrain_features, "pretrain", config.pretrain),
+        ("pretrain-weights", config.pretrain_weights, whole.pretrain_weights, "pretrain", config.pretrain),
     ]
     idle = [
         f"--{option} {value}: changes nothing without --{needed}"

@@ -45,7 +45,7 @@ from biggan.training.memory_trials import fitting, noted
 from biggan.training.own_step import OwnStep, load_own_step
 from biggan.training.owning import owned
 from biggan.training.planning import check_exact
-from biggan.training.pretraining import check_pretraining, pretrain
+from biggan.training.pretraining import Goal, check_pretraining, prepared, pretrain
 from biggan.training.record import facts, provenance
 from biggan.training.resolving import check_names, resolve
 from biggan.training.rollback import CollapseError, farewell, find_point, go_back, of_attempt
@@ -186,6 +186,8 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
     if newest is not None and _is_finished(newest, config):
         return _finished(place, config, newest, "a larger --duration continues it")
 
+    goal = prepared(config, newest, place.device)
+
     def write() -> None:
         directory.write_config(preset, kept, facts(config, source, key, plans, ranks, tried=config is not kept))
         store.sweep()
@@ -240,10 +242,10 @@ def _train(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> 
         lock=place.lock,
     )
     with noticing_that_memory_ran_out(run, tried=kept.micro_batch == "auto"):
-        return _carry_out(run, newest, source)
+        return _carry_out(run, newest, goal)
 
 
-def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outcome:
+def _carry_out(run: Run, newest: Checkpoint | None, goal: Goal | None) -> Outcome:
     """Make up for what was left to do, train, close."""
     agenda = make_agenda(run.config, None if newest is None else newest.images_seen)
     signal = None
@@ -253,7 +255,7 @@ def _carry_out(run: Run, newest: Checkpoint | None, source: ImageSource) -> Outc
                 run.tell(f"left to do at {newest.images_seen:,} images: {', '.join(newest.record.pending)}")
                 agenda.work_off(run, newest.record.pending, closing=newest.images_seen >= run.config.duration)
             if run.state.images_seen < run.config.duration:
-                pretrain(run, agenda, source)
+                pretrain(run, agenda, goal)
                 train_loop(run, agenda)
                 agenda.close(run)
         for line in conclusion(run.directory.path, run.state.images_seen):

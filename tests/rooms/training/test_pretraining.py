@@ -9,19 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from biggan.cli.main import main
+from biggan.data.configuration import DataConfig
 from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.metrics.features import EXTRACTORS, ExtractorOptions
 from biggan.training.checkpoint import read_checkpoint
 from biggan.training.engine import Engine
-from biggan.training.pretraining import Moments, check_pretraining, moments, pretrain_step, slope
+from biggan.training.pretraining import Moments, check_pretraining, moments, prepared, pretrain_step, slope
 from tests.conftest import assert_same_tensors, tiny, tiny_config
+from tests.rooms.evaluation.calling import TinyFeatures
 from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.training import commands
 from tests.rooms.training.commands import spawn
@@ -50,7 +53,8 @@ def of_reals(classes: int = 3) -> Moments:
 def expected_loss(rows: Tensor, labels: Tensor, reals: Moments) -> Tensor:
     """Return the loss class by class, as the module's first lines say it."""
     total = rows.new_zeros(())
-    spread = reals.overall()
+    spread, counts = reals.overall()
+    assert counts.all()
     for c in range(len(reals.counts)):
         of = rows[labels == c]
         n = len(of)
@@ -76,6 +80,32 @@ def test_the_slope_is_the_gradient_of_the_loss() -> None:
     assert torch.equal(gradient[5], torch.zeros(16, dtype=F64))
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_features_in_which_reals_do_not_differ_are_left_out_whatever_the_scale(scale: float) -> None:
+    """A rectifier that no real excites; a variance below a millionth is none, if all are as small."""
+    draw = torch.Generator().manual_seed(2)
+    labels = torch.arange(12) % 3
+    reals = scale * torch.randn(30, 4, generator=draw, dtype=F64)
+    fakes = scale * torch.randn(12, 4, generator=draw, dtype=F64)
+    reals[:, 3] = 0
+    found = slope(moments(fakes, labels, 3), moments(reals, torch.arange(30) % 3, 3))
+    assert torch.equal(found.a[:, 3], torch.zeros(3, dtype=F64))
+    assert torch.equal(found.b[:, 3], torch.zeros(3, dtype=F64))
+    assert float(found.a[:, :3].abs().min()) > 0
+    ours = slope(moments(fakes[:, :3], labels, 3), moments(reals[:, :3], torch.arange(30) % 3, 3))
+    assert float(found.loss) == pytest.approx(0.75 * float(ours.loss), rel=1e-9)
+    full = slope(moments(fakes / scale, labels, 3), moments(reals / scale, torch.arange(30) % 3, 3))
+    assert float(found.loss) == pytest.approx(float(full.loss), rel=1e-9)
+
+
+def test_reals_are_as_large_as_fakes_where_training_crops_them_at_random() -> None:
+    data = DataConfig(path="digits", random_crop=True, crop_margin=0.25)
+    config = tiny_config(pretrain=8, pretrain_features="random", data=data)
+    goal = prepared(config, None, CPU)
+    assert goal is not None
+    assert goal.source.read_many(np.arange(2)).shape[2:] == config.model.resolution
+
+
 def test_fakes_that_are_the_reals_cost_nothing_on_average() -> None:
     """Over all pairs that three reals can make, the squared difference of means without what chance adds to it is 0."""
     values = torch.tensor([[-1.0], [0.5], [2.0]], dtype=F64)
@@ -83,7 +113,7 @@ def test_fakes_that_are_the_reals_cost_nothing_on_average() -> None:
     found = []
     for pair in itertools.product(range(3), repeat=2):
         fakes = moments(values[list(pair)], torch.zeros(2, dtype=torch.int64), 1)
-        wide = (fakes.variance - reals.variance / 2) / reals.overall()
+        wide = (fakes.variance - reals.variance / 2) / reals.overall()[0]
         found.append(slope(fakes, reals).loss - wide.square().mean())
     assert float(torch.stack(found).mean()) == pytest.approx(0, abs=1e-14)
 
@@ -160,9 +190,10 @@ def test_two_ranks_of_a_run_stay_alike(tmp_path: Path) -> None:
     assert read_checkpoint(last_checkpoint(tmp_path / "run")).images_seen == 32
 
 
-def test_features_without_gradients_are_refused_and_those_with_give_some() -> None:
-    config = tiny_config(pretrain=8, pretrain_features="inception")
-    with pytest.raises(UserError, match="--pretrain-features inception: gives no gradients; choose one of classifier"):
+def test_features_without_gradients_are_refused_and_those_with_give_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(pretrain=8, pretrain_features="tiny")
+    monkeypatch.setitem(EXTRACTORS._loaded, "tiny", TinyFeatures)  # an extractor of somebody's own
+    with pytest.raises(UserError, match="--pretrain-features tiny: gives no gradients; choose one of inception, dino"):
         check_pretraining(config)
     images = (torch.rand(2, 3, 16, 16) * 255).requires_grad_()
     extractor = EXTRACTORS["random"](ExtractorOptions())
