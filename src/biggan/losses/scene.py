@@ -119,6 +119,7 @@ class Scene:
                 self.latents = latents
                 with torch.set_grad_enabled(self.stage.phase == "generator"):
                     self.fakes = self.generated(latents, self.fake_labels)
+        for _, term, _ in self.stage.acting:  # which may put those fakes there
             found = None if self.reals is None else term.reals(self)
             if found is not None:
                 self.reals, self.labels = found

@@ -46,12 +46,12 @@ def word(text: str) -> dict[str, Term]:
 
 
 def scene_of(text: str, phase: Any, *, clock: int = 0, state: TrainState | None = None, loss: Any = Hinge) -> Scene:
-    """Return a scene of six fakes and six reals with one term."""
+    """Return a scene of six fakes and six reals with one term, or with several."""
     a = tiny("biggan", **FREE)
     state = state or make_state(a, F64)
-    ((name, term),) = word(text).items()
+    acting = [Acting(name, term, term.weight.at(clock)) for each in text.split() for name, term in word(each).items()]
     (d,) = make_inputs(a, dtype=F64).discriminator
-    update = Update(1, CPU, acting=[Acting(name, term, term.weight.at(clock))], clock=clock)
+    update = Update(1, CPU, acting=acting, clock=clock)
     stage = Objective(loss=loss(), seed=1).stage(phase, state, state.generator, state.discriminator.judge, update)
     with torch.set_grad_enabled(phase == "generator"):
         fakes = state.generator(d.latents, d.fake_labels)
@@ -60,6 +60,14 @@ def scene_of(text: str, phase: Any, *, clock: int = 0, state: TrainState | None 
 
 
 # -- pseudo augmentation -----------------------------------------------------------------------------------------------
+
+
+def test_what_takes_a_reals_place_is_the_fake_on_stage_in_whatever_order_terms_are_named() -> None:
+    for text in ("apa,p=1 logan,share=1", "logan,share=1 apa,p=1"):
+        scene = scene_of(text, "discriminator")
+        assert scene.reals is not None
+        assert not torch.equal(scene.latents, scene.drawn)
+        assert torch.equal(scene.reals, scene.fakes)
 
 
 def test_a_fake_in_the_place_of_a_real_brings_its_label() -> None:
