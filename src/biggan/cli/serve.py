@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,8 @@ class ServeOptions:
     """Most images that wait to be drawn."""
     cache: int = 64
     """Megabytes of images that are kept."""
+    weights: int = 4096
+    """Megabytes of generators that are kept, of at most four; one is always."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
@@ -44,6 +47,7 @@ def main(words: list[str]) -> int:
         ("--rate", options.rate, 1, 1e6),
         ("--waiting", options.waiting, 1, 100_000),
         ("--cache", options.cache, 1, 100_000),
+        ("--weights", options.weights, 1, 10_000_000),
     ):
         if not low <= value <= high:
             raise UserError(f"{name} {value:g}: {low} to {high:g}")
@@ -51,7 +55,12 @@ def main(words: list[str]) -> int:
     from biggan.web.server import LOOPBACK, application, check_packages, listen, serve
 
     check_packages()
-    bounds = Bounds(rate=options.rate, waiting=options.waiting, cache=options.cache * MEGABYTE)
+    bounds = Bounds(
+        rate=options.rate,
+        waiting=options.waiting,
+        cache=options.cache * MEGABYTE,
+        weights=options.weights * MEGABYTE,
+    )
     listening = listen(options.host, options.port)
     from biggan.web.service import Service
 
@@ -63,7 +72,8 @@ def main(words: list[str]) -> int:
         if options.host not in LOOPBACK:
             say("everybody who can reach this machine can draw: there is no password")
         say(f"{listening.address}  (Ctrl-C stops)")
-        serve(app, listening)
+        with contextlib.suppress(KeyboardInterrupt):  # which the server raises again once it has closed
+            serve(app, listening)
         say("stopped")
     finally:
         listening.socket.close()

@@ -37,6 +37,8 @@ class Bounds:
     """Bytes of images that are kept."""
     models: int = 4
     """Generators in memory."""
+    weights: int = 4096 * MEGABYTE
+    """Bytes of their weights, but one generator is always there."""
     entries: int = 500
     """Runs and snapshots that are offered."""
     films: int = 2

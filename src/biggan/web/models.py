@@ -18,7 +18,7 @@ from biggan.sampling.draw import divided_once
 from biggan.sampling.picture_record import PictureRecord
 from biggan.sampling.recording import Recorder
 from biggan.sampling.sampler import Sampler, load
-from biggan.web.bounds import RequestError
+from biggan.web.bounds import Bounds, RequestError
 from biggan.web.places import Entry, Places, check_inside
 
 _LOOK = 1.0
@@ -41,6 +41,7 @@ class Loaded:
         directions: along which its images can be moved: those stored beside the file, else SeFa's first six.
         held: keeps the weights divided by their singular values, which else every batch divides anew.
         recorder: of pictures that are drawn alone; hashes the generator when it is first asked.
+        weight: bytes of its tensors, those that are divided counted twice.
     """
 
     entry: Entry
@@ -49,6 +50,7 @@ class Loaded:
     directions: Directions
     held: contextlib.ExitStack
     recorder: Recorder
+    weight: int
 
     def hold(self) -> None:
         """Keep the weights divided."""
@@ -71,12 +73,12 @@ class ModelStore:
     Args:
         places: what there is.
         device: where to draw: auto, cpu, cuda or mps.
-        most: generators in memory.
+        bounds: how many generators are kept, and how many bytes of weights.
     """
 
-    def __init__(self, places: Places, device: str, most: int) -> None:
+    def __init__(self, places: Places, device: str, bounds: Bounds) -> None:
         self.places = places
-        self._device, self._most = device, most
+        self._device, self._bounds = device, bounds
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._looked: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -97,9 +99,13 @@ class ModelStore:
             self._loaded[entry.name] = found
             self._looked[entry.name] = time.monotonic()
             self._loaded.move_to_end(entry.name)
-            while len(self._loaded) > self._most:
+            while len(self._loaded) > 1 and self._too_much():
                 self._looked.pop(self._loaded.popitem(last=False)[0])
             return found
+
+    def _too_much(self) -> bool:
+        held = sum(loaded.weight for loaded in self._loaded.values())
+        return len(self._loaded) > self._bounds.models or held > self._bounds.weights
 
     def drawn_by(self, record: PictureRecord, name: str) -> str | None:
         """Return which entry drew a picture: ``name`` if it did, else one of those in memory; None if none did.
@@ -135,7 +141,8 @@ class ModelStore:
 
 def _loaded(entry: Entry, version: Version, sampler: Sampler) -> Loaded:
     directions = _directions(entry, sampler)
-    loaded = Loaded(entry, version, sampler, directions, contextlib.ExitStack(), Recorder(sampler))
+    weight = 2 * sum(tensor.nbytes for tensor in sampler.generator.state_dict().values())
+    loaded = Loaded(entry, version, sampler, directions, contextlib.ExitStack(), Recorder(sampler), weight)
     loaded.hold()
     return loaded
 

@@ -48,6 +48,8 @@ class Entry:
         Raises:
             RequestError: it is gone (410), or lies outside of what is served (403).
         """
+        for folder in (CHECKPOINTS, SNAPSHOTS):  # what lies in them says which is the newest
+            check_inside(self.path / folder, self.root, self.name)
         try:
             found = find_snapshot(self.path)
         except (UserError, OSError) as error:
@@ -140,7 +142,7 @@ class Places:
     def _look(self) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         for root in self._roots:
-            for path in _candidates(root, _DEPTH):
+            for path in _candidates(root, root, _DEPTH):
                 if len(found) >= self._most:
                     return found
                 name = path.relative_to(root).as_posix() if path != root else root.stem if root.is_file() else root.name
@@ -158,13 +160,13 @@ def _root(path: str) -> Path:
     return Path(os.path.realpath(found))
 
 
-def _candidates(path: Path, depth: int) -> Iterator[Path]:
-    """Yield the runs and snapshots in ``path``, itself if it is one."""
+def _candidates(path: Path, root: Path, depth: int) -> Iterator[Path]:
+    """Yield the runs and snapshots in ``path``, itself if it is one; ``root`` is what was named."""
     if path.is_file():
         if is_snapshot(path):
             yield path
         return
-    if (path / CHECKPOINTS).is_dir() or (path / SNAPSHOTS).is_dir() or is_snapshot(path):
+    if (path / CHECKPOINTS).is_dir() or (path / SNAPSHOTS).is_dir() or _holds_snapshot(path, root):
         yield path
         return
     try:
@@ -175,4 +177,13 @@ def _candidates(path: Path, depth: int) -> Iterator[Path]:
         if one.is_file() and one.suffix == SUFFIX and is_snapshot(one):
             yield one
         elif one.is_dir() and depth > 1:
-            yield from _candidates(one, depth - 1)
+            yield from _candidates(one, root, depth - 1)
+
+
+def _holds_snapshot(folder: Path, root: Path) -> bool:
+    """Tell whether a folder is that of a snapshot; what a link leads to outside of ``root`` is not read."""
+    try:
+        found = find_snapshot(folder)
+    except (UserError, OSError):
+        return False
+    return Path(os.path.realpath(found)).is_relative_to(root) and is_snapshot(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import threading
@@ -62,7 +63,10 @@ class Runs:
         listed, then = self._listed
         if time.monotonic() - then > _LOOK:  # many look at the same: folders are gone through once for all
             entries = [entry for entry in self._places.entries().values() if entry.trains]
-            listed = [self.about(entry.name) for entry in entries[:_MOST_LISTED]]
+            listed = []
+            for entry in entries[:_MOST_LISTED]:
+                with contextlib.suppress(RequestError):  # a log that is a link: the other runs can still be looked at
+                    listed.append(self.about(entry.name))
             self._listed = listed, time.monotonic()
         return listed
 

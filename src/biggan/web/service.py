@@ -59,7 +59,7 @@ class Service:
     def __init__(self, paths: Sequence[str], device: str = "auto", bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
         self.places = Places(paths, self.bounds.entries)
-        self.models = ModelStore(self.places, device, self.bounds.models)
+        self.models = ModelStore(self.places, device, self.bounds)
         self._check()
         self.drawer = Drawer(self.bounds)
         self.cache = ByteCache(self.bounds.cache)

@@ -24,7 +24,7 @@ from biggan.sampling.png_text import read_record
 from biggan.sampling.recreation import find_generator, recreate
 from tests.browsers import runtime_folder, started
 from tests.conftest import tiny
-from tests.rooms.exporting.browser import PHONE, apart, drawn, lowest_contrast, opened, served, status
+from tests.rooms.exporting.browser import DESKTOP, PHONE, apart, drawn, lowest_contrast, opened, served, status
 from tests.snapshots import write
 
 pytestmark = pytest.mark.nightly
@@ -89,9 +89,13 @@ def test_statistics_follow_the_truncation(snapshot: Path, chromium: Any, tmp_pat
         assert page.title() == "flowers"
 
 
-def test_every_control_does_what_it_says(folder: Path, snapshot: Path, chromium: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
+def test_every_control_does_what_it_says(
+    phone: bool, folder: Path, snapshot: Path, chromium: Any, tmp_path: Path
+) -> None:
     sampler = biggan.load(snapshot, "cpu")
-    with served(folder) as address, opened(chromium, address) as page:
+    size = PHONE if phone else DESKTOP
+    with served(folder) as address, opened(chromium, address, size, has_touch=phone) as page:
         first = drawn(page, "#seed=0&class=0")
         assert apart(first, sampler.sample([0], [0])[0]) <= LEVELS
         assert page.title() == "640", "no name ran"

@@ -25,7 +25,10 @@ from biggan.sampling.png_text import png_bytes, read_record
 from biggan.sampling.recording import Recorder
 from biggan.sampling.recreation import find_generator, recreate
 from biggan.sampling.sampler import load
+from biggan.web import places
 from biggan.web.bounds import Bounds
+from biggan.web.models import ModelStore
+from biggan.web.places import Places
 from tests.rooms.web.served import SECRET, client, folder, run
 from tests.snapshots import write
 
@@ -305,6 +308,34 @@ def test_a_link_that_appears_later_is_not_followed(tmp_path: Path, monkeypatch: 
         assert api.get("/api/image?model=first").status_code == 403
 
 
+def test_a_run_whose_log_is_a_link_takes_no_other_run_away(tmp_path: Path) -> None:
+    shown = folder(tmp_path)
+    (shown / "second" / "metrics.jsonl").symlink_to(tmp_path / "outside" / "secret.png")
+    with client(shown) as api:
+        answer = api.get("/api/runs")
+        assert answer.status_code == 200
+        assert [run["run"] for run in answer.json()["runs"]] == ["first"]
+
+
+def test_what_a_link_in_a_folder_leads_to_is_not_even_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = folder(tmp_path)
+    (shown / "given").mkdir()
+    (shown / "given" / "model.safetensors").symlink_to(tmp_path / "outside" / "hidden.safetensors")
+    (shown / "other").mkdir()
+    (shown / "other" / "checkpoints").symlink_to(tmp_path / "outside")
+    read: list[Path] = []
+    real = places.is_snapshot
+    monkeypatch.setattr(places, "is_snapshot", lambda path: read.append(path.resolve()) or real(path))
+    with client(shown) as api:
+        names = [model["name"] for model in api.get("/api/models").json()["models"]]
+        assert "given" not in names
+        assert api.get("/api/image?model=other").status_code == 403
+    assert read
+    assert all(path.is_relative_to(shown.resolve()) for path in read)
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [
@@ -337,6 +368,18 @@ def test_another_host_and_too_many_requests_are_refused(shown: Path) -> None:
         assert [answer.status_code for answer in answers[:5]] == [200] * 5
         assert answers[-1].status_code == 429
         assert answers[-1].headers["retry-after"] == "1"
+
+
+def test_generators_that_are_kept_are_bounded_by_number_and_weight(shown: Path) -> None:
+    found_there = Places([str(shown)], 500)
+    names = [name for name in found_there.entries() if name.endswith(".safetensors")]
+    assert len(names) == 2
+    for bounds, kept in ((Bounds(), 2), (Bounds(models=1), 1), (Bounds(weights=1), 1)):
+        store = ModelStore(found_there, "cpu", bounds)
+        found = [store.find(name) for name in (*names, *names)]
+        assert [loaded.entry.name for loaded in found] == [*names, *names], "all can be drawn from"
+        assert (found[0] is found[2]) == (kept == 2)
+        assert found[0].weight > 2 * sum(p.nbytes for p in found[0].sampler.generator.parameters())
 
 
 def test_a_newer_file_is_read_and_one_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from biggan.cli.main import main
 from biggan.web.batching import Batcher
 from biggan.web.bounds import RequestError
-from biggan.web.cache import ByteCache
+from biggan.web.cache import OVERHEAD, ByteCache
 from biggan.web.server import listen
 from tests.conftest import HANGS
 from tests.snapshots import write
@@ -81,16 +82,33 @@ def test_closing_answers_what_waits() -> None:
 
 
 def test_the_cache_holds_no_more_than_it_may() -> None:
-    cache = ByteCache(100)
+    each = 2000 + OVERHEAD
+    cache = ByteCache(5 * each)
     for key in range(8):
-        cache.put(key, bytes(20))
+        cache.put(key, bytes(2000))
         cache.get(0)
-    assert cache.held == 100
+    assert cache.held == 5 * each
     assert [key for key in range(8) if cache.get(key)] == [0, 4, 5, 6, 7], "what is asked for stays"
-    cache.put("large", bytes(26))
+    cache.put("large", bytes(5 * each // 4 + 1))
     assert cache.get("large") is None
-    cache.put(0, bytes(10))
-    assert cache.held == 90
+    cache.put(0, bytes(1000))
+    assert cache.held == 5 * each - 1000
+
+
+def test_the_cache_counts_what_small_values_take_beside_their_bytes() -> None:
+    """The memory that many small images really take, as Python counts it, is what the cache believes to hold."""
+    most = 4 * 2**20
+    cache = ByteCache(most)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for seed in range(20_000):
+            cache.put(f"model=one&mix=3&seed={seed}&truncation=0.5", bytes(200))
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert cache.held <= most
+    assert 0.4 * most < taken <= 1.1 * most
 
 
 def test_mistakes_on_the_command_line_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from biggan.web.bounds import Bounds
 from biggan.web.server import Listening, application, listen
 from biggan.web.service import Service
 from tests.browsers import started
-from tests.rooms.web.served import folder
+from tests.rooms.web import served
 
 HANGS = 45.0
 pytestmark = pytest.mark.nightly
@@ -22,10 +23,22 @@ SIZES = {"desk": (1200, 900), "phone": (390, 844)}
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that is served; its first run has three clocks, and two kinds of sheets at the last two."""
+    found = served.folder(tmp_path_factory.mktemp("page"))
+    for clock in (128, 192):
+        for name, level in (("fixed", 100), ("classes", 20)):
+            path = found / "first" / "samples" / str(clock) / f"{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.new("L", (4, 4), level).save(path)
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(shown: Path) -> Iterator[str]:
     import uvicorn
 
-    service = Service([str(folder(tmp_path_factory.mktemp("page")))], "cpu")
+    service = Service([str(shown)], "cpu")
     listening: Listening = listen("127.0.0.1", 0)
     config = uvicorn.Config(application(service, "127.0.0.1", Bounds()), log_level="warning", ws="none")
     server = uvicorn.Server(config)
@@ -91,6 +104,22 @@ class Page:
         self.page.get_by_role("tab", name=name).click()
         self.page.wait_for_timeout(300)
 
+    def drop(self, file: Path) -> None:
+        """Drag a file over the page, and let it go there."""
+        held = self.page.evaluate_handle(
+            """(bytes) => {
+              const held = new DataTransfer();
+              held.items.add(new File([Uint8Array.from(bytes)], "dropped.png", { type: "image/png" }));
+              return held;
+            }""",
+            list(file.read_bytes()),
+        )
+        place = self.page.locator("#bg-drop")
+        place.dispatch_event("dragover", {"dataTransfer": held})
+        assert "over" in (place.get_attribute("class") or ""), "it says that one may let go here"
+        place.dispatch_event("drop", {"dataTransfer": held})
+        assert "over" not in (place.get_attribute("class") or "")
+
     def done(self) -> None:
         assert not self.faults, self.faults
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -141,9 +170,14 @@ def test_every_control_of_an_image(browser: Any, address: str, size: str, tmp_pa
     one.until("mix=0&seed=0")
     assert "truncation" not in one.query()
 
-    one.page.locator("#bg-file").set_input_files(saved)
+    for given in (lambda: one.page.locator("#bg-file").set_input_files(saved), lambda: one.drop(saved)):
+        given()
+        one.until("directions=2:3")
+        assert "seed=12&truncation=0.5&kind=scale&other=77&levels=0,0.4,0" in one.query()
+        one.page.locator("#bg-reset").click()
+        one.until("mix=0&seed=0")
+    one.drop(saved)
     one.until("directions=2:3")
-    assert "seed=12&truncation=0.5&kind=scale&other=77&levels=0,0.4,0" in one.query()
     one.page.locator("#bg-reset").click()
     one.until("mix=0&seed=0")
     one.tab("Favourites")
@@ -163,7 +197,11 @@ def test_every_control_of_an_image(browser: Any, address: str, size: str, tmp_pa
 @pytest.mark.parametrize("size", SIZES)
 def test_films_models_and_runs(browser: Any, address: str, size: str) -> None:
     one = Page(browser, address, size, "?model=one.safetensors")
+    one.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    one.page.wait_for_timeout(400)  # the address follows what is drawn
     one.page.locator("#bg-link").click()
+    one.page.wait_for_function("document.getElementById('bg-says').textContent === 'The link is copied.'")
+    assert one.page.evaluate("navigator.clipboard.readText()") == one.page.url
     for seed in ("5", "6"):
         one.tab("Draw")
         one.page.locator("#bg-seed textarea, #bg-seed input").fill(seed)
@@ -190,6 +228,9 @@ def test_films_models_and_runs(browser: Any, address: str, size: str) -> None:
         with one.page.expect_download() as coming:
             one.page.locator(f"#{button}").click()
         assert coming.value.path().stat().st_size > 500
+    one.page.locator("#bg-points").get_by_role("button", name="remove").first.click()
+    assert one.page.locator("#bg-points .bg-card").count() == 1
+    assert "seed 6" in one.page.locator("#bg-points").inner_text(), "the first one is gone"
     one.page.locator("#bg-clear").click()
     assert one.page.locator("#bg-points .bg-card").count() == 0
 
@@ -203,6 +244,46 @@ def test_films_models_and_runs(browser: Any, address: str, size: str) -> None:
     one.page.wait_for_function("[...document.querySelectorAll('#bg-shown img')].every(i => i.naturalWidth > 0)")
     one.page.locator("#bg-runs input").first.uncheck()
     one.page.wait_for_function("document.querySelectorAll('.bg-run').length === 1")
+    one.done()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_run_is_looked_at_while_it_grows(browser: Any, address: str, size: str, shown: Path) -> None:
+    one = Page(browser, address, size, "?model=one.safetensors")
+    one.tab("Training")
+    first = one.page.locator(".bg-run").first
+    first.wait_for()
+    assert first.locator("h3").inner_text() == "first"
+    curves = one.page.locator("#bg-shown .bg-charts img")
+    named = one.page.locator("#bg-curves input")
+    one.page.locator("summary", has_text="Curves").click()
+    for place in range(named.count()):
+        named.nth(place).uncheck()
+    one.page.wait_for_function("!document.querySelector('#bg-shown .bg-charts img')")
+    one.page.locator("#bg-curves label", has_text="G_loss").locator("input").check()
+    one.page.wait_for_function("document.querySelectorAll('#bg-shown .bg-charts img').length === 1")
+    assert "G_loss of first, second" in (curves.first.get_attribute("alt") or "")
+    before = curves.first.get_attribute("src")
+
+    picture, slider = first.locator("img"), first.locator("input[type=range]")
+    assert picture.get_attribute("alt") == "sheet fixed at 192 images"
+    slider.fill("0")
+    assert "64 images" in first.inner_text()
+    assert "images=64&sheet=fixed" in (picture.get_attribute("src") or "")
+    one.page.locator("#bg-sheet").select_option("classes")
+    one.page.wait_for_function("document.querySelector('.bg-run img').src.includes('images=128&sheet=classes')")
+    one.page.wait_for_function("[...document.querySelectorAll('#bg-shown img')].every(i => i.naturalWidth > 0)")
+
+    seen = one.page.evaluate("parseInt(document.querySelector('.bg-run p').textContent.replace(/,/g, ''))")
+    stats = shown / "first" / "stats.jsonl"
+    with stats.open("a") as file:  # the line that was half written is finished, and another one comes
+        file.write(f'en": 1}}\n{{"images_seen": {seen + 64}, "iterations": 9, "G_loss": 3.0}}\n')
+    one.page.wait_for_function(
+        f"document.querySelector('.bg-run p').textContent.startsWith('{seen + 64}')", timeout=1000 * HANGS
+    )
+    assert curves.first.get_attribute("src") != before, "the curve is drawn anew"
+    assert "training now" in first.inner_text()
+    assert slider.input_value() == "0", "what one looked at stays"
     one.done()
 
 
@@ -222,6 +303,19 @@ def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
     for control in ("another", "keep", "save", "link", "one", "seed", "two", "blend", "whole", "kind", "reset"):
         assert any(f"bg-{control} " in place for place in reached), (control, reached)
     assert any("bg-drop" in place or "bg-file" in place for place in reached), reached
+    for tab, controls in (
+        ("Path", ("add", "clear", "frames", "rate", "curve", "loop", "preview", "gif", "mp4")),
+        ("Training", ("runs", "sheet", "shown")),
+    ):
+        one.page.get_by_role("tab", name=tab).focus()
+        one.page.keyboard.press("Enter")
+        if tab == "Training":
+            one.page.wait_for_selector(".bg-run")
+        passed = set()
+        for _ in range(60):
+            one.page.keyboard.press("Tab")
+            passed.add(str(one.page.evaluate("document.activeElement.closest('[id^=bg-]')?.id")))
+        assert {f"bg-{control}" for control in controls} <= passed, (tab, passed)
     one.done()
 
 
