@@ -124,19 +124,19 @@ def _route(options: InterpolateOptions, sampler: Sampler, seeds: list[int]) -> R
 
 def _write_picture(options: InterpolateOptions, sampler: Sampler, route: Route, out: Path) -> None:
     from biggan.foundation.files import write_picture
-    from biggan.sampling.interpolation import route_images
+    from biggan.sampling.interpolation import in_rows, route_images
     from biggan.sampling.pictures import SHOWN, check_sheet, enlargement, sheet_of
     from biggan.sampling.png_text import png_text
     from biggan.sampling.recording import Recorder
 
-    check_sheet(len(route), route.columns, sampler.info.architecture.resolution, "--frames")
-    enlarged = enlargement(sampler.info.architecture.resolution, len(route), route.columns, options.size or SHOWN)
+    check_sheet(*route.cells(), sampler.info.architecture.resolution, "--frames", options.frames)
+    enlarged = enlargement(sampler.info.architecture.resolution, *route.cells(), options.size or SHOWN)
     record = None
     if options.metadata:
         recorder = Recorder(sampler, options.truncation, options.truncation_kind, options.batch)
         record = recorder.path(route, enlarged)
     parts = route_images(sampler, route, options.truncation, options.truncation_kind, options.batch)
-    picture = sheet_of(parts, len(route), route.columns, enlarged=enlarged)
+    picture = sheet_of(in_rows(parts, route), *route.cells(), enlarged=enlarged)
     write_picture(out, picture, pnginfo=png_text(record))
 
 

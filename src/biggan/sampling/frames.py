@@ -92,7 +92,7 @@ def truncation_frames(
         seeds: of the latents: the columns.
         kind: how to truncate.
         columns: images a row, where it is another number than the seeds.
-        caption: whether T stands below.
+        caption: whether T stands above.
         smallest: pixels that the shorter side has at least; images are enlarged by whole numbers.
         chunk: images drawn at a time.
 

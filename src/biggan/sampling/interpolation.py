@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,10 +89,26 @@ class Route:
         """Key points."""
         return max(len(self.seeds), len(self.labels))
 
-    @property
-    def columns(self) -> int:
-        """Images a row of one picture: a segment a row, a single one with its end."""
-        return self.frames if self.loop or self.points > 2 else self.frames + 1
+    def cells(self, *, ends: bool = True) -> tuple[int, int]:
+        """Return how many images one picture shows, a segment a row, and how many a row.
+
+        Args:
+            ends: whether a row ends with the key point with which the next one begins; of a loop none does.
+        """
+        if self.loop or (self.points > 2 and not ends):
+            return len(self), self.frames
+        return (self.points - 1) * (self.frames + 1), self.frames + 1
+
+
+def in_rows(parts: Iterable[Tensor], route: Route, *, ends: bool = True) -> Iterator[Tensor]:
+    """Yield the images of a path as :meth:`Route.cells` lays them out: key points between two rows twice."""
+    place = 0
+    for images in parts:
+        index = torch.arange(place, place + len(images))
+        between = (index % route.frames == 0) & (index > 0) & (index < len(route) - 1)
+        times = 1 + (between & ends & (not route.loop)).long()
+        yield images.repeat_interleave(times.to(images.device), dim=0)
+        place += len(images)
 
 
 def route_images(

@@ -95,9 +95,11 @@ class PathThrough:
     frames: Annotated[int, Ge(1), Le(MOST_CELLS)]
     curve: Literal["linear", "spherical"]
     loop: bool
+    ends: bool = False
+    """Whether a row shows both of its key points; files that do not say so are of a time when it did not."""
 
     def __post_init__(self) -> None:
-        _at_most(max(length(self.labels), length(self.seeds)) * self.frames)
+        _at_most(max(length(self.labels), length(self.seeds)) * (self.frames + self.ends))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,6 +92,7 @@ class Recorder:
                 frames=route.frames,
                 curve=route.curve,
                 loop=route.loop,
+                ends=True,
             ),
         )
 

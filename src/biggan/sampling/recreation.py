@@ -19,7 +19,7 @@ from biggan.foundation.terminal import one_line
 from biggan.models.snapshot import IN_CHECKPOINT, IN_FOLDER, SUFFIX, is_snapshot, read_info
 from biggan.sampling.draw import default_chunk
 from biggan.sampling.identity import network_hash, tensors_hash
-from biggan.sampling.interpolation import Route, interpolation_sheet, route_images
+from biggan.sampling.interpolation import Route, in_rows, interpolation_sheet, route_images
 from biggan.sampling.picture_record import Grid, OneImage, PathThrough, PictureRecord, length, unpacked
 from biggan.sampling.pictures import check_sheet, sheet, sheet_of, to_picture
 from biggan.sampling.point_record import PointsShown
@@ -158,12 +158,12 @@ def _grid(record: PictureRecord, grid: Grid, sampler: Sampler, batch: int, notes
 
 def _path(record: PictureRecord, path: PathThrough, sampler: Sampler, batch: int) -> Image.Image:
     points = max(length(path.labels), length(path.seeds))
-    check_sheet(points * path.frames, path.frames, _shown(record, sampler), "metadata: frames")
+    check_sheet(points * (path.frames + 1), path.frames + 1, _shown(record, sampler), "metadata: frames")
     labels, seeds = unpacked(path.labels), unpacked(path.seeds)
     _check_labels(labels, sampler)
     route = Route(labels=tuple(labels), seeds=tuple(seeds), frames=path.frames, curve=path.curve, loop=path.loop)
     parts = route_images(sampler, route, record.truncation, record.kind, batch)
-    return sheet_of(parts, len(route), route.columns, enlarged=record.enlarged)
+    return sheet_of(in_rows(parts, route, ends=path.ends), *route.cells(ends=path.ends), enlarged=record.enlarged)
 
 
 def _points(record: PictureRecord, shown: PointsShown, sampler: Sampler, batch: int, notes: list[str]) -> Image.Image:

@@ -201,7 +201,7 @@ def test_hostile_labels_are_drawn_in_plots(tmp_path: Path, recwarn: pytest.Warni
             "interpolate FILE --out OUT/x.gif --frames 90000 --seeds 0-5",
             "--frames: the whole film has 450,001 frames",
         ),
-        ("interpolate FILE --out OUT/x.png --frames 30000", "--frames 30000: one picture of 90,001 images"),
+        ("interpolate FILE --out OUT/x.png --frames 30000", "--frames 30000: one picture of 90,003 images"),
         (
             "interpolate FILE --out OUT/x.gif --frames-per-second 0",
             "--frames-per-second 0: 1 to 50 in a GIF, 240 in .mp4",

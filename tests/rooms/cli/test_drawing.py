@@ -142,6 +142,24 @@ def test_interpolate_command(snapshot: Path, tmp_path: Path, ending: str) -> Non
             assert sum(1 for _ in film.decode(video=0)) == 4
 
 
+def test_each_row_of_a_path_shows_both_of_its_key_points(snapshot: Path, tmp_path: Path) -> None:
+    words = ["interpolate", str(snapshot), "--seeds", "1-3", "--classes", "cat", "--frames", "4", "--device", "cpu"]
+    assert main([*words, "--size", "1", "--out", str(tmp_path / "path.png")]) == 0
+    model = biggan.load(snapshot, "cpu")
+    key = model.sample([model.class_index("cat")] * 3, [1, 2, 3]).permute(0, 2, 3, 1).numpy()
+    picture = np.asarray(Image.open(tmp_path / "path.png"))
+    side = key.shape[1]
+    assert picture.shape[:2] == (2 + 2 * (side + 2), 2 + 5 * (side + 2)), "no row is cut short"
+
+    def cell(row: int, column: int) -> np.ndarray:  # type: ignore[type-arg]
+        top, left = 2 + row * (side + 2), 2 + column * (side + 2)
+        return picture[top : top + side, left : left + side].astype(int)
+
+    for (row, column), point in (((0, 0), 0), ((0, 4), 1), ((1, 0), 1), ((1, 4), 2)):
+        assert np.abs(cell(row, column) - key[point]).max() <= 1
+    assert np.array_equal(cell(0, 4), cell(1, 0))
+
+
 def test_fixed_interpolations(snapshot: Path, tmp_path: Path) -> None:
     def frames(*words: str) -> np.ndarray:  # type: ignore[type-arg]
         out = tmp_path / "x.png"

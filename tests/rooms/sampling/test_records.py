@@ -89,9 +89,9 @@ def test_the_hash_is_that_of_weights_and_statistics_alone(snapshot: Path, tmp_pa
     assert network_hash(model.generator) != known
 
 
-@pytest.mark.parametrize("what", ["image", "grid", "cycle", "sheet", "path", "loop", "interpolations"])
+@pytest.mark.parametrize("what", ["image", "grid", "cycle", "sheet", "path", "older path", "loop", "interpolations"])
 def test_what_was_drawn_is_drawn_again_bitwise(snapshot: Path, what: str) -> None:
-    from biggan.sampling.interpolation import interpolation_sheet, route_images
+    from biggan.sampling.interpolation import in_rows, interpolation_sheet, route_images
     from biggan.sampling.pictures import sheet_of, to_picture
     from biggan.sampling.sheets import class_sheets
 
@@ -110,10 +110,14 @@ def test_what_was_drawn_is_drawn_again_bitwise(snapshot: Path, what: str) -> Non
             model.generator, model.class_names, labels=[1, 2], seeds=[4, 9], truncation=0.7, kind="scale", chunk=4
         )
         made, record = next(pages), recorder.grid([1, 2], [4, 9], 2, names=True)
-    elif what in ("path", "loop"):
+    elif what in ("path", "loop", "older path"):
         route = Route(labels=(1, 2), seeds=(3, 4, 5), frames=3, loop=what == "loop")
-        made = sheet_of(route_images(model, route, 0.7, "scale", 4), len(route), route.columns)
+        ends = what != "older path"
+        parts = route_images(model, route, 0.7, "scale", 4)
+        made = sheet_of(in_rows(parts, route, ends=ends), *route.cells(ends=ends))
         record = recorder.path(route)
+        assert record.path is not None
+        record = dataclasses.replace(record, path=dataclasses.replace(record.path, ends=ends))
     else:
         recorder = Recorder(model, batch=4)
         made = sheet(interpolation_sheet(model.generator, "zy", rows=2, columns=3, seed=1, chunk=4), 3)
