@@ -20,8 +20,9 @@ AUTO = "auto"
 def place_of(words: list[str]) -> str:
     """Return the run directory: that which was given, or runs/NAME for images that lie in a folder NAME."""
     found = value_of(words, "--run-dir")
-    data = value_of(words, "--data", "--data.path") or AUTO
-    return found or str(Path("runs") / (Path(data.rstrip("/")).resolve().name.split(".")[0].replace(":", "-") or AUTO))
+    images = Path((value_of(words, "--data", "--data.path") or AUTO).rstrip("/")).resolve()
+    name = images.name if images.is_dir() else images.name.split(".")[0]  # of a file without its endings
+    return found or str(Path("runs") / (name.lstrip(".").replace(":", "-") or AUTO))
 
 
 def refuse_other_images(words: list[str], stored: str | None, run_dir: str) -> None:

@@ -23,7 +23,14 @@ def follow(config: TrainingConfig, preset: TrainingConfig, given: Set[str]) -> T
         preset: without.
         given: dotted names of the options that were given.
     """
-    return _moved_attention(_even_micro_batch(config, preset, given), given)
+    return _own_decay(_moved_attention(_even_micro_batch(config, preset, given), given), given)
+
+
+def _own_decay(config: TrainingConfig, given: Set[str]) -> TrainingConfig:
+    """Let a decay of the average that was given be in force: a half-life of the preset would replace it."""
+    if "ema.decay" not in given or "ema.half_life" in given:
+        return config
+    return dataclasses.replace(config, ema=dataclasses.replace(config.ema, half_life=None))
 
 
 def _even_micro_batch(config: TrainingConfig, preset: TrainingConfig, given: Set[str]) -> TrainingConfig:

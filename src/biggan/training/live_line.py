@@ -16,7 +16,7 @@ from biggan.training.hooks.samples import CLASSES, Samples
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES
 
-FORMAT = "{percentage:3.0f}% of {total_fmt} images, {rate_fmt}, {remaining} left{postfix}"
+FORMAT = "{n_fmt} of {total_fmt} images, {rate_fmt}, {remaining} left{postfix}"
 """Without a bar: 80 columns hold the numbers and what :func:`said` adds to them, and what is too long is cut off."""
 
 

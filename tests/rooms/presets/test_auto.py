@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tyro
 
-from biggan.cli.automatic import refuse_other_images
+from biggan.cli.automatic import place_of, refuse_other_images
 from biggan.cli.main import main
 from biggan.cli.train import _dry_run, _recipe, parse
 from biggan.cli.words import given, without
@@ -230,6 +230,33 @@ def test_what_cannot_be_trained_says_what_is_missing(
     with pytest.raises(UserError, match=message):
         parse("auto", ["--data", str(folder)], str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_images_that_cannot_be_read_are_told_where_too_few_are_left(
+    make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_folder({"a": 5}, (20, 20))
+    for number in range(30):
+        (folder / "a" / f"broken{number}.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"5 images found.*add 15.*30 more cannot be read, such as .*broken0.png"):
+        parse("auto", ["--data", str(folder)], str(tmp_path / "run"))
+
+
+def test_options_that_its_choices_rest_on_can_be_given(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_folder({"a": 60, "b": 60}, (40, 40))
+    words = ["--data", str(folder), "--duration", "2k", "--device", "cpu", "--data.random-crop", "--ema.decay", "0.9"]
+    config = parse("auto", words, str(tmp_path / "run"))
+    assert config.data.random_crop
+    assert (config.ema.decay, config.ema.half_life) == (0.9, None)
+
+
+def test_a_run_has_the_whole_name_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("my.flowers", ".hidden"):
+        (tmp_path / folder).mkdir()
+    names = {"my.flowers/": "my.flowers", ".hidden": "hidden", "cats.tar.gz": "cats", "digits": "digits"}
+    for data, name in names.items():
+        assert place_of(["--data", data]) == str(Path("runs") / name)
 
 
 def test_a_folder_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

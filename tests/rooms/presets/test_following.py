@@ -48,6 +48,16 @@ def test_micro_batches_follow_the_batch(tmp_path: Path, name: str, batch: int, m
     assert part.micro_batch * part.accumulation == batch
 
 
+def test_a_decay_that_is_given_is_in_force(tmp_path: Path) -> None:
+    """Beside the half-life of a preset it changed nothing."""
+    assert parsed(tmp_path, "digits").ema.half_life is not None
+    for words in (["--ema.decay", "0.9"], ["--ema.decay=0.9"]):
+        config = parsed(tmp_path, "digits", *words)
+        assert (config.ema.decay, config.ema.half_life) == (0.9, None)
+    both = parsed(tmp_path, "digits", "--ema.decay", "0.9", "--ema.half-life", "500")
+    assert both.ema.half_life == 500
+
+
 def test_a_preset_as_it_is_gives_what_it_gave(tmp_path: Path) -> None:
     for name in ("digits", "biggan-pytorch-cifar10", "studiogan-biggan-32"):
         config = parse(name, [], str(tmp_path / "run"))

@@ -128,7 +128,10 @@ def _of_size(
         on_collapse="rollback",
         precision="bfloat16" if machine.narrow and "precision" not in given else asked.precision,
     )
-    return Chosen(config=config)
+    found = Chosen(config=config)
+    why = "one broken file of many is no reason to stop; the log names each"
+    found.note("corrupt", "left out", why, "data.skip_corrupt")
+    return found
 
 
 def _model(size: tuple[int, int], machine: Machine, asked: TrainingConfig, given: Set[str]) -> Architecture:
@@ -192,7 +195,7 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
         config,
         duration=length.images,
         terms=terms if "terms" not in given else config.terms,
-        ema=MovingAverageConfig(half_life=half_life, ramp_up=0.05),
+        ema=MovingAverageConfig(half_life=None if "ema.decay" in given else half_life, ramp_up=0.05),
         checkpoint=dataclasses.replace(config.checkpoint, every=save),
         log=sheets(length, classes=len(seen.class_counts)),
         health=dataclasses.replace(config.health, every=max(rounded(length.images / 20), 1000)),
@@ -200,7 +203,8 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
     found.note("terms", " ".join(terms) or "none", why, "terms")
     back = "a run that collapses goes back to its last healthy checkpoint by itself"
     found.note("on collapse", "rollback", back, "on_collapse")
-    found.note("average", f"half-life {format_images(half_life)} images", "a fifteenth of the run", "ema.half_life")
+    shown = f"half-life {format_images(half_life)} images"
+    found.note("average", shown, "a fifteenth of the run", "ema.half_life", "ema.decay")
     found.note("length", f"{format_images(length.images)} images", length.reason)
     first, most = found.config.log.first_samples or 0, found.config.log.samples_every
     found.note(

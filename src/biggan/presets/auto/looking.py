@@ -10,6 +10,7 @@ from biggan.data.configuration import DataConfig
 from biggan.data.contract import ImageSource
 from biggan.foundation.errors import UserError
 from biggan.foundation.memory import free_memory
+from biggan.foundation.terminal import one_line
 from biggan.presets.auto.mirroring import ask
 from biggan.presets.auto.seen import Machine, Mirroring, Seen
 
@@ -35,11 +36,18 @@ def look(config: DataConfig, *, mirror: bool) -> Seen:
     from biggan.data.opening import open_source
 
     # Corrupt images are left out by the runs that auto makes, and stop no look at the others.
-    source = open_source(dataclasses.replace(config, skip_corrupt=True), (LOOKED_AT, LOOKED_AT))
+    # A margin to crop at random would make them larger.
+    seen_whole = dataclasses.replace(config, skip_corrupt=True, random_crop=False)
+    source = open_source(seen_whole, (LOOKED_AT, LOOKED_AT))
     if len(source) < FEWEST:
+        broken = ""
+        if source.left_out:
+            (name, reason), count = source.left_out[0], len(source.left_out)
+            broken = f"; {count} more cannot be read, such as {one_line(name)} ({one_line(reason, 80)})"
         raise UserError(
             f"--data {config.path}: {len(source)} image{'s' * (len(source) != 1)} found, and auto needs at least "
             f"{FEWEST}, better some hundreds; add {FEWEST - len(source)} or more, in a sub-folder for each class"
+            + broken
         )
     notes = source.notes()
     sides = _shorter_sides(source)
