@@ -17,9 +17,12 @@ test: $(STAMP)
 nightly: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "nightly or not nightly"
 
-# What people are given: the site, what the pages and notebooks tell them to type, wheel and sdist.
+# What people are given: the site, what the pages and notebooks tell them to type, sdist, and the wheel, which is
+# installed with all that it needs (another 7 GB for as long as that takes). Fails without npm.
 shipped: $(STAMP) docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "nightly or not nightly" tests/test_code_blocks.py \
+	npm install --silent --no-save --prefix build/npm onnxruntime-web@1.30.0
+	OMP_NUM_THREADS=1 BIGGAN_CLEAN=yes BIGGAN_ONNXRUNTIME_WEB=$(CURDIR)/build/npm/node_modules/onnxruntime-web \
+		$(BIN)/python -m pytest $(WORKERS) -m "nightly or not nightly" tests/test_code_blocks.py \
 		tests/test_notebooks.py tests/test_packaging.py
 
 # The pages as people meet them; fails without npm, and Chromium or what BIGGAN_CHROMIUM names.

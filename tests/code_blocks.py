@@ -1,7 +1,8 @@
 """The fenced blocks of the documents: which there are, which are run, and what the words of a command are.
 
 A comment before a block may say ``not run: WHY``, or ``run with: COMMAND: OPTIONS; ...``: what is added to commands of
-ours, in the place of the same options, so that hours become seconds. ``{n}`` there is a number of its own each time.
+ours, in the place of the same options, so that hours become seconds. ``{n}`` there is a number of its own each time,
+and the command ``beside`` a server that answers while the block is run.
 """
 
 from __future__ import annotations

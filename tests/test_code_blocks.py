@@ -10,11 +10,14 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tyro
@@ -25,13 +28,18 @@ from biggan.cli.option_names import FREE, command_of, kind_of, options_of
 from biggan.cli.train import parse
 from biggan.cli.words import without
 from biggan.losses.terms import TERMS
+from tests.browsers import RUNTIME
 from tests.code_blocks import ROOT, Block, blocks, commands, smaller, synopses
-from tests.conftest import tiny_config
+from tests.conftest import HANGS, tiny, tiny_config
+from tests.rooms.evaluation.calling import inception_weights
+from tests.snapshots import write
 
 SHELL = blocks("sh", "bash", "console")
 PYTHON = blocks("python")
 RUNNABLE = sorted({b.page for b in (*SHELL, *PYTHON)} - {ROOT / "CONTRIBUTING.md"})
 """Pages whose blocks are run: all but that which tells how to run these tests."""
+OF_PAGES = "of_pages"
+"""Folder of what is there for one page alone, and would be in the way of others."""
 
 
 def understood(words: list[str]) -> None:
@@ -162,7 +170,34 @@ def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(tiny_config(folder / "runs" / "ch64", data=data, model=model), "digits")
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
         assert main(["train", "--data", "flowers/", "--resolution", "32", "--duration", "512"]) == 0
+        _others(folder)
     return folder
+
+
+def _others(folder: Path) -> None:
+    """Write what pages take from elsewhere: weights of BigGAN-PyTorch and of Inception, programs of another day."""
+    for path in ("weights", "node_modules/onnxruntime-web"):
+        (folder / path).mkdir(parents=True)
+    theirs = folder / "weights" / "BigGAN_I128_hdf5_seed0"
+    whole = ["--with-discriminator", "--with-optimizers"]
+    assert main(["export", "runs/ch64", "--to", "biggan-pytorch", "--out", str(theirs), *whole]) == 0
+    shutil.copytree(folder / "runs" / "ch64", folder / OF_PAGES / "serving.md" / "runs" / "biggan-pytorch-ch64")
+    shutil.copy(next((folder / "runs" / "ch64" / "snapshots").iterdir()), folder / "snapshot.safetensors")
+    pictures = folder / OF_PAGES / "evaluation.md" / "pictures"
+    assert main(["sample", "snapshot.safetensors", "--out", str(pictures), "--count", "12"]) == 0
+    for path in theirs.iterdir():
+        shutil.copy(path, folder)
+    inception_weights(folder / "inception.pth")
+    names = ("daisy", "rose", "sunflower", "tulip")
+    snapshot = write(folder / "640.safetensors", tiny("biggan", latent_size=120, classes=len(names)), names=names)
+    for form, name in (("onnx", "640-export.onnx"), ("torch-export", "640-export.pt2")):
+        assert main(["export", str(snapshot), "--to", form, "--out", str(folder / name)]) == 0
+    if os.environ.get(RUNTIME):
+        (folder / "node_modules" / "onnxruntime-web" / "dist").symlink_to(_dist(Path(os.environ[RUNTIME])))
+
+
+def _dist(runtime: Path) -> Path:
+    return (runtime / "dist" if (runtime / "dist").is_dir() else runtime).resolve()
 
 
 @pytest.mark.nightly
@@ -171,8 +206,12 @@ def test_what_is_not_marked_runs(
     page: Path, household: Path, tmp_path: Path, run_block: Callable[[Block, Path], None]
 ) -> None:
     todo = sorted((b for b in (*SHELL, *PYTHON) if b.page == page and not b.not_run), key=lambda b: b.line)
+    if not os.environ.get(RUNTIME):  # `make shipped` has it
+        todo = [block for block in todo if "node_modules/onnxruntime-web" not in block.code]
     before = Path.cwd()
     folder = shutil.copytree(household, tmp_path / "household")  # what one page writes is in no other's way
+    if (folder / OF_PAGES / page.name).is_dir():
+        shutil.copytree(folder / OF_PAGES / page.name, folder, dirs_exist_ok=True)
     os.chdir(folder)
     try:
         for block in todo:
@@ -182,10 +221,17 @@ def test_what_is_not_marked_runs(
 
 
 @pytest.fixture
-def run_block() -> Callable[[Block, Path], None]:
-    """Return what runs a block in a folder: commands of ours here, programs and scripts in processes of their own."""
+def run_block(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Block, Path], None]]:
+    """Yield what runs a block in a folder: commands of ours here, programs and scripts in processes of their own.
 
-    numbers = itertools.count()
+    What serves goes on serving until another does, or the page is at its end.
+    """
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    numbers, servers = itertools.count(), contextlib.ExitStack()
+
+    def serving(words: list[str]) -> str:
+        servers.close()
+        return servers.enter_context(_served(words))
 
     def run(block: Block, folder: Path) -> None:
         if block.language == "python":
@@ -194,10 +240,16 @@ def run_block() -> Callable[[Block, Path], None]:
             else:
                 _alone([sys.executable, "-c", block.code], block)
             return
-        ours = [words for words in commands(block) if words[0] in ("biggan", "python")]
+        address = serving(block.run_with["beside"]) if "beside" in block.run_with else ""
+        known = [_in_environment(words, monkeypatch) for words in commands(block)]
+        ours = [words for words in known if words[0] in ("biggan", "python", "curl")]
         assert ours, f"{block}: nothing of it is run, and it is not marked"
         for words in ours:
-            if words[0] == "biggan":
+            if words[0] == "curl":
+                _fetched(words, address)
+            elif words[:2] == ["biggan", "serve"]:
+                serving(words[1:])
+            elif words[0] == "biggan":
                 added = block.run_with.get(words[1], [])
                 words = smaller(words, added, next(numbers)) if added and "help" not in words else words
                 with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
@@ -207,7 +259,49 @@ def run_block() -> Callable[[Block, Path], None]:
             else:
                 _alone([sys.executable, *words[1:]], block)
 
-    return run
+    with servers:
+        yield run
+
+
+def _in_environment(words: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the words of a command after those that set a variable, which is set."""
+    while match := re.fullmatch(r"([A-Z][A-Z_]*)=(\S*)", words[0]):
+        monkeypatch.setenv(match[1], match[2])
+        words = words[1:]
+    return words
+
+
+@contextlib.contextmanager
+def _served(words: list[str]) -> Iterator[str]:
+    """Yield the address of a server that ``words`` start, at a free port; it ends well when it is told to."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "biggan", *words, "--port", "0"]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        assert process.stdout is not None
+        said: list[str] = []
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if found := re.search(r"http://[\d.]+:\d+/", line):
+                    with urllib.request.urlopen(found[0], timeout=HANGS) as answer:
+                        assert answer.status == 200, command
+                    yield found[0]
+                    break
+            else:
+                raise AssertionError(f"{shlex.join(command)}:\n{''.join(said)}")
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+        assert process.wait(HANGS) == 0, command
+
+
+def _fetched(words: list[str], address: str) -> None:
+    """Do what ``curl -f -o FILE ADDRESS`` does, of a server that is at another address here."""
+    assert words[:3] == ["curl", "-f", "-o"], words
+    assert address, f"{words}: no server beside it"
+    with urllib.request.urlopen(re.sub(r"http://127\.0\.0\.1:\d+/", address, words[4]), timeout=HANGS) as answer:
+        Path(words[3]).write_bytes(answer.read())
 
 
 def _alone(command: list[str], block: Block) -> None:

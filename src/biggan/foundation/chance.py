@@ -2,7 +2,8 @@
 
 A number is a function of (seed, purpose, clock, position in the global batch, column). Micro-batches and ranks get what
 belongs to their positions, a resumed run what belongs to its clock, and no generator has a state. They are computed
-where the tensors are, by arithmetic on integers, which is the same on every device: the counter (position, column) is
+where the tensors are, by arithmetic on integers, which is the same on every device (normal numbers are made of uniform
+ones by a logarithm and a cosine, which may round otherwise there): the counter (position, column) is
 hashed under a key of the rest by the finaliser of SplitMix64 (Steele, Lea and Flood 2014), which is applied twice.
 """
 

@@ -13,6 +13,7 @@ from biggan.foundation.errors import UserError
 from biggan.training.configuration import LogConfig, TrainingConfig
 from biggan.training.health.configuration import HealthConfig
 from biggan.training.setup import train
+from biggan.training.sinks.weights_and_biases import WeightsAndBiases
 from tests.conftest import assert_same_tensors, tiny_config
 from tests.rooms.training.test_run import final_state
 
@@ -67,8 +68,8 @@ def test_a_sink_that_fails_is_told_once_and_the_run_goes_on(tmp_path: Path) -> N
     assert (run / "samples" / "48" / "fixed.png").is_file()
 
 
-@pytest.mark.skipif(INSTALLED, reason="W&B is installed")
-def test_without_wandb_nothing_begins(tmp_path: Path) -> None:
+def test_without_wandb_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WeightsAndBiases, "package", "no_such_package")
     with pytest.raises(UserError, match=r"--log.wandb needs W&B.*biggan-torch\[wandb\]"):
         train(config_of(tmp_path / "run", wandb=True), "digits")
     assert not (tmp_path / "run" / "config.json").exists()
