@@ -15,8 +15,9 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_what_terms_may_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         assert found[word]["ratio"] <= found[word]["bound"] == bound, word
     for ratio, status in ((1.019, 0), (1.031, 1)):
         monkeypatch.setattr(costs, "measured", lambda *_, ratio=ratio: {"ratio": ratio})
-        monkeypatch.setattr(costs, "looked_at", lambda: {"ratio": 1.0})
+        monkeypatch.setattr(costs, "looked_at", lambda _: {"ratio": 1.0})
         monkeypatch.setattr(sys, "argv", ["terms.py", "--device", "cpu"])
         assert costs.main() == status
         assert ("d-flood: 1.031 times plain, at most 1.02: ABOVE" in capsys.readouterr().out) == bool(status)
@@ -85,9 +86,29 @@ def test_looks_that_were_measured_give_the_alarms_that_are_told(
     assert len(runs) == count
     for run in runs:
         alarms = {kind for _, kinds in run["alarms"] for kind in kinds}
-        assert health.found(health.records(run)) == alarms, (run["kind"], run["seed"])
+        assert health.alarms(health.records(run)) == run["alarms"], (run["kind"], run["seed"])
         assert not alarms or run["kind"] != "healthy"
         assert run["kind"] in ("healthy", "plain D") or alarms & set(health.KINDS[run["kind"]][1])
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "tables"),
+    [
+        ("pretraining", "training.md", lambda script, found: [script.table(found["rows"])]),
+    ],
+)
+def test_effects_that_are_told_are_those_that_were_measured(
+    name: str, page: str, tables: Callable[[Any, Any], list[list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    script = importlib.import_module(name)
+    found = json.loads((BENCHMARKS / "results" / f"{name}_cpu.json").read_text())
+    assert not found["left_out"]
+    text = (ROOT / "docs" / page).read_text()
+    for lines in tables(script, found):
+        assert len(lines) > 4
+        for line in lines:
+            assert line in text, line
 
 
 @pytest.mark.nightly
