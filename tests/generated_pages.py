@@ -64,7 +64,8 @@ def script_table() -> str:
     """Return the table of its shell scripts."""
     lines = ["| script | here |", "|---|---|"]
     for name, ours in shell_scripts().items():
-        lines.append(f"| `scripts/{name}` | {f'`{ours}`' if ours.startswith('biggan train') else ours} |")
+        path = name if name.endswith(".py") else f"scripts/{name}"
+        lines.append(f"| `{path}` | {f'`{ours}`' if ours.startswith('biggan train') else ours} |")
     return "\n".join(lines)
 
 
