@@ -74,7 +74,7 @@ def commands(block: Block) -> list[list[str]]:
     found = []
     for line in joined.splitlines():
         for part in line.split(" && "):
-            if _SYNOPSIS.search(part) and not re.search(r"\[\w+(,\w+)*\]'", part):
+            if _SYNOPSIS.search(part) and not re.search(r"\[\w+(,\w+)*\]\"", part):
                 continue
             words = shlex.split(part, comments=True)
             if words:

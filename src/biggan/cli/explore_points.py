@@ -236,7 +236,7 @@ def project(words: list[str]) -> int:
     for path in write_projection(sampler, found, folder, options.film, metadata=options.metadata):
         say(str(path))
     if not plots_are_there():
-        say("no plot of the losses: pip install 'biggan-torch[plots]'")
+        say('no plot of the losses: pip install "biggan-torch[plots]"')
     return 0
 
 

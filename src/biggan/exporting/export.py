@@ -44,7 +44,7 @@ def check_request(name: str, request: ExportRequest) -> ExportFormat:
     chosen.refuse_request(request)
     missing = [package for package in chosen.packages if importlib.util.find_spec(package) is None]
     if missing:
-        raise UserError(f"--to {name} needs {', '.join(missing)}: pip install 'biggan-torch[export]'")
+        raise UserError(f'--to {name} needs {", ".join(missing)}: pip install "biggan-torch[export]"')
     return chosen
 
 

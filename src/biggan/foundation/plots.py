@@ -31,7 +31,7 @@ def check_figure(path: Path) -> None:
     try:
         import matplotlib.figure  # noqa: F401  only whether it is there
     except ImportError as error:
-        raise UserError(f"{path}: plots need matplotlib; pip install 'biggan-torch[plots]'") from error
+        raise UserError(f'{path}: plots need matplotlib; pip install "biggan-torch[plots]"') from error
 
 
 @contextlib.contextmanager

@@ -103,7 +103,7 @@ def _library() -> Any:
         import huggingface_hub.constants
         import huggingface_hub.errors
     except ImportError as error:
-        raise UserError("the Hugging Face Hub takes a library of its own: pip install 'biggan-torch[hub]'") from error
+        raise UserError('the Hugging Face Hub takes a library of its own: pip install "biggan-torch[hub]"') from error
     return huggingface_hub
 
 

@@ -216,7 +216,7 @@ def _built(name: str, weights: Weights, build: Callable[[Any], Any]) -> Any:
         from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
     except ImportError as error:
         raise UserError(
-            "these features come from torch-fidelity: pip install 'biggan-torch[metrics]', or choose the features "
+            'these features come from torch-fidelity: pip install "biggan-torch[metrics]", or choose the features '
             "'classifier', which need nothing"
         ) from error
     try:

@@ -72,7 +72,7 @@ def _special(foreign: Foreign) -> list[str]:
         if v["which_train_fn"] != "GAN":
             found.append(f"--which_train_fn {v['which_train_fn']} has no counterpart: --step FILE.py:function is yours")
         if "test_every" in foreign.given:
-            found.append("--test_every: evaluation needs the extra metrics (pip install 'biggan-torch[metrics]')")
+            found.append('--test_every: evaluation needs the extra metrics (pip install "biggan-torch[metrics]")')
         if v["augment"] and v["dataset"].startswith("C"):
             found.append("--augment: its shift of CIFAR images by up to 4 pixels has no counterpart; mirroring has")
         if v["resume"] or v["load_weights"]:

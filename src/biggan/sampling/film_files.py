@@ -192,7 +192,7 @@ def _encoder(path: Path, shown: str) -> None:
     try:
         import av
     except ImportError as error:
-        raise UserError(f"{shown} needs PyAV: pip install 'biggan-torch[video]', or write a .gif") from error
+        raise UserError(f'{shown} needs PyAV: pip install "biggan-torch[video]", or write a .gif') from error
     _, codec, name = _CODECS[path.suffix.lower()]
     if not _has_encoder(av, codec):
         there = [ending for ending, (_, other, _) in _CODECS.items() if _has_encoder(av, other)]

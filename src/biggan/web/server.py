@@ -30,7 +30,7 @@ def check_packages() -> None:
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"biggan serve needs {', '.join(missing)}: pip install 'biggan-torch[web]'")
+        raise UserError(f'biggan serve needs {", ".join(missing)}: pip install "biggan-torch[web]"')
 
 
 @dataclass(frozen=True)

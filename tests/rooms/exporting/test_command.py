@@ -142,7 +142,7 @@ def test_a_missing_package_is_named(
     )
     monkeypatch.setitem(contract.FORMATS._loaded, "onnx", without)
     assert main(["export", str(small), "--to", "onnx"]) == 2
-    assert "needs a_package_of_nobody: pip install 'biggan-torch[export]'" in capsys.readouterr().err
+    assert 'needs a_package_of_nobody: pip install "biggan-torch[export]"' in capsys.readouterr().err
 
 
 def test_a_run_a_checkpoint_and_an_export_are_exported_alike(

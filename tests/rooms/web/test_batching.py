@@ -134,5 +134,5 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from biggan.web import server
 
     monkeypatch.setattr(server, "PACKAGES", ("json", "no_such_package"))
-    with pytest.raises(UserError, match=r"needs no_such_package: pip install 'biggan-torch\[web\]'"):
+    with pytest.raises(UserError, match=r'needs no_such_package: pip install "biggan-torch\[web\]"'):
         server.check_packages()

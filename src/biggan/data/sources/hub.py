@@ -74,7 +74,7 @@ def _load(path: str) -> tuple[Any, str]:
     try:
         import datasets
     except ImportError as error:
-        raise UserError(f"--data {path}: needs the datasets library; pip install 'biggan-torch[hub]'") from error
+        raise UserError(f'--data {path}: needs the datasets library; pip install "biggan-torch[hub]"') from error
     if not path.startswith(PREFIX):
         found, split = datasets.load_from_disk(path), None
     else:

@@ -65,7 +65,7 @@ def check_sinks(log: LogConfig) -> None:
         UserError: one is not installed. TensorBoard, which is on by default, is then left out without a word.
     """
     if log.wandb and not SINKS["wandb"].installed():
-        raise UserError("--log.wandb needs W&B, which is not installed; pip install 'biggan-torch[wandb]'")
+        raise UserError('--log.wandb needs W&B, which is not installed; pip install "biggan-torch[wandb]"')
 
 
 class Sinks:
