@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import time
 from pathlib import Path
 
 from biggan.cli.parsing import read_options
@@ -59,6 +60,7 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     Raises:
         UserError: what cannot be trained; says what is missing.
     """
+    begun = time.monotonic()
     hours, words = hours_of(words), without(words, "--hours")
     asked = read_options(TrainingConfig, words, f"biggan train {AUTO}")
     named = given(words)
@@ -85,7 +87,8 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     say(f"looking at {one_line(asked.data.path)} and at this machine ...")
     seen = look(asked.data, mirror="data.flip" not in named)
     machine = examine(asked.device)
-    chosen = choose(seen, machine, asked, named, Trials(fitting=fitting, pace=pace), hours)
+    trials = Trials(fitting=fitting, pace=pace, spent=lambda: time.monotonic() - begun)
+    chosen = choose(seen, machine, asked, named, trials, hours)
     config = read_options(TrainingConfig, words, f"biggan train {AUTO}", default=chosen.config)
     say(f"auto chose, for {seen.images:,} images on {machine.name}:")
     say("\n".join(chosen.lines(named)))

@@ -25,6 +25,7 @@ from biggan.foundation.errors import UserError
 from biggan.presets.auto.choosing import Trials, choose
 from biggan.presets.auto.chosen import Chosen
 from biggan.presets.auto.command import command
+from biggan.presets.auto.lengths import Length, sheets
 from biggan.presets.auto.looking import look
 from biggan.presets.auto.mirroring import _Thumbnails, judge
 from biggan.presets.auto.seen import Machine, Mirroring, Seen
@@ -93,6 +94,13 @@ def test_a_slow_machine_takes_a_smaller_size_and_the_length_follows_its_pace() -
     assert fast.config.duration / 0.2 / 3600 == pytest.approx(850, rel=0.05)
     assert fast.config.log.first_samples == pytest.approx(25_000, rel=0.05)
     assert fast.config.checkpoint.every <= fast.config.duration / 5
+
+
+def test_who_has_waited_gets_the_first_sheet_sooner() -> None:
+    """Looking at many images, or at a busy machine, takes of the minute in which it is to come."""
+    length = Length(images=100_000, pace=100.0, seconds=1000.0, reason="given")
+    first = [sheets(length, classes=3, spent=spent).first_samples for spent in (0.0, 20.0, 35.0, 90.0)]
+    assert first == [2500, 2500, 1000, 500]
 
 
 def test_a_short_run_has_smaller_batches_and_more_updates() -> None:

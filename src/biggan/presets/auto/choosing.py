@@ -45,6 +45,8 @@ class Trials:
     """Returns the micro-batch that fits."""
     pace: Callable[[TrainingConfig], float]
     """Returns how many images a second it trains on."""
+    spent: Callable[[], float] = float
+    """Returns the seconds since the command; 0 where nobody waits."""
 
 
 def choose(
@@ -85,7 +87,7 @@ def choose(
         else:
             larger, batch = (found, length), batch // 2
     say_size(found, wanted, seen, machine, length)
-    return _of_length(found, seen, machine, length, given)
+    return _of_length(found, seen, machine, length, given, trials.spent())
 
 
 def _wanted_size(asked: TrainingConfig, given: Set[str]) -> tuple[int, int] | None:
@@ -177,7 +179,7 @@ def _model(size: tuple[int, int], machine: Machine, asked: TrainingConfig, given
     return bare
 
 
-def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, given: Set[str]) -> Chosen:
+def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, given: Set[str], spent: float) -> Chosen:
     """Add what depends on the length."""
     config = found.config
     if "duration" not in given and length.images < 4 * config.batch:
@@ -197,7 +199,7 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
         terms=terms if "terms" not in given else config.terms,
         ema=MovingAverageConfig(half_life=None if "ema.decay" in given else half_life, ramp_up=0.05),
         checkpoint=dataclasses.replace(config.checkpoint, every=save),
-        log=sheets(length, classes=len(seen.class_counts)),
+        log=sheets(length, classes=len(seen.class_counts), spent=spent),
         health=dataclasses.replace(config.health, every=max(rounded(length.images / 20), 1000)),
     )
     found.note("terms", " ".join(terms) or "none", why, "terms")

@@ -17,7 +17,9 @@ EPOCHS = 5000
 COMPILING = 1200.0
 """Seconds of a run on a GPU from which on networks are compiled: they are a third faster, after a minute or two."""
 FIRST_SHEET, LINE, SAVED = 25.0, 15.0, 600.0
-"""Seconds until the first sheet, between lines of numbers, between checkpoints."""
+"""Seconds of training until the first sheet, between lines of numbers, between checkpoints."""
+PATIENCE, SOONEST = 45.0, 5.0
+"""Seconds from the command on within which the first sheet is to be begun, and of training before it at least."""
 _SHEETS, _CHECKPOINTS = 10, 5
 """At least so many in the course of a run."""
 
@@ -79,13 +81,20 @@ def checkpoints(length: Length) -> int:
     return max(rounded(min(SAVED * length.pace, length.images / _CHECKPOINTS)), 1)
 
 
-def sheets(length: Length, *, classes: int) -> LogConfig:
-    """Return when is drawn and noted: the first sheet soon, later ones rarer."""
+def sheets(length: Length, *, classes: int, spent: float) -> LogConfig:
+    """Return when is drawn and noted: the first sheet soon, later ones rarer.
+
+    Args:
+        length: of the run.
+        classes: of the images.
+        spent: seconds since the command, which a person who waits for a picture has waited already.
+    """
     most = max(rounded(length.images / _SHEETS), 1)
+    first = max(min(FIRST_SHEET, PATIENCE - spent), SOONEST)
     return LogConfig(
         every=max(rounded(min(LINE * length.pace, length.images / 20)), 1),
         samples_every=most,
-        first_samples=min(max(rounded(FIRST_SHEET * length.pace), 1), most),
+        first_samples=min(max(rounded(first * length.pace), 1), most),
         sheet_columns=10 if classes <= 20 else 5,
         interpolation_rows=4,
     )
