@@ -95,6 +95,7 @@ def test_looks_that_were_measured_give_the_alarms_that_are_told(
     ("name", "page", "tables"),
     [
         ("pretraining", "training.md", lambda script, found: [script.table(found["rows"])]),
+        ("refining", "sampling.md", lambda script, found: [script.table(rows) for rows in found["rows"].values()]),
     ],
 )
 def test_effects_that_are_told_are_those_that_were_measured(
