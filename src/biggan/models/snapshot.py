@@ -209,7 +209,8 @@ def load_exactly(network: torch.nn.Module, tensors: dict[str, Tensor], where: st
             if names
         ]
         raise CorruptFileError(f"{where}: the weights do not fit the architecture: {'; '.join(parts)}")
-    network.load_state_dict(tensors, assign=True)
+    # Copies: a file that is mapped has its tensors at odd addresses, where some kernels add in another order.
+    network.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
 
 
 def find_snapshot(path: Path) -> Path:
