@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import signal
@@ -21,8 +22,10 @@ from biggan.foundation import distributed
 from biggan.foundation.errors import UserError
 from biggan.metrics.features import EXTRACTORS, ExtractorOptions
 from biggan.training.checkpoint import read_checkpoint
+from biggan.training.configuration import AdamConfig
 from biggan.training.engine import Engine
 from biggan.training.pretraining import Moments, check_pretraining, moments, prepared, pretrain_step, slope
+from biggan.training.setup import train
 from tests.conftest import assert_same_tensors, tiny, tiny_config
 from tests.rooms.evaluation.calling import TinyFeatures
 from tests.rooms.foundation.test_agreement import distributed_port
@@ -104,6 +107,20 @@ def test_reals_are_as_large_as_fakes_where_training_crops_them_at_random() -> No
     goal = prepared(config, None, CPU)
     assert goal is not None
     assert goal.source.read_many(np.arange(2)).shape[2:] == config.model.resolution
+
+
+def test_a_rate_that_is_meant_for_another_batch_is_scaled_before_d_begins_too(tmp_path: Path) -> None:
+    """A quarter of that batch has half of the rate, from the first fake on."""
+    for name, adam in (
+        ("meant", AdamConfig(learning_rate=1e-3, reference_batch=32)),
+        ("plain", AdamConfig(learning_rate=5e-4)),
+    ):
+        data = DataConfig(path="digits", fraction=0.02)
+        config = tiny_config(
+            tmp_path / name, duration=8, pretrain=16, pretrain_features="random", data=data, generator_adam=adam
+        )
+        train(dataclasses.replace(config, batch=8), "digits")
+    assert_same_tensors(final_state(tmp_path / "meant"), final_state(tmp_path / "plain"))
 
 
 def test_fakes_that_are_the_reals_cost_nothing_on_average() -> None:
