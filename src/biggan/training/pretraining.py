@@ -204,7 +204,7 @@ def pretrain(run: Run, agenda: Agenda, goal: Goal | None) -> None:
     state, images, log = run.state, run.config.pretrain, run.config.log
     if state.images_seen and state.pretrained < images:
         run.tell(f"--pretrain {images}: D has begun at {state.pretrained:,} fakes; what comes before D is over")
-    if goal is None or state.images_seen or state.pretrained >= images:
+    if goal is None:
         return
     features, source, name = goal.features, goal.source, run.config.pretrain_features
     on_cpu = distributed.on_primary(lambda: _of_reals(source, features, run.config.model.classes), "measuring reals")

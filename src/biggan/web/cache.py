@@ -18,7 +18,7 @@ class ByteCache:
     """
 
     def __init__(self, most: int) -> None:
-        self._most, self._held = most, 0
+        self._most, self._bytes = most, 0
         self._found: OrderedDict[Hashable, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -35,13 +35,12 @@ class ByteCache:
         if len(value) > self._most // 4:
             return
         with self._lock:
-            old = self._found.pop(key, None)
-            self._held += len(value) + OVERHEAD - (0 if old is None else len(old) + OVERHEAD)
+            self._bytes += len(value) - len(self._found.pop(key, b""))
             self._found[key] = value
-            while self._held > self._most:
-                self._held -= len(self._found.popitem(last=False)[1]) + OVERHEAD
+            while self.held > self._most:
+                self._bytes -= len(self._found.popitem(last=False)[1])
 
     @property
     def held(self) -> int:
-        """Bytes that are kept."""
-        return self._held
+        """Bytes that are kept, with what entries take beside their values."""
+        return self._bytes + OVERHEAD * len(self._found)
