@@ -8,13 +8,14 @@ Usage:
 
 An iteration is the training step: the preset's D steps of 256 real images each, one G step of 256, the average. It is
 measured in micro-batches of several sizes, since the best one depends on the device; one that does not fit is noted.
-The best is measured again with compiled networks (--no-compile leaves that out). Of the best, and of compiled ones, one
-iteration is looked at by its kernels: how long they compute, how long they move memory, and how long there is none.
-Images are random, and weights drawn from N(0, 0.02), which no speed depends on. With ``--against`` the iteration of
-BigGAN-PyTorch is measured first, in the same process, with TF32 and cudnn.benchmark, which is faster than as it comes.
-Medians, after two iterations of warming up. Results are printed and written after every part, so that nothing is lost
-when time runs out. Several of these programs may share a device: with the same file after ``--turns`` they warm up and
-compile side by side, and measure one at a time. Needs torch, numpy and safetensors alone.
+The best is measured again with compiled networks (--no-compile leaves that out; --no-plain measures those alone,
+at the first of --micro-batches). Of the best, and of compiled ones, one iteration is looked at by its kernels: how long
+they compute, how long they move memory, and how long there is none. Images are random, and weights drawn from
+N(0, 0.02), which no speed depends on. With ``--against`` the iteration of BigGAN-PyTorch is measured first, in the same
+process, with TF32 and cudnn.benchmark, which is faster than as it comes. Medians, after two iterations of warming up.
+Results are printed and written after every part, so that nothing is lost when time runs out. Several of these programs
+may share a device: with the same file after ``--turns`` they warm up and compile side by side, and measure one at a
+time. Needs torch, numpy and safetensors alone.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, help="real images of a D step; 256 by default")
     parser.add_argument("--against", type=Path, help="a clone of BigGAN-PyTorch, measured in the same run")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="compiled as well")
+    parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True, help="as they are written")
     parser.add_argument("--rhythms", nargs="+", choices=RHYTHMS, default=list(RHYTHMS), help="compiled by these")
     parser.add_argument("--cuda-graphs", action="store_true", help="compiled with CUDA graphs as well")
     parser.add_argument("--micro-batches", nargs="+", type=int, default=[], help="instead of those that are tried")
@@ -49,6 +51,8 @@ def main() -> int:
     parser.add_argument("--turns", type=Path, metavar="FILE", help="others that name it measure on the same device")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     options = parser.parse_args()
+    if not (options.plain or options.micro_batches):
+        parser.error("--no-plain: what would be found is needed; give --micro-batches")
     if options.device == "cuda" and not torch.cuda.is_available():
         print("PyTorch sees no CUDA device, so there is nothing to measure.", file=sys.stderr)
         return 2
@@ -64,11 +68,10 @@ def main() -> int:
         parts: dict[str, Callable[[], None]] = {}
         if options.against is not None and are_theirs(config.model):
             parts["BigGAN-PyTorch"] = lambda bench=bench: bench.original(options.against)
-        if "copy_bandwidth" not in report.found:
-            parts["bandwidth"] = lambda: bandwidth(report, device, patience)
         parts["counting"] = bench.count
         for precision in options.precision:
-            parts[precision] = lambda bench=bench, precision=precision: bench.train(precision)
+            if options.plain:
+                parts[precision] = lambda bench=bench, precision=precision: bench.train(precision)
             for rhythm in options.rhythms if options.compile else ():
                 parts[f"{precision}, compiled, by {rhythm}"] = lambda bench=bench, precision=precision, rhythm=rhythm: (
                     bench.train_compiled(precision, rhythm)
@@ -79,6 +82,8 @@ def main() -> int:
                 )
         if options.sampling:
             parts["sampling"] = bench.sample
+        if "copy_bandwidth" not in report.found:
+            parts["bandwidth"] = lambda: bandwidth(report, device, patience)
         for name, part in parts.items():
             with report.part(f"{model}, {name}") as there_is_time:
                 if there_is_time:

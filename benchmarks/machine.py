@@ -128,8 +128,12 @@ class Turns:
             yield
 
 
-def timed(action: Callable[[], object], device: torch.device, patience: Patience) -> list[float]:
-    """Return the seconds of each repetition, sorted."""
+def timed(action: Callable[[], object], device: torch.device, patience: Patience, in_a_row: int = 1) -> list[float]:
+    """Return the seconds of one action in each repetition, sorted.
+
+    A repetition has ``in_a_row`` of them before the device is waited for: one that is waited for after each stands
+    still until the first kernels of the next arrive.
+    """
     with Turns.beside_others():
         for _ in range(patience.warm_up):
             action()
@@ -138,12 +142,13 @@ def timed(action: Callable[[], object], device: torch.device, patience: Patience
     with Turns.alone() as there_are_others:
         if there_are_others:
             action()
-        while len(found) < patience.least or (len(found) < patience.most and sum(found) < patience.seconds):
+        while len(found) < patience.least or (len(found) < patience.most and in_a_row * sum(found) < patience.seconds):
             synchronize(device)
             began = time.perf_counter()
-            action()
+            for _ in range(in_a_row):
+                action()
             synchronize(device)
-            found.append(time.perf_counter() - began)
+            found.append((time.perf_counter() - began) / in_a_row)
     return sorted(found)
 
 

@@ -27,7 +27,7 @@ from tests.conftest import FAMILIES, assert_same_tensors, tiny
 from tests.rooms.foundation.test_agreement import distributed_port
 from tests.rooms.training.commands import spawn
 from tests.rooms.training.test_phases import share_of
-from tests.rooms.training.test_step import CPU, make_state
+from tests.rooms.training.test_step import CPU, inputs_on, make_state, move
 
 BATCH = 8
 NORMALIZED = [family for family in FAMILIES if family != "r3gan"]
@@ -36,15 +36,22 @@ F64 = torch.float64
 
 
 def trained(
-    family: str, rhythm: str, passes: int, rank: int, ranks: int, compiler: Compiler | None = None
+    family: str,
+    rhythm: str,
+    passes: int,
+    rank: int,
+    ranks: int,
+    compiler: Compiler | None = None,
+    device: torch.device = CPU,
 ) -> dict[str, Tensor]:
     """Five iterations in which every rank has ``passes`` micro-batches, with shared moments where there are ranks."""
     a = tiny(family, generator_spectral_norm=SpectralNorm(singular_values=2))
     state = make_state(a, F64)
+    move(state, device)
     if ranks > 1:
         assert share_batch_norms(state.generator, distributed.gather_within(ranks), ranks)
     engine = Engine(
-        device=CPU,
+        device=device,
         accumulation={"discriminator": passes},
         spectral_norm=rhythm,  # type: ignore[arg-type]
         statistics=rhythm,  # type: ignore[arg-type]
@@ -52,7 +59,7 @@ def trained(
     )
     for seed in range(5):
         inputs = share_of(a, seed, Share(BATCH, rank, ranks, passes), BATCH)
-        train_step(state, inputs, Objective(loss=Hinge()), engine)
+        train_step(state, inputs_on(inputs, device), Objective(loss=Hinge()), engine)
     return {name: tensor.clone().contiguous() for name, tensor in state.tensors().items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -57,6 +58,22 @@ def make_state(a: Architecture, dtype: torch.dtype = torch.float32, **ema: objec
             "discriminator": make_adam(D, AdamConfig(learning_rate=4e-3)),
         },
         average=MovingAverage(MovingAverageConfig(**{"decay": 0.9, **ema}), G),  # type: ignore[arg-type]
+    )
+
+
+def move(state: TrainState, device: torch.device) -> None:
+    """Put all networks of ``state`` on ``device``."""
+    for network in (*state.networks.values(), state.average.network):
+        if network is not None:
+            network.to(device)
+
+
+def inputs_on(inputs: StepInputs, device: torch.device) -> StepInputs:
+    """Return the same on ``device``."""
+    return dataclasses.replace(
+        inputs,
+        discriminator=tuple(type(b)(*(t.to(device, non_blocking=False) for t in b)) for b in inputs.discriminator),
+        generator=type(inputs.generator)(*(t.to(device) for t in inputs.generator)),
     )
 
 
