@@ -38,11 +38,20 @@ from biggan.training.step import (
     train_discriminator,
     train_step,
 )
+from machine import Turns
 
 Iteration = Callable[[], None]
 THEIR_SIZES = {"biggan": (32, 64, 128, 256), "biggan-deep": (32, 64, 128, 256)}
 """Squares for which BigGAN-PyTorch has both networks."""
 _READERS = ("torchvision", "torchvision.transforms", "torchvision.datasets", "torchvision.datasets.utils")
+
+
+class PatientCompiler(Compiler):
+    """Leaves the device to other programs while it compiles."""
+
+    def _compiled(self, graph: Any, inputs: Any) -> Any:
+        with Turns.without_device():
+            return super()._compiled(graph, inputs)
 
 
 def make_engine(config: TrainingConfig, device: torch.device) -> Engine:
@@ -61,7 +70,7 @@ def make_engine(config: TrainingConfig, device: torch.device) -> Engine:
         narrow=torch.bfloat16 if config.precision == "bfloat16" else None,
         spectral_norm=config.spectral_norm,
         statistics=config.statistics,
-        compiler=Compiler(cuda_graphs=config.cuda_graphs, tell=print) if config.compile == "on" else None,
+        compiler=PatientCompiler(cuda_graphs=config.cuda_graphs, tell=print) if config.compile == "on" else None,
     )
 
 

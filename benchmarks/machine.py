@@ -94,6 +94,8 @@ class Turns:
     """
 
     path: Path | None = None
+    _shared: Any = None
+    """The file while this program warms up."""
 
     @classmethod
     @contextlib.contextmanager
@@ -101,6 +103,21 @@ class Turns:
         """Wait until nobody measures; while this lasts, nobody will."""
         with cls._locked(alone=False):
             yield
+
+    @classmethod
+    @contextlib.contextmanager
+    def without_device(cls) -> Iterator[None]:
+        """Let another measure meanwhile: what compiles for minutes while it warms up has no use for the device."""
+        if cls._shared is None:
+            yield
+            return
+        import fcntl
+
+        fcntl.flock(cls._shared, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(cls._shared, fcntl.LOCK_SH)
 
     @classmethod
     @contextlib.contextmanager
@@ -125,7 +142,11 @@ class Turns:
 
         with cls.path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-            yield
+            cls._shared = None if alone else file
+            try:
+                yield
+            finally:
+                cls._shared = None
 
 
 def timed(action: Callable[[], object], device: torch.device, patience: Patience, in_a_row: int = 1) -> list[float]:

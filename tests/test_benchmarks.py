@@ -155,6 +155,7 @@ def test_the_whole_way_on_a_cpu_with_torch_numpy_and_safetensors_alone(tmp_path:
     speeds = {int(size): entry["images_per_second"] for size, entry in trained["micro_batches"].items()}
     assert trained["images_per_second"] == speeds[trained["micro_batch"]] == max(speeds.values())
     assert all(entry["finite"] for entry in trained["micro_batches"].values())
+    assert all(entry["in_a_row"]["images_per_second"] > 0 for entry in trained["micro_batches"].values())
     both = trained["discriminator_seconds"] + trained["generator_seconds"]
     assert both == pytest.approx(4 / trained["images_per_second"])
     rate = found["product_rates"]["float32"]["largest"]
@@ -167,6 +168,36 @@ def test_the_whole_way_on_a_cpu_with_torch_numpy_and_safetensors_alone(tmp_path:
     assert where["launches"] >= sum(kind["launches"] for kind in where["longest"]) > 0
     assert model["sampling"]["float32"]["1"]["images_per_second"] > 0
     assert found["copy_bandwidth"] > 0
+
+
+def test_nobody_measures_while_another_warms_up_but_may_while_it_compiles(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    machine, iterations = importlib.import_module("machine"), importlib.import_module("iterations")
+    monkeypatch.setattr(machine.Turns, "path", tmp_path / "turns")
+
+    def free() -> bool:
+        with (tmp_path / "turns").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    found = []
+    compiled = iterations.PatientCompiler(lambda graph, _: found.append(free()) or graph)(torch.nn.Linear(2, 2))
+
+    def action() -> None:
+        found.append(free())
+        compiled(torch.ones(1, 2))
+
+    patience = machine.Patience(warm_up=2, least=1, most=1)
+    with torch.no_grad():
+        machine.timed(action, torch.device("cpu"), patience)
+    assert found == [False, True, False, False, False], "warming up, compiling, warming up, after others, measuring"
+    assert free()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -161,9 +161,10 @@ def test_terms_wait_for_nothing_and_agree_with_the_cpu(name: str) -> None:
 
 @pytest.mark.parametrize("words", [("lecam,start=1", "diffaugment", "r1,every=1"), ("ada,p=0.5", "cr")])
 def test_compiled_networks_train_with_terms_as_plain_ones(words: tuple[str, ...]) -> None:
+    """In float64: the gradient of R1 jumps where an activation changes its sign, and in float32 some do by rounding."""
     a, device, states, said = tiny("biggan"), torch.device("cuda"), [], []
     for compiler in (None, Compiler(tell=said.append)):
-        state = make_state(a)
+        state = make_state(a, torch.float64)
         move(state, device)
         state.terms = parse_terms(words)
         for term in state.terms.values():
@@ -171,12 +172,17 @@ def test_compiled_networks_train_with_terms_as_plain_ones(words: tuple[str, ...]
         coarse(state)
         engine = Engine(device=device, terms=state.terms, compiler=compiler)
         for seed in range(2):
-            train_step(state, inputs_on(make_inputs(a, seed=seed), device), Objective(loss=Hinge()), engine)
+            train_step(
+                state,
+                inputs_on(make_inputs(a, dtype=torch.float64, seed=seed), device),
+                Objective(loss=Hinge()),
+                engine,
+            )
             state.iterations += 1
         states.append(state.tensors())
     assert not said, "it did compile"
     for name, value in states[0].items():
-        assert torch.allclose(value, states[1][name], rtol=1e-2, atol=1e-3), name
+        assert torch.allclose(value, states[1][name], rtol=1e-5, atol=1e-6), name
 
 
 def test_tf32_rounds_scores_and_no_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
