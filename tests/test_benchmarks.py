@@ -24,6 +24,7 @@ import pytest
 import torch
 from PIL import Image
 
+from biggan.cli.presets import AUTO_FACTS
 from biggan.presets.registry import get_preset
 from tests.conftest import tiny_config
 
@@ -526,3 +527,7 @@ def test_the_table_of_auto_is_what_was_measured() -> None:
             for written, found in zip(cell.split(" ± "), (means[name], statistics.stdev(values)), strict=True):
                 assert float(written) == pytest.approx(found, abs=0.51 * 10 ** -len(written.partition(".")[2]))
         assert means["auto"] <= min(means.values())
+        assert all(
+            f"{means[name]:.2g}" in AUTO_FACTS["figure"] or f"{means[name]:.3g}" in AUTO_FACTS["figure"]
+            for name in names[:2]
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from biggan.cli.parsing import read_options
 from biggan.cli.words import given, value_of, without
 from biggan.foundation import launch
 from biggan.foundation.errors import UserError
-from biggan.foundation.terminal import one_line, say
+from biggan.foundation.terminal import one_line, say, typed
 from biggan.training.configuration import TrainingConfig
 
 AUTO = "auto"
@@ -45,8 +44,8 @@ def refuse_other_images(words: list[str], stored: str | None, run_dir: str) -> N
     if Path(data).resolve() != Path(stored).resolve():
         raise UserError(
             f"--data {one_line(data)}: {run_dir}, where this would go, is a run on {one_line(stored)}. Give these "
-            f"images a run of their own, --run-dir {shlex.quote(run_dir + '-2')}, or go on with that one on them, "
-            f"--run-dir {shlex.quote(run_dir)}"
+            f"images a run of their own, --run-dir {typed(run_dir + '-2')}, or go on with that one on them, "
+            f"--run-dir {typed(run_dir)}"
         )
 
 
@@ -96,7 +95,7 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     if overruled:
         say(f"  as given: {', '.join(overruled)}")
     told = [*command(dataclasses.replace(config, run_dir=None)), "--run-dir", run_dir]
-    say(f"the same without auto:\n  biggan train {shlex.join(told)}")
+    say(f"the same without auto:\n  biggan train {typed(*told)}")
     return dataclasses.replace(config, run_dir=run_dir)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from biggan.foundation.errors import UserError
-from biggan.foundation.terminal import say
+from biggan.foundation.terminal import say, typed
 
 USAGE = """usage: biggan migrate 'COMMAND OF BIGGAN-PYTORCH'
        biggan migrate FILE.sh
@@ -39,7 +38,7 @@ def main(words: list[str]) -> int:
             words = split(words[0])
     found = migrate(words)
     for command in found.commands:
-        say(shlex.join(command))
+        say(typed(*command))
     for remark in found.remarks:
         say(f"# {remark}")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from pathlib import Path
 
 from biggan.cli.automatic import AUTO, choose_for, hours_of, place_of, refuse_other_images
@@ -12,7 +11,7 @@ from biggan.cli.train_help import short_help
 from biggan.cli.words import given, refuse_repeated, value_of, without
 from biggan.foundation import launch
 from biggan.foundation.errors import UserError
-from biggan.foundation.terminal import one_line, say
+from biggan.foundation.terminal import one_line, say, typed
 from biggan.presets.following import follow
 from biggan.presets.registry import PRESETS, get_preset
 from biggan.training.configuration import TrainingConfig
@@ -54,7 +53,7 @@ def _recipe(words: list[str]) -> tuple[str, list[str]]:
         if words[0] != AUTO and words[0] not in PRESETS and Path(words[0]).exists():
             raise UserError(
                 f"'{one_line(words[0])}' is no preset, but something lies there. To train on it: biggan train --data "
-                f"{shlex.quote(words[0])}; to go on with a run: biggan train --run-dir {shlex.quote(words[0])}"
+                f"{typed(words[0])}; to go on with a run: biggan train --run-dir {typed(words[0])}"
             )
         return (AUTO if words[0] == AUTO else get_preset(words[0]).name), words[1:]
     run_dir = value_of(words, "--run-dir")

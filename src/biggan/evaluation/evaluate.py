@@ -31,7 +31,6 @@ from biggan.foundation.files import write_picture
 from biggan.metrics.collected import CLASS_ROWS, THUMBNAILS, Collected
 from biggan.metrics.definitions import METRICS, Context, Metric
 from biggan.metrics.features import Extractor, ExtractorOptions, make_extractor
-from biggan.sampling.png_text import png_text
 
 MEMORISATION_PICTURE = "memorisation.png"
 
@@ -212,9 +211,9 @@ def _draw_memorisation(pair: Pair, source: ImageSource, out: Path) -> None:
     assert pair.reference.collected is not None
     found = memorisation_sheet(pair.reference.collected, pair.fake, source, pair.side)
     if found is not None:
-        picture, record = found
+        picture, said = found
         out.mkdir(parents=True, exist_ok=True)
-        write_picture(out / MEMORISATION_PICTURE, picture, pnginfo=png_text(record))
+        write_picture(out / MEMORISATION_PICTURE, picture, pnginfo=said)
 
 
 def _notes(side: Side, source: ImageSource | None) -> tuple[str, ...]:

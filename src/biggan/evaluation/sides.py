@@ -48,8 +48,10 @@ class Side:
     notes: tuple[str, ...] = ()
     """What is to be known about every number of them."""
     recorder: Recorder | None = None
-    """Says how single ones were drawn; None where no file holds the generator that drew them, because its statistics
-    of batch norm were estimated for the evaluation or are those of each batch."""
+    """Says how single ones were drawn; None of images that no generator drew."""
+    drawn_again: bool = False
+    """Whether a file holds the generator that drew them: its statistics of batch norm were not estimated for the
+    evaluation, nor are those of each batch."""
 
 
 def classes_of(source: ImageSource) -> RealClasses:
@@ -108,7 +110,8 @@ def generated(
         images_seen=sampler.info.images_seen,
         iterations=sampler.info.iterations,
         notes=() if statistics.fit else (str(statistics),),
-        recorder=_recorder(sampler, config, refiner) if config.mode == "running" else None,
+        recorder=_recorder(sampler, config, refiner),
+        drawn_again=config.mode == "running",
     )
 
 

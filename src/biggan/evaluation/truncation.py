@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -23,9 +23,12 @@ from biggan.foundation.plots import check_figure, figure
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
 from biggan.sampling.draw import draw
+from biggan.sampling.identity import network_hash
 from biggan.sampling.latents import latents
 from biggan.sampling.pictures import enlargement, sheet
+from biggan.sampling.png_text import about_text
 from biggan.sampling.sampler import Sampler
+from biggan.version import __version__
 
 SHEET_SEEDS = 10
 CURVE = "truncation.png"
@@ -58,7 +61,7 @@ def sweep(
     mode: Literal["standing", "running"] = "standing" if batch_norms(sampler.generator) else "running"
     records: list[MetricRecord] = []
     values: dict[float, dict[str, float | None]] = {}
-    rows = []
+    rows, shown = [], []
     for truncation in truncations:
         here = dataclasses.replace(config, truncation=truncation, generator_mode=mode)
         side = generated(sampler, here, source)
@@ -66,11 +69,28 @@ def sweep(
         values[truncation] = {record.metric: record.value for record in found}
         records += found
         rows.append(_rows_of_sheet(cast(GeneratedStream, side.stream).generator, here))
-    distributed.on_primary(lambda: _write(values, torch.cat(rows), out), "writing the sweep")
+        statistics = side.judged.text
+        shown.append({"truncation": truncation, "kind": here.truncation_kind, "statistics": statistics})
+    distributed.on_primary(lambda: _write(values, torch.cat(rows), out, _about(sampler, shown)), "writing the sweep")
     return records
 
 
-def _write(values: dict[float, dict[str, float | None]], images: torch.Tensor, out: Path) -> None:
+def _about(sampler: Sampler, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return what the sheet says of itself."""
+    classes = max(sampler.info.architecture.classes, 1)
+    return {
+        "generator": network_hash(sampler.generator),
+        "images_seen": sampler.info.images_seen,
+        "seeds": list(range(SHEET_SEEDS)),
+        "labels": [seed % classes for seed in range(SHEET_SEEDS)],
+        "rows": rows,
+        "biggan": __version__,
+    }
+
+
+def _write(
+    values: dict[float, dict[str, float | None]], images: torch.Tensor, out: Path, about: dict[str, object]
+) -> None:
     names = list(dict.fromkeys(name for row in values.values() for name in row))
     with replacing(out / "truncation.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -78,7 +98,8 @@ def _write(values: dict[float, dict[str, float | None]], images: torch.Tensor, o
         table.writerows([[truncation, *(row.get(name) for name in names)] for truncation, row in values.items()])
     height, width = images.shape[2:]
     enlarged = enlargement((height, width), len(images), SHEET_SEEDS)
-    write_picture(out / "truncation_sheet.png", sheet(images, SHEET_SEEDS, enlarged=enlarged))
+    picture = sheet(images, SHEET_SEEDS, enlarged=enlarged)
+    write_picture(out / "truncation_sheet.png", picture, pnginfo=about_text(about))
     _plot(values, out / CURVE)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import shlex
 import shutil
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from biggan.exporting.programs import programs
 from biggan.exporting.programs import refuse as refuse_programs
 from biggan.foundation.errors import UserError
 from biggan.foundation.files import format_bytes, replacing_folder, require_space
+from biggan.foundation.terminal import typed
 from biggan.models.export_file import Export
 
 SOURCES = Path(__file__).with_name("page")
@@ -85,7 +85,7 @@ def write(export: Export, path: Path, request: ExportRequest) -> list[str]:
     opened = (
         f"open {path / 'index.html'} in a browser, or put the folder on any static host"
         if embedded
-        else f"put the folder on any static host, or: python -m http.server --directory {shlex.quote(str(path))}"
+        else f"put the folder on any static host, or: python -m http.server --directory {typed(path)}"
     )
     statistics = [] if program.statistics is None else [f"batch norm: {program.statistics}"]
     if bank is not None:

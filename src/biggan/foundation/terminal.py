@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
 import unicodedata
 from typing import TextIO
@@ -21,6 +23,12 @@ def one_line(text: str, longest: int = 2000) -> str:
     """Return ``text`` as one printable line of at most ``longest`` characters, for a value within a message."""
     shown = text if len(text) <= longest else f"{text[: longest - 3]}..."
     return "".join(_written_out(c) if _commands(c) else c for c in shown)
+
+
+def typed(*words: object) -> str:
+    """Return words as one types them into this machine's shell, quoted where they must be."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 def say(text: str = "") -> None:

@@ -13,7 +13,7 @@ from biggan.foundation.downloads import cache_folder, download
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.files import digest, replacing, require_space
 from biggan.foundation.outputs import output_file
-from biggan.foundation.terminal import one_line
+from biggan.foundation.terminal import one_line, typed
 from biggan.foundation.web_pages import WebPageError
 from biggan.hub.index import BY_HAND, Index, Published, describe, read_index
 from biggan.hub.repositories import choose_file, fetch_file, files_of, is_repository
@@ -176,6 +176,4 @@ def _by_hand(address: str, how: str) -> str:
 
 
 def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(one_line(str(path)))
+    return typed(one_line(str(path)))

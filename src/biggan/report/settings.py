@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from biggan.foundation.terminal import typed
 from biggan.report.document import Block, Fold, Listing, Missing, Picture, Pictures, Section, Table, Text
 from biggan.report.runs import RunFiles, is_own
 
@@ -132,7 +132,7 @@ def options(config: Any, before: str = "") -> dict[str, str]:
 
 def command(*words: object) -> str:
     """Return a command as it is typed."""
-    return shlex.join(["biggan", *map(str, words)])
+    return typed("biggan", *words)
 
 
 def duration(seconds: float) -> str:

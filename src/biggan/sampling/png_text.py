@@ -8,8 +8,10 @@ bytes of them could mean gigabytes.
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,8 +28,14 @@ from biggan.sampling.pictures import to_picture
 
 KEY = "biggan"
 """Keyword of the chunk that says how a picture was drawn."""
+ABOUT = "biggan-about"
+"""Keyword of the chunk of a picture that no one record can draw again, such as one of several truncations."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1_000_000
+_SEVERAL = (
+    "{} says what it shows, and that statistics were estimated for it alone; the command that made it makes it again, "
+    "this one does not"
+)
 
 
 def png_text(record: PictureRecord | None) -> PngInfo | None:
@@ -40,6 +48,13 @@ def png_text(record: PictureRecord | None) -> PngInfo | None:
         return None
     info = PngInfo()
     info.add_text(KEY, to_text(record))
+    return info
+
+
+def about_text(facts: Mapping[str, object]) -> PngInfo:
+    """Return what Pillow's ``save`` takes for a picture that says what it shows, though nothing draws it again."""
+    info = PngInfo()
+    info.add_text(ABOUT, json.dumps(facts))
     return info
 
 
@@ -109,7 +124,7 @@ def _read(file: BinaryIO, size: int, where: str) -> PictureRecord:
             f"{where}: this is no PNG, JPEG or WebP file, and files of no other kind say how they were drawn"
         )
     file.seek(len(_SIGNATURE))
-    keyword = KEY.encode("ascii") + b"\x00"
+    keyword, about = KEY.encode("ascii") + b"\x00", False
     for _ in range(_MOST_CHUNKS):
         head = file.read(8)
         if not head:
@@ -133,8 +148,9 @@ def _read(file: BinaryIO, size: int, where: str) -> PictureRecord:
                     if struct.pack(">I", zlib.crc32(kind + data)) != check:
                         raise CorruptFileError(f"{where}: its metadata is damaged (the checksum is another)")
                     return from_text(data[len(keyword) :], f"{where}: metadata")
+                about = about or data.startswith(ABOUT.encode("ascii") + b"\x00")
         file.seek(after)
-    raise NoRecordError(_silent(where))
+    raise NoRecordError(_SEVERAL.format(where) if about else _silent(where))
 
 
 def _silent(where: str) -> str:

@@ -55,7 +55,7 @@ class Recorder:
     def at(self, truncation: float | None, kind: TruncationKind = "resample") -> Recorder:
         """Return a recorder for another truncation of the same sampler, with the same hashes."""
         other = Recorder(self.sampler, truncation, kind, self.batch)
-        other.__dict__.update({name: self.__dict__[name] for name in ("_hash", "_bank") if name in self.__dict__})
+        other.__dict__.update(_hash=self._hash, _bank=self._bank)
         return other
 
     def drew(self, record: PictureRecord) -> bool:

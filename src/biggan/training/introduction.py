@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from biggan.data.contract import ImageSource
 from biggan.data.inspection import card
 from biggan.foundation.files import write_picture
+from biggan.foundation.terminal import typed
 from biggan.models.contract import build_on_meta, count_parameters
 from biggan.sampling.sheets import most_classes
 from biggan.training.assembly import make_backends
@@ -77,5 +77,5 @@ def conclusion(run_dir: Path, images_seen: int) -> Iterator[str]:
     yield f"finished: {images_seen:,} images, {run_dir}"
     sheet = newest_sheet(run_dir)
     if sheet is not None:
-        run = shlex.quote(str(run_dir))
+        run = typed(run_dir)
         yield f"newest sheet: {sheet}; draw more of them: biggan sample {run} --out pictures --seeds 0-15"

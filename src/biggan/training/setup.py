@@ -8,7 +8,6 @@ whether the run in it may go on, ``beforehand`` looks at options and data, ``int
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from biggan.foundation.errors import LostRankError, UserError
 from biggan.foundation.files import write_json
 from biggan.foundation.locks import Lock
 from biggan.foundation.records import read_record
-from biggan.foundation.terminal import complain
+from biggan.foundation.terminal import complain, typed
 from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.training.assembly import check_device, make_agenda, make_backends, make_draws, make_engine, make_state
@@ -270,7 +269,7 @@ def _carry_out(run: Run, newest: Checkpoint | None, goal: Goal | None) -> Outcom
         return Outcome(run_dir=run.directory.path, images_seen=run.state.images_seen, collapsed=True)
     except Stopped as stop:  # raised only where everything is saved
         signal = stop.number
-        same = f"biggan train --run-dir {shlex.quote(str(run.directory.path))}"
+        same = f"biggan train --run-dir {typed(run.directory.path)}"
         run.tell(f"{stop}: saved at {run.state.images_seen:,} images; the same command continues from here, or {same}")
     finally:
         agenda.sinks.close(run)

@@ -33,7 +33,7 @@ _SLOW = 0.05
 
 @dataclass(frozen=True)
 class Picture:
-    """What was drawn: uint8 [C, H, W], and what it is a function of to the last bit, where it was drawn alone."""
+    """What was drawn: uint8 [C, H, W], and what it is a function of; to the last bit where it was drawn alone."""
 
     image: Tensor
     record: PictureRecord | None = None
@@ -70,7 +70,7 @@ class Drawer:
         Args:
             loaded: the generator.
             request: what to draw.
-            record: whether to draw it alone, with its record: what is drawn beside it decides the last bit.
+            record: whether to draw it alone, as its record has it: what is drawn beside it decides the last bit.
 
         Raises:
             RequestError: too many wait.
@@ -96,13 +96,13 @@ class Drawer:
         loaded = jobs[0].loaded
         if self._threads[0] is not loaded:
             torch.set_num_threads(1)
-            _draw(jobs[:1])
+            _together(jobs[:1])
             begin = time.perf_counter()
-            _draw(jobs[:1])
+            _together(jobs[:1])
             slow = time.perf_counter() - begin > _SLOW
             self._threads = loaded, self._all if slow else 1
         torch.set_num_threads(self._threads[1])
-        return [_recorded(job) for job in jobs] if jobs[0].alone else [Picture(image) for image in _draw(jobs)]
+        return [_alone(job) for job in jobs] if jobs[0].alone else _together(jobs)
 
     def close(self) -> None:
         """End the thread."""
@@ -127,36 +127,43 @@ def _group(job: _Job) -> tuple[object, ...]:
     return job.loaded.entry.name, job.loaded.version, job.truncation if banked else None, job.alone
 
 
-def _recorded(job: _Job) -> Picture:
+def _alone(job: _Job) -> Picture:
     """Draw one image as :func:`biggan.sampling.recreation.recreate` draws it again.
 
     Weights are divided anew, and moments of a bank set anew: how many threads do that decides their last bit too.
     """
     loaded, request = job.loaded, _known(job.request)
-    own, recorder = loaded.sampler, loaded.recorder.at(request.truncation, request.kind)
+    own, batch = loaded.sampler, loaded.recorder.batch
     labels = [label for label, _ in request.mixture] or [0]
     sampler = Sampler(own.generator, own.info, own.path, own.bank)
     loaded.held.close()
     try:
         if request.plain:
-            image = sampler.sample(labels, [request.seed], request.truncation, request.kind, recorder.batch)[0]
-            return Picture(image, recorder.image(labels[0], request.seed))
+            image = sampler.sample(labels, [request.seed], request.truncation, request.kind, batch)[0]
+            return Picture(image, _record(loaded, request))
         table = embed_on_cpu(own.generator, torch.tensor(labels)).float()
-        point = PointSheet(
-            z=_latent(loaded, request)[None],
-            embedding=_mixed(request, list(table))[None],
-            columns=1,
-            about=request.query("")[:LONGEST_TITLE],
-            single=True,
-        )
-        image = point.images(sampler.at_truncation(request.truncation, request.kind), recorder.batch)[0]
-        return Picture(image, recorder.points(point))
+        point = _point(request, _latent(loaded, request), _mixed(request, list(table)))
+        image = point.images(sampler.at_truncation(request.truncation, request.kind), batch)[0]
+        return Picture(image, _record(loaded, request, point))
     finally:
         loaded.hold()
 
 
+def _point(request: ImageRequest, z: Tensor, embedding: Tensor) -> PointSheet:
+    about = request.query("")[:LONGEST_TITLE]
+    return PointSheet(z=z[None], embedding=embedding[None], columns=1, about=about, single=True)
+
+
+def _record(loaded: Loaded, request: ImageRequest, point: PointSheet | None = None) -> PictureRecord:
+    """Return what an image says of itself: by its seed and class, or by the point where no seed names it."""
+    recorder = loaded.recorder.at(request.truncation, request.kind)
+    if point is not None:
+        return recorder.points(point)
+    return recorder.image(request.mixture[0][0] if request.mixture else 0, request.seed)
+
+
 @torch.no_grad()
-def _draw(jobs: Sequence[_Job]) -> list[Tensor]:
+def _together(jobs: Sequence[_Job]) -> list[Picture]:
     sampler = jobs[0].loaded.sampler
     generator = sampler.at_truncation(jobs[0].truncation, jobs[0].kind)
     z = torch.stack([_latent(job.loaded, job.request) if job.request else _known(job.z) for job in jobs])
@@ -173,7 +180,13 @@ def _draw(jobs: Sequence[_Job]) -> list[Tensor]:
             for job in jobs
         ]
     )
-    return list(draw(generator, z, embeddings, min(default_chunk(generator), len(jobs))))
+    images = draw(generator, z, embeddings, min(default_chunk(generator), len(jobs)))
+    return [
+        Picture(image, _record(job.loaded, job.request, None if job.request.plain else _point(job.request, *point)))
+        if job.request
+        else Picture(image)
+        for job, image, *point in zip(jobs, images, z, embeddings, strict=True)
+    ]
 
 
 def _known(value: Value | None) -> Value:

@@ -40,7 +40,7 @@ class Loaded:
         sampler: what draws.
         directions: along which its images can be moved: those stored beside the file, else SeFa's first six.
         held: keeps the weights divided by their singular values, which else every batch divides anew.
-        recorder: of pictures that are drawn alone; hashes the generator when it is first asked.
+        recorder: of pictures; hashes the generator when it is first asked.
         weight: bytes of its tensors, those that are divided counted twice.
     """
 

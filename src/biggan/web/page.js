@@ -3,7 +3,7 @@
   const LEVELS = 10, MOVES = 8, MOST_KEPT = 200, STORE = "biggan-favourites";
   const IMAGE = ["model", "one", "two", "blend", "seed", "whole", "truncation", "kind", "other"];
   const FILM = "24,24,spherical,0";
-  const state = { points: [], film: [24, 24, "spherical", false], query: "", wish: null, busy: false, shown: 0, next: null };
+  const state = { rest: [], points: [], film: [24, 24, "spherical", false], query: "", wish: null, busy: false, shown: 0, next: null };
   const about = {};
   const at = (id) => document.getElementById(id);
   const make = (tag, words = {}, ...inside) => {
@@ -32,8 +32,11 @@
     const words = new URLSearchParams();
     const facts = about[model || ""] || about[""];
     if (model) words.set("model", model);
-    if (one !== null && one !== undefined && facts?.classes !== 0)
-      words.set("mix", two && +blend ? (+blend === 1 ? two : `${one}:${(1 - blend).toFixed(2)},${two}:${(+blend).toFixed(2)}`) : one);
+    if (one !== null && one !== undefined && facts?.classes !== 0) {
+      const left = 1 - state.rest.reduce((sum, [, share]) => sum + share, 0), second = two ? +blend : 0;
+      const mix = [[one, left * (1 - second)], [two, left * second], ...state.rest].filter(([, share]) => +share.toFixed(2));
+      words.set("mix", mix.length === 1 ? mix[0][0] : mix.map(([label, share]) => `${label}:${share.toFixed(2)}`).join(","));
+    }
     words.set("seed", String(seed ?? "").trim() || "0");
     if (!whole) { words.set("truncation", String(truncation)); words.set("kind", kind); }
     const count = facts ? facts.levels : 1;
@@ -56,8 +59,8 @@
     const asked = words.get("class"), place = asked === null ? -1 : facts.class_names.indexOf(asked);
     const mix = words.get("mix") || (place >= 0 ? String(place) : (asked || "0").replace(/^id:/, ""));
     const parts = mix.split(",").map((part) => part.split(":"));
-    const one = parts[0][0], two = parts[1] ? parts[1][0] : "";
-    const shares = parts.map((part) => +(part[1] || 1));
+    const one = parts[0][0], two = parts[1] ? parts[1][0] : "", shares = parts.map((part) => +(part[1] || 1)), all = shares.reduce((sum, share) => sum + share, 0);
+    state.rest = parts.slice(2).map(([label], n) => [label, shares[n + 2] / all]);  // the controls have two; a link may have more
     const levels = (words.get("levels") || "").split(","), moves = Object.fromEntries((words.get("directions") || "").split(",").map((p) => p.split(":")));
     return [
       words.get("model") || facts.model,
@@ -78,8 +81,7 @@
   const draw = async () => {
     if (state.busy || state.wish === null) return;
     state.busy = true;
-    const query = state.wish;
-    state.wish = null;
+    const query = state.wish; state.wish = null;
     try {
       const answer = await ask(`api/image?${query}`);
       const picture = at("bg-picture"), old = picture.src;
@@ -87,9 +89,9 @@
       picture.src = URL.createObjectURL(blob);
       if (old.startsWith("blob:")) URL.revokeObjectURL(old);
       state.query = query;
-      state.shown += 1;
-      picture.dataset.shown = state.shown;
-      at("bg-says").textContent = `Batch norm: ${answer.headers.get("x-biggan-statistics")}.`;
+      picture.dataset.shown = state.shown += 1;
+      const named = (about[state.model || ""] || about[""])?.class_names || [], rest = state.rest.map(([label, share]) => `${named[label] ?? label} (${Math.round(100 * share)} %)`);
+      at("bg-says").textContent = `Batch norm: ${answer.headers.get("x-biggan-statistics")}.${rest.length ? ` From the link there is ${rest.join(", ")} in it as well; Reset takes it out.` : ""}`;
       tell(state.note);
       state.note = "";
     } catch (error) { tell(error.message); }

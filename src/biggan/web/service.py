@@ -95,7 +95,7 @@ class Service:
 
         Args:
             words: of the query.
-            record: whether it is drawn alone, and its file says how, see :meth:`biggan.web.drawing.Drawer.image`.
+            record: whether it is drawn alone, see :meth:`biggan.web.drawing.Drawer.image`.
 
         Raises:
             RequestError: it cannot be had; says why.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from biggan.metrics.definitions import METRICS
 from biggan.metrics.fidelity_extractors import Inception
 from biggan.models.contract import build
 from biggan.models.snapshot import SnapshotInfo, write_snapshot
+from biggan.sampling.identity import network_hash
 from tests.conftest import assert_same_tensors, tiny, tiny_config
 from tests.rooms.evaluation.calling import ALL, evaluated, failed
 
@@ -69,6 +71,21 @@ def test_every_metric_on_a_run(run: Path, tmp_path: Path, capsys: pytest.Capture
     assert main(["recreate", str(run / "memorisation.png"), *again]) == 0
     assert "bitwise the picture in the file as far as a generator drew it" in capsys.readouterr().out
     assert (run / "checkpoints" / "160" / "snapshot.safetensors").read_bytes() == before
+
+
+def test_a_picture_that_nothing_draws_again_says_what_it_shows(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--metrics", "memorisation", "--count", "60", "--generator-mode", "standing", "--standing-batches", "2"]
+    assert main(["evaluate", str(run), *words, "--device", "cpu", "--out", str(tmp_path)]) == 0
+    with Image.open(tmp_path / "memorisation.png") as picture:
+        about = json.loads(picture.info["biggan-about"])
+    assert (len(about["rows"]), about["statistics"]) == (8, "ema-standing2x64")
+    assert about["generator"] == network_hash(biggan.load(run, "cpu").generator)
+    again = ["recreate", str(tmp_path / "memorisation.png"), "--from", str(run), "--out", str(tmp_path / "a.png")]
+    capsys.readouterr()
+    assert main(again) == 2
+    assert "the command that made it makes it again" in capsys.readouterr().err
 
 
 @pytest.mark.nightly

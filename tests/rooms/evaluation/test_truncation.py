@@ -12,6 +12,9 @@ from PIL import Image
 
 import biggan
 from biggan.cli.main import main
+from biggan.sampling.identity import network_hash
+from biggan.sampling.picture_record import NoRecordError
+from biggan.sampling.png_text import read_record
 from tests.conftest import assert_same_tensors
 
 
@@ -25,6 +28,12 @@ def test_a_sweep(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     for name in ("truncation.png", "truncation_sheet.png"):
         with Image.open(tmp_path / "truncation" / name) as picture:
             assert min(picture.size) > 30
+            about = json.loads(picture.info.get("biggan-about", "{}"))
+    assert about["generator"] == network_hash(biggan.load(run, "cpu").generator)
+    assert (about["seeds"], [row["truncation"] for row in about["rows"]]) == (list(range(10)), [0.3, 1.0])
+    assert about["rows"][0]["statistics"] == "ema-standing2x64-resample0.3"
+    with pytest.raises(NoRecordError, match="the command that made it makes it again"):
+        read_record(tmp_path / "truncation" / "truncation_sheet.png")
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {line["conditions"]["judged"]["statistics"]["asked"] for line in lines} == {0.3, 1.0}
     assert all("standing2x64-resample" in line["protocol"] for line in lines)

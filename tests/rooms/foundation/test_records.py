@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from biggan.foundation.config import to_json
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.records import Count, Name, parse_plain, parse_record, read_plain, read_record
-from biggan.foundation.terminal import printable
+from biggan.foundation.terminal import printable, typed
 from biggan.training.configuration import TrainingConfig
 from tests.conftest import HANGS, tiny_config
 
@@ -126,3 +126,15 @@ def test_a_mutated_configuration_is_one_or_an_error(data: st.DataObject) -> None
     except CorruptFileError as error:
         assert str(error).startswith("config.json")  # noqa: PT017  either outcome is right
     assert time.monotonic() - began < HANGS
+
+
+@pytest.mark.parametrize(
+    ("system", "line"),
+    [("linux", "biggan sheet 'my runs/a' --names \"it's\""), ("win32", 'biggan sheet "my runs/a" --names it\'s')],
+)
+def test_commands_are_quoted_for_the_shell_they_are_typed_into(
+    system: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    told = typed("biggan", "sheet", Path("my runs") / "a", "--names", "it's")
+    assert told == line.replace('"it\'s"', "'it'\"'\"'s'")

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from biggan.exploring.files import directions_path, save_directions
 from biggan.exploring.finding import find_directions
 from biggan.foundation.errors import UserError
-from biggan.sampling.picture_record import OneImage
+from biggan.sampling.picture_record import OneImage, PictureRecord
 from biggan.sampling.png_text import png_bytes, read_record
 from biggan.sampling.recording import Recorder
 from biggan.sampling.recreation import find_generator, recreate
@@ -89,6 +89,11 @@ def test_a_saved_picture_is_drawn_again(api: TestClient) -> None:
     assert "running statistics" in saved.headers["x-biggan-statistics"]
 
 
+def same_record(data: bytes, record: PictureRecord) -> bool:
+    """Return whether an image says the same of itself; threads may differ."""
+    return dataclasses.replace(read_record(data), machine=record.machine) == record
+
+
 def test_a_download_carries_the_record_that_draws_it_again_bitwise(api: TestClient, shown: Path) -> None:
     words = {"model": "one.safetensors", "mix": "4", "seed": "7", "truncation": "0.5", "kind": "scale"}
     for _ in range(3):  # others, drawn before: what they left must not matter
@@ -99,6 +104,7 @@ def test_a_download_carries_the_record_that_draws_it_again_bitwise(api: TestClie
     assert not notes
     assert np.array_equal(np.asarray(made), pixels(saved).permute(1, 2, 0).numpy())
     assert (record.image, record.truncation) == (OneImage(label=4, class_name="id:2", seed=7), 0.5)
+    assert same_record(api.get("/api/image", params=words).content, record), "whoever saves it, and however"
     query = api.post("/api/recreate", content=saved).json()["query"]
     assert "record" not in query, "the page goes on to draw with others"
     for other in ({"mix": "1:1,2:1"}, {"directions": "0:1"}, {"other": "3", "levels": "0,0,1"}):
@@ -106,6 +112,7 @@ def test_a_download_carries_the_record_that_draws_it_again_bitwise(api: TestClie
         record = read_record(mixed)
         made, notes = recreate(record, load(shown / "one.safetensors", "cpu"))
         assert record.points is not None
+        assert same_record(api.get("/api/image", params={**words, **other}).content, record)
         bare = png_bytes(made, record)
         assert "no seed names this picture" in api.post("/api/recreate", content=bare).json()["error"]
         assert not notes
@@ -118,6 +125,7 @@ def test_a_sampled_picture_is_drawn_again(api: TestClient, shown: Path) -> None:
     sampler = load(shown / "one.safetensors", "cpu")
     made = sampler.sample([4], [7], 0.5)[0]
     png = png_bytes(made, Recorder(sampler, 0.5).image(4, 7))
+    image(api)  # so that it is in memory
     query = api.post("/api/recreate", content=png).json()["query"]
     drawn = pixels(api.get(f"/api/image?{query}").content)
     assert (drawn.int() - made.int()).abs().max() <= 1

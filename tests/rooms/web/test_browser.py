@@ -127,6 +127,20 @@ class Page:
         self.context.close()
 
 
+def test_a_link_with_three_classes_keeps_all_when_a_control_moves(browser: Any, address: str) -> None:
+    one = Page(browser, address, "desk", "?model=one.safetensors&mix=0:2,1:1,3:1&seed=5")
+    one.until("mix=0:0.50,1:0.25,3:0.25&seed=5")
+    one.page.locator("#bg-seed textarea, #bg-seed input").fill("6")
+    one.until("mix=0:0.50,1:0.25,3:0.25&seed=6")
+    assert "(25 %) in it as well" in str(one.page.locator("#bg-says").text_content())
+    one.slide("bg-blend", "0")
+    one.until("mix=0:0.75,3:0.25&seed=6")
+    one.page.locator("#bg-reset").click()
+    one.until("mix=0&seed=0")
+    assert "in it as well" not in str(one.page.locator("#bg-says").text_content())
+    one.done()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_control_of_an_image(browser: Any, address: str, size: str, tmp_path: Path) -> None:
     one = Page(browser, address, size, "?model=one.safetensors")

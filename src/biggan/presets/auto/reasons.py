@@ -34,7 +34,7 @@ def say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine:
             "crop", "center", f"the middle image loses {lost:.0%} of its area; --data.crop pad keeps all", "data.crop"
         )
     names = len(seen.class_counts)
-    counts = "no sub-folders"
+    counts = "as asked for" if config.data.labels == "unconditional" else "no sub-folders"
     if names:
         least, most = min(seen.class_counts), max(seen.class_counts)
         counts = f"{least:,}{f' to {most:,}' if most > least else ''} images each"
