@@ -77,6 +77,35 @@ def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
     assert most(60) < most(10) + 2 * 128 * 128
 
 
+GRADIENTS = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from biggan.sampling.film_files import write_film
+
+path, count = Path(sys.argv[1]), int(sys.argv[2])
+ramp = np.arange(320, dtype=np.uint16)
+frames = (np.stack([(ramp[:, None] + k * ramp) % 256 for k in (n, n + 1, 2)], 2).astype(np.uint8) for n in range(count))
+write_film(path, frames)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is told by Linux")
+@pytest.mark.parametrize("ending", ["mp4", "webm"])
+def test_memory_does_not_grow_with_a_video(tmp_path: Path, ending: str) -> None:
+    """Encoders are libraries, so the process is measured: 400 frames more are 123 MB of pixels."""
+    pytest.importorskip("av", reason="the video extra is not installed")
+
+    def most(frames: int) -> int:
+        words = [sys.executable, "-c", GRADIENTS, str(tmp_path / f"x.{ending}"), str(frames)]
+        return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+    least = most(100)
+    assert most(500) < least + 30_000, "in kB; what an encoder looks ahead is there from the beginning"
+
+
 def test_what_cannot_be_a_film_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, speed, size, message in (
         ("x.avi", 24, None, "end the name of a film in .gif, .mp4, .webm"),
