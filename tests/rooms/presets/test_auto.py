@@ -124,6 +124,18 @@ def test_a_smaller_batch_must_bring_more_updates() -> None:
     assert batch_of(lambda config: 7.5 * min(config.batch, 64)) == 64, "as far as launches are not what it waits for"
 
 
+def test_the_length_is_by_the_speed_with_the_terms_that_are_chosen() -> None:
+    def duration(pace: Callable[[TrainingConfig], float]) -> int | None:
+        trials = Trials(fitting=lambda config, _: config.batch, pace=pace)
+        config = choose(SEEN, CPU, TrainingConfig(), frozenset(), trials, 2.0).config
+        assert "diffaugment" in config.terms
+        return config.duration
+
+    alone, slower = duration(lambda _: 100.0), duration(lambda config: 90.0 if config.terms else 100.0)
+    assert alone is not None
+    assert slower == pytest.approx(0.9 * alone, rel=0.02)
+
+
 def test_networks_are_compiled_where_that_pays() -> None:
     assert [chosen(GPU, hours=hours).config.compile for hours in (0.1, 1.0)] == ["off", "auto"]
     assert chosen(GPU, hours=0.1, compile="on").config.compile == "on"
