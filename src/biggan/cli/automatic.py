@@ -86,7 +86,14 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     say(f"looking at {one_line(asked.data.path)} and at this machine ...")
     seen = look(asked.data, mirror="data.flip" not in named)
     machine = examine(asked.device)
-    trials = Trials(fitting=fitting, pace=pace, spent=lambda: time.monotonic() - begun)
+
+    def measured(config: TrainingConfig) -> float:
+        height, width = config.model.resolution
+        terms = f" with {one_line(' '.join(config.terms))}" if config.terms else ""
+        say(f"measuring the speed at {height}x{width} in batches of {config.batch}{terms} ...")
+        return pace(config)
+
+    trials = Trials(fitting=fitting, pace=measured, spent=lambda: time.monotonic() - begun)
     chosen = choose(seen, machine, asked, named, trials, hours)
     config = read_options(TrainingConfig, words, f"biggan train {AUTO}", default=chosen.config)
     say(f"auto chose, for {seen.images:,} images on {machine.name}:")

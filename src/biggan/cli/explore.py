@@ -34,6 +34,8 @@ def main(words: list[str]) -> int:
             "biggan explore COMMAND --help tells the options of a command."
         )
         return 0 if words else 2
+    if words[0] in ("sefa", "ganspace"):
+        raise UserError(f"'{words[0]}' is a way to find directions: biggan explore directions FILE --by {words[0]}")
     if words[0] not in commands:
         near = ", ".join(nearest(words[0], commands, 3))
         raise UserError(f"unknown command 'explore {one_line(words[0], 80)}'; nearest: {near}")

@@ -206,6 +206,11 @@ def mix(words: list[str]) -> int:
 def project(words: list[str]) -> int:
     """Look for the latent of a picture."""
     options = read_options(ProjectOptions, words, "biggan explore project")
+    if Path(options.out).suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".webm"):
+        raise UserError(
+            f"--out {one_line(options.out)}: a projection is a folder, of pictures, losses and the latent; leave out "
+            f"the ending, --out {one_line(str(Path(options.out).with_suffix('')))}"
+        )
     folder = output_folder(options.out, overwrite=options.overwrite)
     from biggan.cli.selection import choose_classes
     from biggan.exploring.projection import ProjectionOptions

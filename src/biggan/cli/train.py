@@ -62,10 +62,11 @@ def _recipe(words: list[str]) -> tuple[str, list[str]]:
         return stored.preset, words
     if value_of(words, "--data", "--data.path") is not None:
         return AUTO, words
+    read_options(TrainingConfig, without(words, "--hours"), "biggan train PRESET")  # tells a misspelt option first
     raise UserError(
-        f"name a preset first: biggan train PRESET {' '.join(words)}\n"
+        f"name a preset first: biggan train PRESET {typed(*words)}\n"
         "or say where your images are, and all is chosen by them: biggan train --data FOLDER\n"
-        f"presets: {', '.join(PRESETS)}"
+        f"biggan presets lists all {len(PRESETS)} with hardware, time and figure"
     )
 
 

@@ -155,5 +155,6 @@ def _read(file: BinaryIO, size: int, where: str) -> PictureRecord:
 
 def _silent(where: str) -> str:
     return (
-        f"{where} does not say how it was drawn: it has no metadata of biggan (programs that save pictures may drop it)"
+        f"{where} does not say how it was drawn: it has no metadata of biggan (plots and data cards have none, as no "
+        "generator drew them; programs that save pictures may drop it)"
     )

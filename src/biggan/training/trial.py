@@ -24,6 +24,8 @@ from biggan.training.step import (
 
 _PARTS = 3
 """Of a measurement of speed."""
+FEWEST = 2
+"""Images of the batch that a CPU is tried with first: what it needs for more is in proportion, and may be minutes."""
 
 
 def trial(config: TrainingConfig, own: OwnStep, device: torch.device) -> Callable[[], None]:
@@ -69,7 +71,8 @@ def images_a_second(config: TrainingConfig, own: OwnStep, device: torch.device, 
     """Return how many real images a second training sees, without reading them, measured for about ``seconds``.
 
     The first iteration is not measured, and networks are not compiled, which would take a minute. Of three parts the
-    fastest counts: what else a machine does for a moment says nothing about the hour to come.
+    fastest counts: what else a machine does for a moment says nothing about the hour to come. On a CPU, where a batch
+    of large images alone takes longer than that, :data:`FEWEST` images tell the speed.
 
     Args:
         config: resolved.
@@ -77,12 +80,32 @@ def images_a_second(config: TrainingConfig, own: OwnStep, device: torch.device, 
         device: where.
         seconds: how long, in whole iterations and at least three.
     """
-    iterate = trial(dataclasses.replace(config, compile="off", cuda_graphs=False), own, device)
+    config = dataclasses.replace(config, compile="off", cuda_graphs=False)
+    if device.type == "cpu" and config.batch > FEWEST:
+        seen = FEWEST * config.discriminator_steps / _fastest_of_few(config, own, device, seconds)
+        if config.batch * config.discriminator_steps / seen > seconds:
+            return seen
+    iterate = trial(config, own, device)
     iterate()
     _wait(device)
     return max(_measured(iterate, device, seconds / _PARTS) for _ in range(_PARTS)) * (
         config.batch * config.discriminator_steps
     )
+
+
+def _fastest_of_few(config: TrainingConfig, own: OwnStep, device: torch.device, seconds: float) -> float:
+    """Return the seconds of an iteration of :data:`FEWEST` images: of the first, if that is long enough."""
+    few = dataclasses.replace(
+        config,
+        batch=FEWEST,
+        micro_batch=FEWEST,
+        generator_batch=None,
+        batch_schedule=None,
+        generator_batch_schedule=None,
+    )
+    iterate = trial(few, own, device)
+    found = 1 / _measured(iterate, device, 0)
+    return found if found > seconds else min(found, 1 / _measured(iterate, device, 0))
 
 
 def _measured(iterate: Callable[[], None], device: torch.device, seconds: float) -> float:

@@ -96,8 +96,13 @@ def routes(service: Service) -> list[BaseRoute]:
         "/api/curve.svg": curve_picture,
         "/api/sheet": sheet,
     }
+
+    async def missing(_: Request) -> Response:
+        raise RequestError("there is no such page; the API is described in docs/serving.md", 404)
+
     found = [Route(path, _in_sentences(answer), methods=["GET"]) for path, answer in answers.items()]
-    return [*found, Route("/api/recreate", _in_sentences(recreate), methods=["POST"])]
+    found.append(Route("/api/recreate", _in_sentences(recreate), methods=["POST"]))
+    return [*found, Route("/api/{rest:path}", _in_sentences(missing))]
 
 
 def _in_sentences(answer: Answer) -> Answer:

@@ -108,7 +108,7 @@ def parse_image(words: Mapping[str, str], loaded: Loaded) -> ImageRequest:
     """
     truncation, kind = _truncation(words)
     other = whole("other", words["other"], 0, LARGEST_SEED) if words.get("other") else None
-    levels = [real("levels", part, 0.0, 1.0) for part in _parts(words.get("levels", ""))]
+    levels = [real("levels", part, 0.0, 1.0, 0.5) for part in _parts(words.get("levels", ""))]
     if other is None and any(levels):
         raise RequestError("levels: name the seed that they go towards as well, for example other=5")
     if other is not None and len(levels) != loaded.levels:
@@ -165,16 +165,14 @@ def whole(name: str, text: str, low: int, high: int) -> int:
     return int(text)
 
 
-def real(name: str, text: str, low: float, high: float) -> float:
+def real(name: str, text: str, low: float, high: float, example: float) -> float:
     """Return a number within bounds, written with digits and a point.
 
     Raises:
         RequestError: it is none, or beyond.
     """
     if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,18})?", text) or not low <= float(text) <= high:
-        raise RequestError(
-            f"{name} '{one_line(text, 40)}': a number from {low:g} to {high:g}, for example {high / 2:g}"
-        )
+        raise RequestError(f"{name} '{one_line(text, 40)}': a number from {low:g} to {high:g}, for example {example:g}")
     return float(text)
 
 
@@ -196,7 +194,7 @@ def one_of(name: str, words: Mapping[str, str], known: tuple[str, ...]) -> str:
 
 def _truncation(words: Mapping[str, str]) -> tuple[float | None, TruncationKind]:
     text = words.get("truncation", "")
-    truncation = real("truncation", text, SMALLEST_T, LARGEST_T) if text else None
+    truncation = real("truncation", text, SMALLEST_T, LARGEST_T, 0.7) if text else None
     return truncation, cast(TruncationKind, one_of("kind", words, tuple(TRUNCATION_KINDS)))
 
 
@@ -212,7 +210,7 @@ def _moves(text: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:
         known = loaded.directions.find(number[:80])
         if known is None:
             raise RequestError(f"directions '{one_line(number, 40)}': there are {len(loaded.directions)}, from 0")
-        found[known] = found.get(known, 0.0) + real("directions", amount, -LARGEST_MOVE, LARGEST_MOVE)
+        found[known] = found.get(known, 0.0) + real("directions", amount, -LARGEST_MOVE, LARGEST_MOVE, 2.5)
     return tuple((number, amount) for number, amount in sorted(found.items()) if amount)
 
 
@@ -245,7 +243,7 @@ def _shares(mix: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:
     for part in parts:
         label, colon, share = part.partition(":")
         index = _label(label, loaded)
-        shares[index] = shares.get(index, 0.0) + (real("mix", share, 0.0, 1000.0) if colon else 1.0)
+        shares[index] = shares.get(index, 0.0) + (real("mix", share, 0.0, 1000.0, 0.5) if colon else 1.0)
     total = sum(shares.values())
     if total <= 0:
         raise RequestError("mix: at least one share must be above 0")

@@ -342,3 +342,17 @@ def test_pictures_are_read_as_for_training(tmp_path: Path) -> None:
     (tmp_path / "p.png").write_bytes(b"nothing")
     with pytest.raises(UserError, match="identify"):
         read_picture(tmp_path / "p.png", tiny(channels=3))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sefa", "x.safetensors"], "biggan explore directions FILE --by sefa"),
+        (["project", "x.safetensors", "picture.png", "--out", "found.png"], "leave out the ending, --out found"),
+    ],
+)
+def test_what_is_no_command_or_no_folder_says_what_is(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explore", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -149,6 +149,8 @@ def test_what_is_given_holds_and_what_follows_from_it_follows() -> None:
     assert chosen(batch=256).config.generator_adam.full_rate == pytest.approx(8e-4)
     lines = "\n".join(chosen(on_collapse="warn").lines({"on_collapse"}))
     assert "on collapse" not in lines
+    assert [chosen(duration=images).config.on_collapse for images in (7_999, 8_000)] == ["warn", "rollback"]
+    assert "too few for a collapse to be told" in "\n".join(chosen(duration=7_999).lines())
     with pytest.raises(UserError, match="--hours and --duration"):
         chosen(duration=1000, hours=1.0)
     with pytest.raises(UserError, match="more than 0"):
@@ -299,7 +301,7 @@ def test_times_are_said_once_and_as_they_were_given() -> None:
     lines = {line.split()[0]: line for line in chosen(hours=0.06, pace=91.6).lines()}
     assert ": 3.6 min (given)" in lines["length"]
     assert "in 3.6 min;" in lines["resolution"] or "do in" not in lines["resolution"]
-    assert ": 17 s; then" in lines["sheets"]
+    assert "after 17 s of training; then" in lines["sheets"]
     assert [spoken(s) for s in (0.4, 89, 90, 216, 3600, 5400)] == [
         "0 s",
         "89 s",

@@ -21,12 +21,14 @@ from biggan.presets.registry import get_preset
 from biggan.training.assembly import make_terms
 from biggan.training.batches import plan, plan_batch
 from biggan.training.configuration import TrainingConfig
+from biggan.training.own_step import OwnStep
 from biggan.training.planning import plan_memory
 from biggan.training.resolving import resolve
 from biggan.training.setup import train
-from biggan.training.step import Objective
+from biggan.training.step import Objective, train_step
+from biggan.training.trial import images_a_second
 from biggan.training.update import Update
-from tests.conftest import tiny_config
+from tests.conftest import tiny, tiny_config
 from tests.rooms.training.test_step import make_state
 
 
@@ -188,3 +190,27 @@ def test_a_batch_that_could_not_be_read_is_refused_before_there_is_a_run(tmp_pat
     with pytest.raises(UserError, match=r"--batch 10{12}: a rank reads .* GiB of memory are free for it; choose"):
         train(tiny_config(tmp_path / "run", batch=10**12), "digits")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("seconds_an_image", "tried"), [(10.0, {2}), (0.001, {2, 64})])
+def test_the_speed_of_large_images_is_that_of_two(
+    monkeypatch: pytest.MonkeyPatch, seconds_an_image: float, tried: set[int]
+) -> None:
+    """By a clock that iterations move on: of minutes each there is one, of two images."""
+    clock, batches = [0.0], []
+
+    def slow(config: TrainingConfig, *_: object) -> Callable[[], None]:
+        def iterate() -> None:
+            clock[0] += config.batch * seconds_an_image
+            batches.append(config.batch)
+
+        return iterate
+
+    monkeypatch.setattr("biggan.training.trial.trial", slow)
+    monkeypatch.setattr("biggan.training.trial.time.perf_counter", lambda: clock[0])
+    config = resolve(TrainingConfig(model=tiny("biggan"), batch=64), None, 1)
+    speed = images_a_second(config, OwnStep(train_step, None), torch.device("cpu"))
+    assert speed == pytest.approx(config.discriminator_steps / seconds_an_image)
+    assert set(batches) == tried
+    assert batches.count(2) <= 2
+    assert tried == {2, 64} or len(batches) == 1

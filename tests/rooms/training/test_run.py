@@ -122,6 +122,7 @@ def test_a_flat_folder_trains_without_classes(make_folder: MakeFolder, tmp_path:
         (["train", "digits", "--model.generator-attention", "64"], "its stages give 8x8, 16x16"),
         (["train", "digits", "--compatibility", "ema-averages"], "nearest: ema-averages-all-buffers"),
         (["train", "--batch", "3"], "name a preset first"),
+        (["train", "--bach", "3"], "--batch"),
     ],
 )
 def test_mistakes_are_named(words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,14 @@ def test_a_download_carries_the_record_that_draws_it_again_bitwise(api: TestClie
     assert api.get("/api/image?record=2").status_code == 400
 
 
+def test_an_address_that_is_none_is_answered_like_all_others(api: TestClient) -> None:
+    for path in ("/api/nothing", "/api/image/more"):
+        answer = api.get(path)
+        assert answer.status_code == 404
+        assert "no such page" in answer.json()["error"]
+    assert "for example 0.7" in api.get("/api/image?truncation=nan").json()["error"]
+
+
 def test_a_sampled_picture_is_drawn_again(api: TestClient, shown: Path) -> None:
     sampler = load(shown / "one.safetensors", "cpu")
     made = sampler.sample([4], [7], 0.5)[0]

@@ -12,7 +12,7 @@ from biggan.foundation.errors import UserError
 from biggan.models.architecture import Architecture, architecture
 from biggan.models.sizes import bottom_grid
 from biggan.presets.auto.chosen import Chosen
-from biggan.presets.auto.lengths import COMPILING, EPOCHS, HOURS, Length, checkpoints, length_of, rounded, sheets
+from biggan.presets.auto.lengths import COMPILING, EPOCHS, HOURS, SAVED, Length, checkpoints, length_of, rounded, sheets
 from biggan.presets.auto.reasons import say_size
 from biggan.presets.auto.rules import (
     ATTENTION_FROM,
@@ -35,6 +35,7 @@ from biggan.presets.auto.seen import Machine, Seen
 from biggan.presets.auto.small_data import terms_for
 from biggan.presets.following import attention_at
 from biggan.training.configuration import AdamConfig, MovingAverageConfig, TrainingConfig
+from biggan.training.health.constants import FIRST_ALARM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +132,6 @@ def _of_size(
         ),
         generator_adam=AdamConfig(learning_rate=float(f"{of_g * factor:.2g}")),
         discriminator_adam=AdamConfig(learning_rate=float(f"{of_d * factor:.2g}")),
-        on_collapse="rollback",
         precision="bfloat16" if machine.narrow and "precision" not in given else asked.precision,
     )
     found = Chosen(config=config)
@@ -196,7 +196,10 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
         config = dataclasses.replace(config, compile="off")
         found.note("compile", "off", f"it would take a minute or two of {length.time}", "compile")
     half_life = max(rounded(length.images / 15), 1)
-    save = checkpoints(length)
+    save, looks = checkpoints(length), max(rounded(length.images / 20), 1000)
+    told = length.images // looks >= FIRST_ALARM
+    if "on_collapse" not in given:
+        config = dataclasses.replace(config, on_collapse="rollback" if told else "warn")
     found.config = dataclasses.replace(
         config,
         duration=length.images,
@@ -204,11 +207,12 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
         ema=MovingAverageConfig(half_life=None if "ema.decay" in given else half_life, ramp_up=0.05),
         checkpoint=dataclasses.replace(config.checkpoint, every=save),
         log=sheets(length, classes=len(seen.class_counts), spent=spent),
-        health=dataclasses.replace(config.health, every=max(rounded(length.images / 20), 1000)),
+        health=dataclasses.replace(config.health, every=looks),
     )
     found.note("terms", " ".join(terms) or "none", why, "terms")
     back = "a run that collapses goes back to its last healthy checkpoint by itself"
-    found.note("on collapse", "rollback", back, "on_collapse")
+    short = f"{format_images(length.images)} images are too few for a collapse to be told"
+    found.note("on collapse", found.config.on_collapse, back if told else short, "on_collapse")
     shown = f"half-life {format_images(half_life)} images"
     found.note("average", shown, "a fifteenth of the run", "ema.half_life", "ema.decay")
     found.note("length", f"{format_images(length.images)} images", length.reason)
@@ -216,12 +220,10 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
     found.note(
         "sheets",
         f"the first after {format_images(first)} images",
-        f"{spoken(first / length.pace)}; then rarer and rarer, at least every {format_images(most)}",
+        f"after {spoken(max(first / length.pace, 1))} of training; then rarer, at least every {format_images(most)}",
     )
-    found.note(
-        "saved", f"every {format_images(save)} images", "every ten minutes, and five times at least", "checkpoint.every"
-    )
-    looks = found.config.health.every or 0
+    often = "about every ten minutes" if save >= rounded(SAVED * length.pace) else "five times in the run"
+    found.note("saved", f"every {format_images(save)} images", often, "checkpoint.every")
     found.note(
         "looks", f"every {format_images(looks)} images", "at its health, up to twenty in the run", "health.every"
     )

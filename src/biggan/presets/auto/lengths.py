@@ -71,9 +71,8 @@ def length_of(device: str, pace: float, hours: float | None, duration: int | Non
         return Length(images=enough, pace=pace, seconds=needed, reason=said)
     said = "given" if hours is not None else "by default; --hours says otherwise"
     seconds = time * 3600
-    return Length(
-        images=max(possible, 1), pace=pace, seconds=seconds, reason=f"{spoken(seconds)} ({said}) at {measured}"
-    )
+    shown = f"{spoken(seconds)} ({said}), {TRAINING:.0%} of it training at {measured}"
+    return Length(images=max(possible, 1), pace=pace, seconds=seconds, reason=shown)
 
 
 def checkpoints(length: Length) -> int:
