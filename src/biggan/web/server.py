@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.util
 import os
 import socket
+import threading
+import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from biggan.foundation.errors import UserError
@@ -122,6 +126,8 @@ def serve(app: Any, listening: Listening) -> None:
     """Answer until the process is told to stop."""
     import uvicorn
 
+    threading.Thread(target=_first_look, args=(listening.address,), daemon=True).start()
+
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -134,3 +140,14 @@ def serve(app: Any, listening: Listening) -> None:
         proxy_headers=False,
     )
     uvicorn.Server(config).run(sockets=[listening.socket])
+
+
+def _first_look(address: str) -> None:
+    """Ask for the page and its first image once, as a browser does: whoever comes first waits no longer than others."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for path in ("", "api/image?seed=0"):
+        with (
+            contextlib.suppress(OSError, HTTPException),
+            opener.open(address.rstrip("/") + "/" + path, timeout=60) as answer,
+        ):
+            answer.read()
