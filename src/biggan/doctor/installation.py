@@ -13,7 +13,7 @@ from biggan.version import __version__
 
 DISTRIBUTION = "biggan-torch"
 OLDEST_PYTHON = (3, 11)
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:>=\s*([\d.]+))?[^;]*(?:;\s*extra\s*==\s*[\"']([^\"']+)[\"'])?")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:>=\s*([\d.]+))?[^;]*(?:;.*\bextra\s*==\s*[\"']([^\"']+)[\"'])?")
 _NOT_FOR_USERS = ("browser", "dev", "docs")
 
 

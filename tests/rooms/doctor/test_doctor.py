@@ -40,11 +40,13 @@ def test_what_training_needs_and_is_not_there_gives_status_1(
     folder = tmp_path / "biggan_torch-9.9.dist-info"
     folder.mkdir()
     needs = ["torch>=99.1", "no-such-package>=1", "numpy>=1.26", 'av>=12; extra == "video"']
+    needs.append("lint>=1; (sys_platform == 'linux' and platform_machine == 'x86_64') and extra == 'dev'")
     (folder / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: biggan-torch\nVersion: 9.9\n" + "".join(f"Requires-Dist: {n}\n" for n in needs)
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert requirements()["video"] == {"av": "12"}
+    assert requirements()["dev"] == {"lint": "1"}, "other conditions make it no less optional"
     found = check_packages()
     assert found.state == "broken"
     assert "no-such-package is missing" in found.text
