@@ -241,7 +241,8 @@ def test_no_color_is_heeded(tmp_path: Path) -> None:
 def test_wheel_and_sdist_install_and_work(tmp_path: Path) -> None:
     """Built from a copy of what is tracked, the wheel by way of the sdist, in an environment of its own.
 
-    The wheel with all that it needs, where that is asked for (7 GB); else beside the packages that are here.
+    The wheel with all that it needs, where that is asked for (7 GB), and the sdist there in its place; else each beside
+    the packages that are here.
     """
     source = tmp_path / "source"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -257,10 +258,11 @@ def test_wheel_and_sdist_install_and_work(tmp_path: Path) -> None:
     (wheel,), (sdist,) = ((tmp_path / "dist").glob(f"*{end}") for end in (".whl", ".tar.gz"))
     assert biggan.__version__ in wheel.name
     assert biggan.__version__ in sdist.name
+    clean = os.environ.get(CLEAN) == "yes"
+    python = environment(tmp_path / "clean", site=not clean)
     for archive in (wheel, sdist):
-        clean = archive is wheel and os.environ.get(CLEAN) == "yes"
-        python = environment(tmp_path / f"clean-{archive.suffix[1:]}", site=not clean)
-        how = ["--constraint", str(ROOT / "constraints.txt")] if clean else ["--no-deps", "--force-reinstall"]
+        whole = clean and archive is wheel
+        how = ["--constraint", str(ROOT / "constraints.txt")] if whole else ["--no-deps", "--force-reinstall"]
         run([python, "-m", "pip", "install", "--quiet", *how, str(archive)])
         script = str(Path(python).with_name("biggan"))
         own = {**os.environ, "PYTHONPATH": ""}
