@@ -16,7 +16,7 @@ from typing import NoReturn
 from biggan.cli.commands import COMMANDS
 from biggan.foundation.errors import LostRankError, UserError, nearest
 from biggan.foundation.files import FULL
-from biggan.foundation.terminal import complain, one_line, say
+from biggan.foundation.terminal import complain, one_line, open_standard_streams, say
 
 TRY_AGAIN = 75
 """Status where another process of the command is gone; EX_TEMPFAIL of sysexits.h."""
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command is gone, and the same again may well succeed. 130: interrupted; 143: terminated; 141: nobody reads the
     output any more.
     """
+    open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if os.environ.get("NO_COLOR"):
         os.environ["TERM"] = "dumb"  # which the option parser heeds, and NO_COLOR not
@@ -78,15 +79,20 @@ def _tell_nearest_options(words: list[str]) -> None:
 
 @contextlib.contextmanager
 def _leaving_in_order() -> Iterator[None]:
-    """Let SIGTERM end a command by the way on which half-written files are removed; its own handler comes first."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, _leave)
+    """Let SIGTERM, and SIGHUP, end a command by the way on which half-written files are removed.
+
+    Handlers that are there already stay.
+    """
+    main_one = threading.current_thread() is threading.main_thread()
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    ours = [number for number in known if main_one and signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _leave)
     try:
         yield
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

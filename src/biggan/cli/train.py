@@ -11,7 +11,7 @@ from biggan.cli.train_help import short_help
 from biggan.cli.words import given, refuse_repeated, value_of, without
 from biggan.foundation import launch
 from biggan.foundation.errors import UserError
-from biggan.foundation.terminal import one_line, say, typed
+from biggan.foundation.terminal import one_line, outliving_readers, say, typed
 from biggan.presets.following import follow
 from biggan.presets.registry import PRESETS, get_preset
 from biggan.training.configuration import TrainingConfig
@@ -37,7 +37,8 @@ def main(words: list[str]) -> int:
     from biggan.training.rollback import STATUS
     from biggan.training.setup import train
 
-    outcome = train(config, name)
+    with outliving_readers():
+        outcome = train(config, name)
     if outcome.collapsed:
         return STATUS
     return 128 + outcome.signal if outcome.signal else 0

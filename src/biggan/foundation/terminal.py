@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Iterator
 from typing import TextIO
 
 # Marks that reorder what follows them, so that a line reads as another one.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+_outliving = False
 
 
 def printable(text: str) -> str:
@@ -41,7 +47,52 @@ def complain(text: str) -> None:
     _write(text, sys.stderr)
 
 
+def open_standard_streams() -> None:
+    """Let input, output and errors that were closed before the program began come from and go to nowhere.
+
+    Else the first files that it opens take their numbers, and are written to by whatever complains.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # for as long as the process lives
+
+
+@contextlib.contextmanager
+def outliving_readers() -> Iterator[None]:
+    """What is printed within may be heard by nobody: hours of work do not end with the window that shows them."""
+    global _outliving
+    before, _outliving = _outliving, True
+    try:
+        yield
+    finally:
+        _outliving = before
+
+
 def _write(text: str, stream: TextIO) -> None:
+    try:
+        _print(text, stream)
+    except OSError:  # a pipe that nobody reads, a terminal that is gone, a full disk
+        if not _outliving:
+            raise
+        _to_nowhere(stream)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Let all that is still written to ``stream`` go nowhere, what its buffer holds included."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _print(text: str, stream: TextIO) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     # A terminal of another encoding shows an escape, where an error would end the command.
     line = printable(text).encode(encoding, "backslashreplace").decode(encoding)

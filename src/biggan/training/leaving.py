@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from biggan.foundation.launch import announced_world_size
 from biggan.foundation.terminal import complain
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _OVER = 0  # written to the descriptor; no signal has this number
 _LOST = 255
 _LOST_STATUS = 75

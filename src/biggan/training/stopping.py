@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a wish that is granted where nothing is lost by it."""
+"""SIGTERM, Ctrl-C and a closed terminal (SIGHUP): a wish that is granted where nothing is lost by it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from types import FrameType
 
 from biggan.foundation import distributed
 from biggan.training.leaving import Deadline
+
+
+def heard() -> tuple[signal.Signals, ...]:
+    """Return the signals that stop a run; that of a terminal which is closed is none of them where it is ignored."""
+    closed = getattr(signal, "SIGHUP", None)  # Windows has none
+    ignored = closed is None or signal.getsignal(closed) == signal.SIG_IGN  # as nohup has it
+    return (signal.SIGTERM, signal.SIGINT, *(() if ignored else (closed,)))
 
 
 class Stopped(BaseException):
@@ -40,7 +47,7 @@ class StopRequest:
     def listening(self) -> Iterator[StopRequest]:
         """Listen for a while; does nothing outside the main thread, where signals cannot be caught."""
         try:
-            previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+            previous = {number: signal.signal(number, self._note) for number in heard()}
         except ValueError:
             yield self
             return
