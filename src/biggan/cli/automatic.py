@@ -76,6 +76,8 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
             "auto measures one process. Run the same command alone with --dry-run, and give torchrun the command that "
             "it prints"
         )
+    import torch
+
     from biggan.losses.terms import parse_terms
     from biggan.presets.auto.choosing import Trials, choose
     from biggan.presets.auto.command import command
@@ -93,11 +95,14 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
         say(f"measuring the speed at {height}x{width} in batches of {config.batch}{terms} ...")
         return pace(config)
 
+    threads = torch.get_num_threads()
     trials = Trials(fitting=fitting, pace=measured, spent=lambda: time.monotonic() - begun)
     chosen = choose(seen, machine, asked, named, trials, hours)
     config = read_options(TrainingConfig, words, f"biggan train {AUTO}", default=chosen.config)
     say(f"auto chose, for {seen.images:,} images on {machine.name}:")
     say("\n".join(chosen.lines(named)))
+    if torch.get_num_threads() < threads:
+        say("  threads      1: more wait for each other while another program holds a core (OMP_NUM_THREADS=1)")
     overruled = sorted(named - {"data.path", "run_dir", "device", "dry_run"})
     if overruled:
         say(f"  as given: {', '.join(overruled)}")

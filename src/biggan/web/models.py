@@ -19,7 +19,7 @@ from biggan.sampling.picture_record import PictureRecord
 from biggan.sampling.recording import Recorder
 from biggan.sampling.sampler import Sampler, load
 from biggan.web.bounds import Bounds, RequestError
-from biggan.web.places import Entry, Places, check_inside
+from biggan.web.places import Entry, Places, check_inside, damaged
 
 _LOOK = 1.0
 """Seconds after which a file is looked at again."""
@@ -130,9 +130,7 @@ class ModelStore:
                     return known
                 return _loaded(entry, version, load(path, self._device))
             except CorruptFileError as error:
-                raise RequestError(
-                    f"'{one_line(entry.name, 80)}': its file is damaged, or not whole yet", 500
-                ) from error
+                raise damaged(entry.name) from error
             except (UserError, OSError) as error:  # a run that goes on removes old checkpoints: look again
                 if attempt == _TRIES - 1:
                     raise RequestError(f"'{one_line(entry.name, 80)}' cannot be read at the moment", 503) from error

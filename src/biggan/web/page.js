@@ -66,7 +66,7 @@
       words.get("model") || facts.model,
       update({ choices: named, value: named.length ? one : null, visible: named.length > 0 }),
       update({ choices: [["none", ""], ...named], value: two, visible: named.length > 1 }),
-      update({ value: two ? shares[1] / (shares[0] + shares[1]) : 0.5, visible: named.length > 1 }),
+      update({ value: two ? Math.round(100 * shares[1] / (shares[0] + shares[1])) / 100 : 0.5, visible: named.length > 1 }),
       words.get("seed") || "0",
       !words.get("truncation"),
       +(words.get("truncation") || 1),
@@ -86,7 +86,7 @@
       const answer = await ask(`api/image?${query}`);
       const picture = at("bg-picture"), old = picture.src;
       const blob = await answer.blob();
-      picture.src = URL.createObjectURL(blob);
+      picture.src = URL.createObjectURL(blob); picture.style.opacity = "";
       if (old.startsWith("blob:")) URL.revokeObjectURL(old);
       state.query = query;
       picture.dataset.shown = state.shown += 1;
@@ -94,7 +94,7 @@
       at("bg-says").textContent = `Batch norm: ${answer.headers.get("x-biggan-statistics")}.${rest.length ? ` From the link there is ${rest.join(", ")} in it as well; Reset takes it out.` : ""}`;
       tell(state.note);
       state.note = "";
-    } catch (error) { tell(error.message); }
+    } catch (error) { tell(error.message); at("bg-picture").style.opacity = 0.15; }  // it is not what was asked for
     state.busy = false;
     if (state.wish !== null) draw();
   };

@@ -14,7 +14,7 @@ from torch import Tensor
 from biggan.foundation.errors import UserError
 from biggan.sampling.film_files import check_film, write_film
 from biggan.sampling.frames import to_frame
-from biggan.sampling.picture_record import PictureRecord
+from biggan.sampling.picture_record import NoRecordError, PictureRecord
 from biggan.sampling.pictures import enlarge, to_picture
 from biggan.sampling.png_text import png_text, read_record
 from biggan.web.bounds import MOST_QUERY, RequestError
@@ -78,8 +78,10 @@ def _sampled(data: bytes) -> str:
     """
     try:
         record = read_record(data)
-    except UserError as error:
+    except NoRecordError as error:
         raise RequestError("this picture does not say how it was made; drop one that biggan saved", 422) from error
+    except UserError as error:  # damaged, or of a newer version
+        raise RequestError(str(error), 422) from error
     if record.points is not None:
         raise RequestError("no seed names this picture; 'biggan recreate' draws it again, this page only seeds", 422)
     if record.image is None or record.refinement is not None:

@@ -63,6 +63,11 @@ class Entry:
         return self.kind == "run" and (self.path / STATS).is_file()
 
 
+def damaged(name: str) -> RequestError:
+    """Return the error for what is there, and can not be read."""
+    return RequestError(f"'{one_line(name, 80)}': its file is damaged, or not whole yet", 500)
+
+
 def gone(name: str) -> RequestError:
     """Return the error for what was there when the server started."""
     return RequestError(f"'{one_line(name, 80)}' is no longer there; choose another model, or serve again", 410)
@@ -111,6 +116,7 @@ class Places:
         self._most, self._lock = most, threading.Lock()
         self._entries = self._look()
         self._looked = time.monotonic()
+        self._ever = dict(self._entries)
         if not self._entries:
             raise UserError(
                 f"{one_line(', '.join(paths))}: no run, checkpoint or snapshot there; name one, or a folder with some"
@@ -121,19 +127,22 @@ class Places:
         with self._lock:
             if time.monotonic() - self._looked > _LOOK:
                 self._entries, self._looked = self._look(), time.monotonic()
+                self._ever |= self._entries
             return self._entries
 
     def find(self, name: str) -> Entry:
         """Return an entry; the first one for an empty name.
 
         Raises:
-            RequestError: there is none of this name (404).
+            RequestError: there is none of this name (404) or no more (410), or its file is damaged (500).
         """
         known = self.entries()
         if not known:
             raise RequestError("nothing that was served is there any more", 410)
         if not name:
             return next(iter(known.values()))
+        if name not in known and name in self._ever:
+            raise damaged(name) if self._ever[name].path.exists() else gone(name)
         if name not in known:
             close = ", ".join(one_line(other, 80) for other in nearest(name[:200], list(known), 3))
             raise RequestError(f"no model '{one_line(name, 80)}'; nearest: {close}", 404)

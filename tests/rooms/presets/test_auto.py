@@ -29,9 +29,11 @@ from biggan.presets.auto.lengths import Length, sheets
 from biggan.presets.auto.looking import look
 from biggan.presets.auto.mirroring import _Thumbnails, judge
 from biggan.presets.auto.seen import Machine, Mirroring, Seen
+from biggan.presets.auto.trying import pace
 from biggan.training.configuration import TrainingConfig
 from biggan.training.hooks.samples import next_sheet
 from biggan.training.resolving import resolve
+from tests.conftest import tiny_config
 
 CPU = Machine(device="cpu", name="2 CPU cores", memory=8 * 2**30)
 GPU = Machine(device="cuda", name="a GPU", memory=80 * 2**30, narrow=True)
@@ -109,7 +111,7 @@ def test_a_short_run_has_smaller_batches_and_more_updates() -> None:
     assert chosen(hours=0.2, batch=64).config.batch == 64, "as given"
     assert chosen(GPU, duration=16_000_000).config.batch == 256
     lines = {line.split()[0]: line for line in chosen(hours=0.2, pace=100.0).lines()}
-    assert lines["batch"].endswith("32: at once; 1,906 updates")
+    assert lines["batch"].endswith("32: at once; 1,907 updates")
 
 
 def test_a_smaller_batch_must_bring_more_updates() -> None:
@@ -414,3 +416,16 @@ def test_words() -> None:
     assert given(words) == {"data.path", "model.hierarchical_latent", "batch", "hours", "log.every"}
     assert without(words, "--hours") == [*words[:4], *words[6:]]
     assert without(["--hours=2", "--seed", "1"], "--hours") == ["--seed", "1"]
+
+
+@pytest.mark.parametrize(("alone", "threads"), [(3.0, 1), (1.4, 2)])
+def test_one_thread_is_taken_where_it_is_much_faster(
+    alone: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to = [2]
+    monkeypatch.setattr("torch.get_num_threads", lambda: set_to[-1])
+    monkeypatch.setattr("torch.set_num_threads", set_to.append)
+    speeds = {1: alone, 2: 1.0}
+    monkeypatch.setattr("biggan.training.trial.images_a_second", lambda *_: speeds[set_to[-1]])
+    assert pace(tiny_config(Path("run"), device="cpu")) == (alone if threads == 1 else 1.0)
+    assert set_to[-1] == threads

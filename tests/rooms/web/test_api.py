@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from starlette.testclient import TestClient
 
 from biggan.exploring.files import directions_path, save_directions
@@ -137,6 +137,15 @@ def test_a_sampled_picture_is_drawn_again(api: TestClient, shown: Path) -> None:
     query = api.post("/api/recreate", content=png).json()["query"]
     drawn = pixels(api.get(f"/api/image?{query}").content)
     assert (drawn.int() - made.int()).abs().max() <= 1
+
+
+def test_a_picture_of_a_newer_version_is_told_as_such(api: TestClient, shown: Path) -> None:
+    sampler = load(shown / "one.safetensors", "cpu")
+    picture = Image.open(io.BytesIO(png_bytes(sampler.sample([4], [7])[0], Recorder(sampler).image(4, 7))))
+    text = PngImagePlugin.PngInfo()
+    text.add_text("biggan", picture.info["biggan"].replace('"version":1,', '"version":99,'))
+    picture.save(file := io.BytesIO(), "PNG", pnginfo=text)
+    assert "newer version" in api.post("/api/recreate", content=file.getvalue()).json()["error"]
 
 
 def test_a_picture_of_another_generator_is_drawn_by_that_or_it_is_said(
@@ -411,9 +420,11 @@ def test_a_newer_file_is_read_and_one_that_is_gone_is_told(tmp_path: Path, monke
         assert not torch.equal(old, image(api, seed=1))
         path.write_bytes(path.read_bytes()[:-100])
         answer = api.get("/api/image?model=one.safetensors")
-        assert answer.status_code in (404, 500)  # damaged, or left out of the list
+        assert (answer.status_code, "damaged" in answer.text) == (500, True)
         path.unlink()
-        assert api.get("/api/image?model=one.safetensors").status_code == 404
+        answer = api.get("/api/image?model=one.safetensors")
+        assert (answer.status_code, "no longer there" in answer.text) == (410, True)
+        assert api.get("/api/image?model=never.safetensors").status_code == 404
         assert api.get("/api/image?model=other.safetensors").status_code == 200
         shutil.rmtree(tmp_path / "a")
         answer = api.get("/api/image")

@@ -30,7 +30,7 @@ def listed_problems(source: ImageSource, corrupt: list[tuple[int, str]], config:
             f"--data {config.path}: {len(corrupt)} of {len(source)} images cannot be used:\n{listed}\n"
             "Repair or remove them, or leave them out with --data.skip-corrupt."
         )
-    return f"left out {len(corrupt)} corrupt images:\n{listed}"
+    return f"left out {len(corrupt)} corrupt image{'s' * (len(corrupt) != 1)}:\n{listed}"
 
 
 def check_all(

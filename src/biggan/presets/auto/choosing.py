@@ -224,7 +224,6 @@ def _of_length(found: Chosen, seen: Seen, machine: Machine, length: Length, give
     )
     often = "about every ten minutes" if save >= rounded(SAVED * length.pace) else "five times in the run"
     found.note("saved", f"every {format_images(save)} images", often, "checkpoint.every")
-    found.note(
-        "looks", f"every {format_images(looks)} images", "at its health, up to twenty in the run", "health.every"
-    )
+    seen_to = f"every {format_images(looks)} images" if looks <= length.images else "none"
+    found.note("looks", seen_to, "at its health, up to twenty in the run", "health.every")
     return found

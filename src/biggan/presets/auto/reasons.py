@@ -68,7 +68,7 @@ def say_size(found: Chosen, wanted: tuple[int, int] | None, seen: Seen, machine:
         "model.discriminator_attention",
     )
     parts = "at once" if config.micro_batch == config.batch else f"in micro-batches of {config.micro_batch}"
-    found.note("batch", config.batch, f"{parts}; {length.images // config.batch:,} updates")
+    found.note("batch", config.batch, f"{parts}; {-(-length.images // config.batch):,} updates")
     of_g, of_d, at = RATES[machine.device]
     found.note(
         "rates",
