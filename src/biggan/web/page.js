@@ -1,8 +1,7 @@
 // The controls hand over what they hold; this asks the API, one image at a time, always for the newest wish.
 (() => {
   const LEVELS = 10, MOVES = 8, MOST_KEPT = 200, STORE = "biggan-favourites";
-  const IMAGE = ["model", "one", "two", "blend", "seed", "whole", "truncation", "kind", "other"];
-  const FILM = "24,24,spherical,0";
+  const IMAGE = ["model", "one", "two", "blend", "seed", "whole", "truncation", "kind", "other"], FILM = "24,24,spherical,0";
   const state = { rest: [], points: [], film: [24, 24, "spherical", false], query: "", wish: null, busy: false, shown: 0, next: null };
   const about = {};
   const at = (id) => document.getElementById(id);
@@ -99,8 +98,7 @@
     if (state.wish !== null) draw();
   };
   const wish = (query) => { state.wish = query; remember(query); draw(); };
-  let later = 0;
-  const remember = (query) => {
+  let later = 0; const remember = (query) => {
     clearTimeout(later);  // browsers allow few changes a second
     later = setTimeout(() => {
       const words = new URLSearchParams(query);
@@ -290,6 +288,9 @@
       restore(query);
     } catch (error) { tell(error.message); }
   };
+  const listed = (event) => event.target.closest?.("#bg-one, #bg-two, #bg-model") && event.target.matches("input");
+  document.addEventListener("click", (event) => { if (listed(event)) event.target.select(); });  // what is typed replaces the name
+  document.addEventListener("keydown", (event) => { if (event.key === "Enter" && listed(event)) setTimeout(() => event.target.blur(), 50); });  // which closes the list
   const dropping = () => {
     at("bg-file").onchange = (event) => { recreate(event.target.files[0]); event.target.value = ""; };
     document.addEventListener("dragover", (event) => { event.preventDefault(); at("bg-drop").classList.add("over"); });

@@ -141,6 +141,19 @@ def test_a_link_with_three_classes_keeps_all_when_a_control_moves(browser: Any, 
     one.done()
 
 
+def test_a_class_is_typed_after_a_click(browser: Any, address: str) -> None:
+    one = Page(browser, address, "desk", "?model=one.safetensors")
+    names = one.page.evaluate("fetch('api/model?model=one.safetensors').then(a => a.json()).then(a => a.class_names)")
+    for label in (3, 1):
+        one.page.locator("#bg-one input").first.click()
+        one.page.wait_for_timeout(100)
+        one.page.keyboard.type(names[label], delay=20)
+        one.page.keyboard.press("Enter")
+        one.until(f"mix={label}&")
+        assert one.page.locator("[role=option]:visible").count() == 0, "the list is closed"
+    one.done()
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_control_of_an_image(browser: Any, address: str, size: str, tmp_path: Path) -> None:
     one = Page(browser, address, size, "?model=one.safetensors")
