@@ -69,8 +69,7 @@ def sweep(
         values[truncation] = {record.metric: record.value for record in found}
         records += found
         rows.append(_rows_of_sheet(cast(GeneratedStream, side.stream).generator, here))
-        statistics = side.judged.text
-        shown.append({"truncation": truncation, "kind": here.truncation_kind, "statistics": statistics})
+        shown.append({"truncation": truncation, "kind": here.truncation_kind, "statistics": side.judged.text})
     distributed.on_primary(lambda: _write(values, torch.cat(rows), out, _about(sampler, shown)), "writing the sweep")
     return records
 
