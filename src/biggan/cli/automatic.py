@@ -98,11 +98,14 @@ def choose_for(words: list[str], run_dir: str) -> TrainingConfig:
     threads = torch.get_num_threads()
     trials = Trials(fitting=fitting, pace=measured, spent=lambda: time.monotonic() - begun)
     chosen = choose(seen, machine, asked, named, trials, hours)
+    if torch.get_num_threads() < threads:
+        chosen.config = dataclasses.replace(chosen.config, threads=torch.get_num_threads())
+        chosen.note(
+            "threads", chosen.config.threads, "more wait for each other while another program holds a core", "threads"
+        )
     config = read_options(TrainingConfig, words, f"biggan train {AUTO}", default=chosen.config)
     say(f"auto chose, for {seen.images:,} images on {machine.name}:")
     say("\n".join(chosen.lines(named)))
-    if torch.get_num_threads() < threads:
-        say("  threads      1: more wait for each other while another program holds a core (OMP_NUM_THREADS=1)")
     overruled = sorted(named - {"data.path", "run_dir", "device", "dry_run"})
     if overruled:
         say(f"  as given: {', '.join(overruled)}")

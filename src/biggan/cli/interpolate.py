@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".gif", ".mp4", ".webm")
 FILM_SIZE = 256
 """Pixels of the shorter side of a film, at least."""
+IN_PICTURE, SECONDS = 10, 2
+"""Pictures of a segment of a path in a picture, and seconds of one in a film, if nobody says how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,8 @@ class InterpolateOptions(MetadataOption, OverwriteOption):
     """Classes of the key points: names, or id:7 for an index. By default the first ones, a class a seed."""
     fix: Literal["none", "z", "class"] = "none"
     """z: only the class changes; class: only the latent does; none: both do."""
-    frames: int = 10
-    """Pictures a segment."""
+    frames: int | None = None
+    """Pictures a segment. By default 10 in a picture, and as many as make two seconds in a film."""
     curve: Literal["linear", "spherical"] = "spherical"
     """Path of the latent: straight, or on the sphere, which keeps the norm that the prior has."""
     loop: bool = False
@@ -76,12 +79,15 @@ def main(words: list[str]) -> int:
     from biggan.sampling.sampler import load
 
     check_truncation(options.truncation, options.truncation_kind)
-    if not 1 <= options.frames <= MOST_FRAMES:
+    if options.frames is not None and not 1 <= options.frames <= MOST_FRAMES:
         raise UserError(f"--frames {options.frames}: 1 to {MOST_FRAMES:,} a segment")
     if options.batch is not None and options.batch < 1:
         raise UserError(f"--batch {options.batch}: at least 1 image at a time")
     if ending != ".png":
         check_film(out, options.frames_per_second)
+    if options.frames is None:
+        chosen = IN_PICTURE if ending == ".png" else SECONDS * options.frames_per_second
+        options = dataclasses.replace(options, frames=chosen)
     sampler = load(options.file, options.device)
     route = _route(options, sampler, seeds)
     check_frames(len(route), "--frames")
@@ -117,6 +123,7 @@ def _route(options: InterpolateOptions, sampler: Sampler, seeds: list[int]) -> R
         seeds = seeds[:1]
     if options.fix == "class":
         labels = labels[:1]
+    assert options.frames is not None, "chosen by then"
     return Route(
         labels=tuple(labels), seeds=tuple(seeds), frames=options.frames, curve=options.curve, loop=options.loop
     )

@@ -75,6 +75,19 @@ def _tell_nearest_options(words: list[str]) -> None:
         if option.startswith("--") and option not in known and option != "--help":
             near = ", ".join(nearest(option, known, 3))
             complain(f"error: 'biggan {found[0]}' has no option {one_line(option, 80)}; nearest: {near}")
+    if found[0] == "train":
+        _tell_misplaced_preset(found[1])
+
+
+def _tell_misplaced_preset(words: list[str]) -> None:
+    """Say where a preset stands if one is there behind something else; behind an option that is its value."""
+    from biggan.presets.registry import PRESETS
+
+    names = (*PRESETS, "auto")
+    for before, word in itertools.pairwise(words):
+        if word in names and not before.startswith("--"):
+            first = f"{words[0]} is one already" if words[0] in names else f"biggan train {word} [OPTIONS]"
+            complain(f"error: '{word}': one preset, and before all options: {first}")
 
 
 @contextlib.contextmanager

@@ -78,8 +78,10 @@ def outliving_readers() -> Iterator[None]:
 def _write(text: str, stream: TextIO) -> None:
     try:
         _print(text, stream)
-    except OSError:  # a pipe that nobody reads, a terminal that is gone, a full disk
+    except OSError as error:  # a pipe that nobody reads, a terminal that is gone, a full disk
         if not _outliving:
+            if error.filename is None:
+                error.filename = "what is printed"  # may go to a file, which its system does not name
             raise
         _to_nowhere(stream)
 

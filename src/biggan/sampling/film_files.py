@@ -187,12 +187,17 @@ def _encoder(path: Path, shown: str) -> None:
     """Make sure that there is PyAV, and the encoder in it.
 
     Raises:
-        UserError: the extra ``video`` is not installed, or was built without the encoder.
+        UserError: the extra ``video`` is not installed, does not load, or was built without the encoder.
     """
     try:
         import av
     except ImportError as error:
-        raise UserError(f'{shown} needs PyAV: pip install "biggan-torch[video]", or write a .gif') from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "av":
+            raise UserError(f'{shown} needs PyAV: pip install "biggan-torch[video]", or write a .gif') from error
+        raise UserError(
+            f"{shown}: PyAV is there and does not load ({one_line(str(error), 200)}); reinstall it, pip install "
+            "--force-reinstall av, or write a .gif"
+        ) from error
     _, codec, name = _CODECS[path.suffix.lower()]
     if not _has_encoder(av, codec):
         there = [ending for ending, (_, other, _) in _CODECS.items() if _has_encoder(av, other)]

@@ -17,7 +17,7 @@ from biggan.foundation import distributed, launch
 from biggan.foundation.compatibility import EMA_ALL_BUFFERS, HALF_ORTHOGONAL
 from biggan.foundation.compiling import Compiler
 from biggan.foundation.courses import constant
-from biggan.foundation.devices import Backends
+from biggan.foundation.devices import Backends, choose_device
 from biggan.foundation.errors import UserError
 from biggan.foundation.groups import Share
 from biggan.foundation.seeding import derive_seed
@@ -156,7 +156,22 @@ def make_draws(config: TrainingConfig, source: ImageSource, state: TrainState, d
     )
 
 
-def check_device(config: TrainingConfig, device: torch.device) -> None:
+def take_device(config: TrainingConfig) -> torch.device:
+    """Return the device of this process, which computes there from now on, with as many threads as are asked for.
+
+    Raises:
+        UserError: it cannot do what is asked for.
+    """
+    device = choose_device(config.device, launch.local_rank())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    _check_device(config, device)
+    return device
+
+
+def _check_device(config: TrainingConfig, device: torch.device) -> None:
     """Check that ``device`` can do what is asked for.
 
     Raises:

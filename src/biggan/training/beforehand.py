@@ -28,7 +28,10 @@ from biggan.training.run_directory import StoredRun
 from biggan.training.sinks.contract import check_sinks
 
 # Where a machine computes and reads may have another name on each.
-_OF_ONE_RANK = ("device", "run_dir", "step", "stop_timeout", "data.path", "data.workers", "init.path", "evaluation.")
+_OF_ONE_RANK = (
+    *("device", "threads", "run_dir", "step", "stop_timeout", "data.path", "data.workers", "init.path"),
+    "evaluation.",
+)
 
 
 def check_options_agree(config: TrainingConfig, preset: str) -> None:

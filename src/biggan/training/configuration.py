@@ -189,6 +189,8 @@ class TrainingConfig:
     """Image size: 128 or 256x64 (height x width); the preset's by default."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes cuda, then mps, then cpu."""
+    threads: int | None = None
+    """Of the CPU, for each rank; by default PyTorch's choice. How many there are decides the last bits of sums."""
     rank_timeout: float = 30.0
     """Minutes that a rank waits for another at a step; then that one counts as lost, and the command ends."""
     stop_timeout: float = 20.0
@@ -266,7 +268,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         expand(self.compatibility)
         check_digits(self)
-        for name in ("batch", "discriminator_steps", "generator_batch", "micro_batch", "norm_group"):
+        for name in ("batch", "discriminator_steps", "generator_batch", "micro_batch", "norm_group", "threads"):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1")
@@ -275,6 +277,8 @@ class TrainingConfig:
                 raise UserError(
                     f"--{name.replace('_', '-')} {getattr(self, name)}: more than 0 and at most 1,000,000 {unit}"
                 )
+        if self.threads is not None and self.threads > 1024:
+            raise UserError(f"--threads {self.threads}: at most 1,024, and no more than there are cores helps")
         if len(set(self.recompute)) < len(self.recompute):
             raise UserError(f"--recompute {' '.join(self.recompute)}: name each network once")
         for name in ("pretrain", "freeze_d", "freeze_old"):

@@ -1,4 +1,4 @@
-"""One line of a terminal that tells how a run is: images, speed, time left, the newest sheet, health."""
+"""One line of a terminal that tells how a run is: images, speed, time left, health, the newest sheet."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from biggan.training.hooks.samples import CLASSES, Samples
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES
 
-FORMAT = "{n_fmt} of {total_fmt} images, {rate_fmt}, {remaining} left{postfix}"
-"""Without a bar: 80 columns hold the numbers and what :func:`said` adds to them, and what is too long is cut off."""
+FORMAT = "{n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}"
+"""Without a bar: 60 columns hold the numbers and what :func:`said` adds to them, and what is too long is cut off."""
 
 
 class LiveLine:
@@ -37,16 +37,15 @@ class LiveLine:
 
 
 def said(health: Sequence[HealthRecord], sheet: Path | None, waited: float = 0.0) -> str:
-    """Return what stands behind the numbers, the sheet first: where a line is too long, its end is cut off.
+    """Return what stands behind the numbers, health first: where a line is too long, its end is cut off.
 
     Args:
         health: the looks so far.
         sheet: the newest one, of which the part of its path within the run is told: ``samples/12000``.
         waited: share of the time in which data was waited for; said where it is a tenth or more.
     """
-    parts = [f"{sheet.parent.parent.name}/{sheet.parent.name}" if sheet is not None else "no sheet yet"]
-    if health:
-        parts.append(", ".join(finding.kind for finding in health[-1].findings) or "healthy")
+    parts = [", ".join(finding.kind for finding in health[-1].findings) or "healthy"] if health else []
+    parts.append(f"{sheet.parent.parent.name}/{sheet.parent.name}" if sheet is not None else "no sheet yet")
     if waited >= 0.1:
         parts.append(f"{waited:.0%} waiting for data")
     return ", ".join(parts)

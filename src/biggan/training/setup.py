@@ -15,9 +15,8 @@ import torch
 
 from biggan.data.contract import ImageSource
 from biggan.data.order.epochs import make_order
-from biggan.foundation import distributed, launch
+from biggan.foundation import distributed
 from biggan.foundation.config import to_json
-from biggan.foundation.devices import choose_device
 from biggan.foundation.errors import LostRankError, UserError
 from biggan.foundation.files import write_json
 from biggan.foundation.locks import Lock
@@ -25,7 +24,7 @@ from biggan.foundation.records import read_record
 from biggan.foundation.terminal import complain, typed
 from biggan.layers.shared_norm import share_batch_norms
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
-from biggan.training.assembly import check_device, make_agenda, make_backends, make_draws, make_engine, make_state
+from biggan.training.assembly import make_agenda, make_backends, make_draws, make_engine, make_state, take_device
 from biggan.training.batches import norm_group, plan
 from biggan.training.beforehand import agreed_key, check_before_reading, check_options_agree, open_checked
 from biggan.training.checkpoint import Checkpoint, CheckpointStore, restore
@@ -98,7 +97,7 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
     with request.listening():
         try:
             with request.at_once():  # nothing is lost by stopping, until there is a state
-                device = distributed.start(lambda: _device(config), config.rank_timeout)
+                device = distributed.start(lambda: take_device(config), config.rank_timeout)
                 make_backends(config).set()
                 own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
                 check_names(config, None)  # of terms, for example, that the user's file may have added
@@ -120,15 +119,6 @@ def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
             return Outcome(run_dir=directory.path, images_seen=0, signal=request.signal)
         finally:
             distributed.stop()
-
-
-def _device(config: TrainingConfig) -> torch.device:
-    """Return the device of this process, if it can do what is asked for."""
-    device = choose_device(config.device, launch.local_rank())
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    check_device(config, device)
-    return device
 
 
 def _train_in_what_fits(config: TrainingConfig, preset: str, own: OwnStep, place: _Place) -> Outcome:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +74,16 @@ def test_the_last_line_says_whose_mistake_it_was(
     assert said.splitlines()[-1].startswith("error: ")
     assert ("Traceback" in said) == (status == 1), "a bug keeps its traceback, and nothing else has one"
     assert "\x1b" not in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_under_what_is_printed_is_told_as_that() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "biggan", "--version"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.stderr.startswith("error: what is printed: No space left on device; free some space")
+    assert done.returncode == 2
 
 
 # -- disks that are full, outputs that exist ---------------------------------------------------------------------------

@@ -124,6 +124,12 @@ def test_of_several_values_none_is_lost(line: str, twice: str, capsys: pytest.Ca
     ("line", "says"),
     [
         ("train --data x --hour 0.1", "'biggan train' has no option --hour; nearest: --hours"),
+        (
+            "train --batch 64 mmgen-sngan-32 --data x",
+            "'mmgen-sngan-32': one preset, and before all options: biggan train mmgen-sngan-32",
+        ),
+        ("train --data digits auto", "'auto': one preset, and before all options: biggan train auto"),
+        ("train digits mmgen-sngan-32", "'mmgen-sngan-32': one preset, and before all options: digits is one already"),
         ("train digits --batchsize=32", "'biggan train' has no option --batchsize; nearest: --batch"),
         ("sample x --out y --class cat", "'biggan sample' has no option --class; nearest: --classes"),
         ("explore sheet x --seed 3", "'biggan explore sheet' has no option --seed; nearest: --seeds"),

@@ -418,14 +418,43 @@ def test_words() -> None:
     assert without(["--hours=2", "--seed", "1"], "--hours") == ["--seed", "1"]
 
 
-@pytest.mark.parametrize(("alone", "threads"), [(3.0, 1), (1.4, 2)])
-def test_one_thread_is_taken_where_it_is_much_faster(
-    alone: float, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two cores of which another program holds one: how many threads PyTorch was told to take, the last counts."""
     set_to = [2]
     monkeypatch.setattr("torch.get_num_threads", lambda: set_to[-1])
     monkeypatch.setattr("torch.set_num_threads", set_to.append)
-    speeds = {1: alone, 2: 1.0}
-    monkeypatch.setattr("biggan.training.trial.images_a_second", lambda *_: speeds[set_to[-1]])
-    assert pace(tiny_config(Path("run"), device="cpu")) == (alone if threads == 1 else 1.0)
-    assert set_to[-1] == threads
+    monkeypatch.setattr("biggan.training.trial.images_a_second", lambda *_: {1: 3.0, 2: 1.0}[set_to[-1]])
+    return set_to
+
+
+@pytest.mark.parametrize(("alone", "taken"), [(3.0, 1), (1.4, 2)])
+def test_one_thread_is_taken_where_it_is_much_faster(
+    alone: float, taken: int, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("biggan.training.trial.images_a_second", lambda *_: {1: alone, 2: 1.0}[threads[-1]])
+    assert pace(tiny_config(Path("run"), device="cpu")) == (alone if taken == 1 else 1.0)
+    assert threads[-1] == taken
+    assert pace(tiny_config(Path("run"), device="cpu", threads=2)) == 1.0, "what is given holds"
+    assert threads[-1] == 2
+
+
+def test_a_run_keeps_the_number_of_threads_it_was_begun_with(
+    make_folder: Callable[..., Path], tmp_path: Path, threads: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, run = make_folder({"a": 12, "b": 12}), str(tmp_path / "run")
+    options = ["--duration", "24", "--device", "cpu", "--health.every", "0", "--log.no-tensorboard", "--data.workers"]
+    assert main(["train", "--data", str(folder), "--run-dir", run, *options, "0"]) == 0
+    printed = capsys.readouterr().out
+    assert "threads      1: more wait for each other" in printed
+    assert " --threads 1 " in printed, "the command that does the same without auto"
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["threads"] == 1
+    threads.append(2)  # another process
+    assert main(["train", "--run-dir", run, "--duration", "36"]) == 0
+    assert threads[-1] == 1
+    assert main(["train", "--run-dir", run, "--duration", "48", "--threads", "2"]) == 0
+    assert threads[-1] == 2
+    assert "threads 1 -> 2" in capsys.readouterr().out
+    other = str(tmp_path / "other")
+    assert main(["train", "--data", str(folder), "--run-dir", other, *options, "0", "--threads", "2", "--dry-run"]) == 0
+    assert "more wait for each other" not in capsys.readouterr().out

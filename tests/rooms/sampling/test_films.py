@@ -122,15 +122,22 @@ def test_what_cannot_be_a_film_is_a_sentence(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
     real = builtins.__import__
 
-    def without_av(name: str, *rest: Any, **named: Any) -> Any:
-        if name == "av":
-            raise ImportError
-        return real(name, *rest, **named)
+    missing = ModuleNotFoundError("No module named 'av'", name="av")
+    for raised, message in (
+        (missing, r"biggan-torch\[video\]"),
+        (ImportError("libavcodec.so.61: no such file"), r"does not load \(libavcodec.so.61: .*reinstall it"),
+        (ModuleNotFoundError("No module named 'av._core'", name="av._core"), "does not load"),
+    ):
 
-    with monkeypatch.context() as here:
-        here.setattr(builtins, "__import__", without_av)
-        with pytest.raises(UserError, match=r"biggan-torch\[video\]"):
-            check_film(tmp_path / "x.mp4", 24)
+        def importing(name: str, *rest: Any, raised: ImportError = raised, **named: Any) -> Any:
+            if name == "av":
+                raise raised
+            return real(name, *rest, **named)
+
+        with monkeypatch.context() as here:
+            here.setattr(builtins, "__import__", importing)
+            with pytest.raises(UserError, match=message):
+                check_film(tmp_path / "x.mp4", 24)
 
 
 def test_a_codec_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,8 @@ def fitting(config: TrainingConfig, machine: Machine) -> int:
 def pace(config: TrainingConfig) -> float:
     """Return how many images a second the run trains on, of iterations on random images, for about a second.
 
-    On a CPU this process goes on with one thread where that is :data:`ALONE` times as fast as all.
+    On a CPU this process goes on with one thread where that is :data:`ALONE` times as fast as all, unless ``--threads``
+    says how many.
     """
     import torch
 
@@ -46,9 +47,11 @@ def pace(config: TrainingConfig) -> float:
 
     own = load_own_step(config.step) if config.step else OwnStep(train_step, None)
     resolved, device = resolve(config, None, 1), choose_device(config.device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
     found = images_a_second(resolved, own, device)
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
+    if device.type != "cpu" or threads == 1 or config.threads is not None:
         return found
     # Where another program holds a core, threads wait for each other: two have been twelve times as slow as one.
     torch.set_num_threads(1)
