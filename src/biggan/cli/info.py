@@ -32,10 +32,11 @@ def main(words: list[str]) -> int:
     from biggan.foundation.config import to_json
     from biggan.layers.normalization import batch_norms
     from biggan.models.contract import build_on_meta, count_parameters
-    from biggan.models.snapshot import find_snapshot, flat_facts, read_info
+    from biggan.models.snapshot import find_snapshot, flat_facts, naming_another, read_info
 
     path = find_snapshot(Path(options.file))
-    info = read_info(path)
+    with naming_another(Path(options.file), path):
+        info = read_info(path)
     networks = build_on_meta(info.architecture)
     counts = {"G": count_parameters(networks.generator), "D": count_parameters(networks.discriminator)}
     if options.json:

@@ -6,6 +6,7 @@ A snapshot needs no flags, no data set and no training code. Each checkpoint con
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
@@ -226,20 +227,46 @@ def find_snapshot(path: Path) -> Path:
     for name in (IN_CHECKPOINT, IN_FOLDER):
         if (path / name).is_file():
             return path / name
-    candidates = {clock_of(file.stem): file for file in (path / SNAPSHOTS).glob(f"*{SUFFIX}")}
+    numbered = _published(path)
     last = path / CHECKPOINTS / LAST
     if last.is_file():
-        name = read_bounded(last, 100).decode("ascii", "replace").strip()
-        number = clock_of(name)
-        if number not in candidates and (path / CHECKPOINTS / str(number) / IN_CHECKPOINT).is_file():
-            candidates[number] = path / CHECKPOINTS / str(number) / IN_CHECKPOINT
-    numbered = {number: file for number, file in candidates.items() if number is not None}
+        number = clock_of(read_bounded(last, 100).decode("ascii", "replace").strip())
+        in_checkpoint = path / CHECKPOINTS / str(number) / IN_CHECKPOINT
+        if number is not None and in_checkpoint.is_file():
+            numbered.setdefault(number, in_checkpoint)
     if not numbered:
         raise UserError(
             f"{path} is neither a run with a snapshot or checkpoint, nor a checkpoint, nor a snapshot"
             f"{_runs_below(path)}"
         )
     return numbered[max(numbered)]
+
+
+@contextlib.contextmanager
+def naming_another(path: Path, found: Path) -> Iterator[None]:
+    """Let an error about the newest generator of a run name the one before it.
+
+    Args:
+        path: what was asked for.
+        found: what :func:`find_snapshot` found there.
+    """
+    try:
+        yield
+    except CorruptFileError as error:
+        if not path.is_dir():
+            raise
+        checkpoints = [(clock_of(file.parent.name), file) for file in (path / CHECKPOINTS).glob(f"*/{IN_CHECKPOINT}")]
+        both = [*checkpoints, *_published(path).items()]
+        others = [(number, file) for number, file in both if number is not None and file != found]
+        if not others:
+            raise
+        raise CorruptFileError(f"{error}. Another of this run: {one_line(str(max(others)[1]))}") from error
+
+
+def _published(run: Path) -> dict[int, Path]:
+    """Return the snapshots of a run by their clocks."""
+    found = {clock_of(file.stem): file for file in (run / SNAPSHOTS).glob(f"*{SUFFIX}")}
+    return {number: file for number, file in found.items() if number is not None}
 
 
 def _runs_below(path: Path) -> str:

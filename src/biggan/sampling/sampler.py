@@ -18,7 +18,7 @@ from biggan.foundation.terminal import complain, one_line
 from biggan.layers.normalization import batch_norms
 from biggan.models.contract import Generator
 from biggan.models.norm_records import TruncationKind
-from biggan.models.snapshot import SnapshotInfo, find_snapshot, read_with_bank
+from biggan.models.snapshot import SnapshotInfo, find_snapshot, naming_another, read_with_bank
 from biggan.sampling.bank import Bank, checked_bank
 from biggan.sampling.draw import Call, draw
 from biggan.sampling.latents import latents
@@ -182,7 +182,8 @@ def load(path: str | Path, device: str = "auto", *, compiled: bool = False) -> S
         UserError: nothing there, damaged, or weights that do not fit.
     """
     found = find_snapshot(Path(path))
-    generator, info, tensors = read_with_bank(found)
+    with naming_another(Path(path), found):
+        generator, info, tensors = read_with_bank(found)
     record = info.truncation_bank
     bank = None if record is None else checked_bank(record, tensors, generator, str(found))
     compiler = Compiler(tell=complain) if compiled else None
