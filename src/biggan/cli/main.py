@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: done. 1: a bug of this program, told with its traceback. 2: a mistake in what was given, or something that this
     machine does not have. 3: training ended because the networks collapsed (--on-collapse). 75: another process of the
-    command is gone, and the same again may well succeed. 130: interrupted; 143: terminated; 141: nobody reads the
-    output any more.
+    command is gone, and the same again may well succeed. 129: the terminal was closed; 130: interrupted; 143:
+    terminated; 141: nobody reads the output any more.
     """
     open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)

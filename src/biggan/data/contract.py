@@ -92,7 +92,7 @@ class ImageSource(ABC):
     def key(self) -> str:
         """Return a hash that changes when the images or labels change, as hexadecimal digits.
 
-        Of files their path, size and time of change; of packed data their content. How images are prepared is no part.
+        It covers path, size and time of change of files, or the content of packed data; not how images are prepared.
         """
 
     def name(self, index: int) -> str:

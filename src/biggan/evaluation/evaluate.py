@@ -86,13 +86,13 @@ def evaluate(
     """Return a record for every number that was asked for; the same on all processes, which call this together.
 
     Args:
-        side: what is judged.
+        side: what is judged: a generator or images, see ``biggan.evaluation.sides``.
         config: metrics, features, protocol.
         source: the real images; None if statistics are given.
         device: where features are computed.
         reference_file: statistics to use in place of the real images.
         handling: how the real images were prepared, for the cache.
-        progress: makes a progress bar of a title.
+        progress: makes a progress bar, given its title.
         out: folder for pictures, if a metric makes one.
 
     Raises:

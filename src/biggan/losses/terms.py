@@ -92,7 +92,7 @@ class Term:
         return None
 
     def chosen(self, scene: Scene) -> Tensor | None:  # noqa: ARG002
-        """Return the fakes, int64 [k], that the adversarial loss of G is a mean over; None for all."""
+        """Return indices of the fakes, int64 [k], over which the adversarial loss of G is a mean; None for all."""
         return None
 
     def view(self, images: Tensor, chance: Chance, weight: float) -> Tensor:  # noqa: ARG002
@@ -104,26 +104,26 @@ class Term:
         return None
 
     def gradients(self, network: nn.Module, loss: Tensor, weight: float) -> bool:  # noqa: ARG002
-        """Change the gradients of ``network``; return whether they were.
+        """Change the gradients of ``network``; return whether they were changed.
 
         Args:
             network: what learns in this update.
             loss: its loss, of the whole update over all ranks.
-            weight: of this term in this update.
+            weight: the weight of this term in this update.
         """
         return False
 
     def stops(self, loss: Tensor, weight: float) -> Tensor | None:  # noqa: ARG002
-        """Return whether the update is left out, a bool on the device; None if never. Arguments as above."""
+        """Return whether the update is left out, a bool on the device; None if never. Arguments as of ``gradients``."""
         return None
 
     def after(self, sums: Mapping[str, Tensor], images: Tensor, taken: Tensor) -> None:
         """Change the state, once the update is done.
 
         Args:
-            sums: what was summed over it, over all ranks.
-            images: how many it had, a number on the device.
-            taken: 1 if the update was, 0 if it was skipped: then the state must stay as it is.
+            sums: what was summed over the images of the update, on all ranks.
+            images: how many these were, a number on the device.
+            taken: 1 if the update was made, 0 if it was skipped: then the state must stay as it is.
         """
 
     def fresh(self) -> dict[str, Tensor]:
@@ -136,14 +136,14 @@ class Term:
         self.state.update({name: value.to(device) for name, value in self.fresh().items()})
 
     def remarks(self, data: Seen) -> list[str]:  # noqa: ARG002
-        """Return what is to be said of it with such data."""
+        """Return sentences to print about the term where the data are such."""
         return []
 
     def check(self, name: str) -> None:
         """Check the options of the term that is called ``name``.
 
         Raises:
-            UserError: a value that cannot be.
+            UserError: a value that is not allowed.
         """
         if self.weight.least < 0:
             raise UserError(f"--terms {name},weight={self.weight}: must not be negative; 0 leaves the term out")

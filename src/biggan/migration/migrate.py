@@ -28,7 +28,7 @@ def migrate(words: Sequence[str]) -> Migrated:
         words: of its command line, as :func:`~biggan.migration.command_line.split` gives them.
 
     Raises:
-        UserError: it is none, or its program would not take what it says.
+        UserError: it is none of its command lines, or its program would not accept these options.
     """
     script = shell_script(words)
     if script is not None and not any(word.endswith(SCRIPTS) for word in words):

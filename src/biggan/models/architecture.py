@@ -149,7 +149,7 @@ class Architecture:
         refuse_beyond("model", self, BOUNDS)
 
     def validate(self) -> None:
-        """Check that the parts fit together. Apart from construction, so that options can be set one after another.
+        """Check that the parts fit together. Not done at construction, so that options can be set one after another.
 
         Raises:
             UserError: names the option and what would fit.

@@ -59,8 +59,8 @@ class Sampler:
         """Return the index of a class.
 
         Args:
-            name: an int is an index; a word that is a class name is that name, even if it looks like a number; a word
-                that is one but for capitals and spaces is that; ``id:7`` is an index.
+            name: an int is an index; a word that is a class name is that class, even if it looks like a number, and
+                so is one that differs from it by capitals and spaces only; ``id:7`` is an index.
 
         Raises:
             UserError: no such class; five names are listed, the nearest if any is near.
@@ -87,7 +87,7 @@ class Sampler:
     def named(self, word: str) -> int | None:
         """Return the index of the class that ``word`` names; None if there is none.
 
-        Exactly, or but for capitals and spaces where that leaves one alone.
+        Exactly; or without regard to capitals and spaces, if one class alone fits then.
         """
         if word in self.class_names:
             return self.class_names.index(word)
@@ -111,7 +111,7 @@ class Sampler:
             seeds: paired with the classes; one entry is repeated.
             truncation: T; None draws from the whole prior.
             kind: how to truncate: resample, scale, clamp or tfhub.
-            chunk: images drawn at a time. Compiled, there is a graph for each: give the same in every call.
+            chunk: images drawn at a time. A compiled generator has a graph for each: give the same in every call.
 
         Raises:
             UserError: an unknown class, lists of different lengths, or a truncation out of range.

@@ -82,7 +82,7 @@ class _Place:  # where a run takes place
 def train(config: TrainingConfig, preset: str = "custom") -> Outcome:
     """Train, or go on with training, until the configured duration.
 
-    SIGTERM and Ctrl-C end set-up at once, and training between two iterations, saved; see :class:`Outcome`.
+    SIGTERM, SIGHUP and Ctrl-C end set-up at once; training ends between two iterations, saved; see :class:`Outcome`.
 
     Args:
         config: the run; ``run_dir`` decides whether it is a new one.
