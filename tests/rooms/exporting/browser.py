@@ -18,6 +18,24 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 PIXELS = """() => { const c = document.getElementById("picture");
   return [c.height, c.width, Array.from(c.getContext("2d").getImageData(0, 0, c.width, c.height).data)]; }"""
 
+FOCUSED = """() => {
+  const e = document.activeElement;
+  if (!e || e === document.body) return null;
+  const style = getComputedStyle(e), box = e.getBoundingClientRect();
+  const clear = (one) => /, 0\\)$|transparent/.test(getComputedStyle(one).backgroundColor);
+  let ground = e.parentElement;
+  while (clear(ground) && ground.parentElement) ground = ground.parentElement;
+  const middle = document.elementFromPoint(box.x + box.width / 2, box.y + Math.min(box.height / 2, 20));
+  return {
+    id: e.id || e.tagName.toLowerCase(),
+    width: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
+    colour: style.outlineColor,
+    ground: getComputedStyle(ground).backgroundColor,
+    in_sight: box.top >= 0 && box.bottom <= innerHeight + 1 && (e === middle || e.contains(middle)),
+  };
+}"""
+"""What has the keyboard, how it is framed, on which colour, and whether it can be seen."""
+
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *words: Any) -> None:
@@ -81,14 +99,21 @@ def lowest_contrast(page: Any) -> float:
         }"""
     )
 
+    ratios = [contrast(*pair) for pair in pairs]
+    assert len(ratios) > 20
+    return min(ratios)
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours of CSS, ``rgb(r, g, b)``, as WCAG 2 reckons it: 1 to 21."""
+
     def light(colour: str) -> float:
         parts = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    ratios = [(max(a, b) + 0.05) / (min(a, b) + 0.05) for a, b in ((light(x), light(y)) for x, y in pairs)]
-    assert len(ratios) > 20
-    return min(ratios)
+    a, b = light(one), light(other)
+    return (max(a, b) + 0.05) / (min(a, b) + 0.05)
 
 
 def status(page: Any) -> str:

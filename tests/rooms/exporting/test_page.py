@@ -112,8 +112,78 @@ def test_an_address_holds_the_state_and_nonsense_changes_nothing() -> None:
     )
     assert back == set_here
     assert unmoved == usual
-    assert beyond == {**usual, "class": 4, "endClass": 4, "truncation": 2, "steps": 240, "position": 7}
+    assert beyond == {**usual, "truncation": 2, "steps": 240, "position": 7}
     assert round_the_end == [str(LARGEST_SEED), "0"]
+
+
+@needs_node
+def test_what_an_address_gives_wrongly_is_told_with_what_is_taken() -> None:
+    read = "given[0].map((address) => { const doubts = []; S.read(address, given[1], doubts); return doubts; })"
+    seeds = f"a seed is a whole number from 0 to {LARGEST_SEED}"
+    cases = {
+        "#class=99": ["class=99 (classes are 0 to 4; 0 is taken)"],
+        "#class=1.5": ["class=1.5 (classes are 0 to 4; 0 is taken)"],
+        "#seed=-1": [f"seed=-1 ({seeds}; 0 is taken)"],
+        "#seed=1e99": [f"seed=1e99 ({seeds}; 0 is taken)"],
+        "#kind=clamp&truncation=0": ["truncation=0 (two decimals, 0.05 to 2; 0.05 is taken)"],
+        "#kind=clamp&truncation=abc": ["truncation=abc (two decimals, 0.05 to 2; 1 is taken)"],
+        "#kind=clamp&truncation=0.123": ["truncation=0.123 (two decimals, 0.05 to 2; 0.12 is taken)"],
+        "#truncation=0.5": ["truncation without a kind (resample, scale, clamp, tfhub; nothing is truncated)"],
+        "#share=700": ["share=700 (per cent, 0 to 100; 100 is taken)"],
+        "#position=9&steps=4": ["position=9 (a step from 0 to 4; 4 is taken)"],
+        "#curve=round": ["curve=round (spherical or linear; spherical is taken)"],
+        "#again=yes": ["again=yes (0 or 1; false is taken)"],
+        "#sed=3": ["sed (no word of this page)"],
+        "#seed=3&seed=4": ["seed (it stands there more than once; the first is taken)"],
+        "#\u202ea\nb" + "c" * 40: ["?a?bcccccccccccccccccccc… (no word of this page)"],
+        # What is possible, however it is written.
+        "": [],
+        "#seed=007&class=4&kind=scale&truncation=0.50&share=1e1&steps=9&position=5&again=0&end-class=2&second=3": [],
+    }
+    assert under_node(read, [list(cases), PLAIN]) == list(cases.values())
+    alone = {**PLAIN, "classes": 0, "kinds": ["clamp"], "truncation": 0.5}
+    cases = {
+        "#class=3": ["class=3 (this generator has no classes; none is taken)"],
+        "#share=30": ["share=30 (without a second class 0 to 0; 0 is taken)"],
+        "#truncation=0.7": ["truncation=0.7 (this page has one; 0.5 is taken)"],
+        "#kind=none": ["kind=none (clamp; clamp is taken)"],
+        "#kind=clamp&truncation=0.5": [],
+    }
+    assert under_node(read, [list(cases), alone]) == list(cases.values())
+    sentences = under_node("given.map(S.doubtful)", [[], ["a"], list("abcdef")])
+    assert sentences == ["", *(f"Not possible of this address: {text}." for text in ("a", "a, b, c, d, and 2 more"))]
+
+
+@needs_node
+def test_what_a_page_writes_into_its_address_is_possible() -> None:
+    kinds = [{"kind": kind, "truncation": 0.5, "share": 20, "position": 3, "again": True} for kind in PLAIN["kinds"]]
+    doubts = under_node(
+        "given[0].map((state) => { const doubts = []; S.read(S.write({ ...S.initial(given[1]), ...state }, given[1]), "
+        "given[1], doubts); return doubts; })",
+        [kinds, PLAIN],
+    )
+    assert doubts == [[]] * len(kinds)
+
+
+@needs_node
+def test_a_download_is_called_after_class_and_seed_and_fits_every_system() -> None:
+    names = ["daisy", "golden_retriever", "../etc/pass wd", "con", "aux.txt", 'a"b<c>:d|e?f*g', "\u202etxt.exe", "",
+             "...", "Édouard", "हिन्दी", "\U00020000" * 99, "a\n\0b", "-x-", "LPT1."]  # fmt: skip
+    told = {**PLAIN, "classes": len(names), "classNames": names}
+    made = under_node("given.classNames.map((_, i) => S.fileName({ ...S.initial(given), class: i, seed: '3' }, given))",
+                      told)  # fmt: skip
+    parts = ["daisy", "golden_retriever", "etc-pass-wd", "con", "aux-txt", "a-b-c-d-e-f-g", "txt-exe", "class7",
+             "class8", "Édouard", "हिन्दी", "\U00020000" * 12, "a-b", "x", "LPT1"]  # fmt: skip
+    assert made == [f"{part}-3.png" for part in parts]
+    longest = {"class": 11, "seed": str(LARGEST_SEED), "second": 11, "share": 100, "position": 239, "steps": 240,
+               "endClass": 11, "endSeed": str(LARGEST_SEED)}  # fmt: skip
+    several = [{"share": 25, "second": 9}, {"position": 1, "steps": 4, "endSeed": "9", "endClass": 3}, longest]
+    found = under_node("given[1].map((more) => S.fileName({ ...S.initial(given[0]), ...more }, given[0]))",
+                       [told, several])  # fmt: skip
+    assert found[:2] == ["daisy-with-25-Édouard-0.png", "daisy-0-to-con-9-1of4.png"]
+    assert len(found[2].encode()) < 255
+    without = {**PLAIN, "classes": 0, "classNames": []}
+    assert under_node("S.fileName({ ...S.initial(given), position: 3 }, given)", without) == "seed0-to-seed1-3of24.png"
 
 
 def test_names_are_text_whatever_they_hold() -> None:

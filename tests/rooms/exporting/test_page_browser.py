@@ -20,11 +20,23 @@ from biggan.cli.main import main
 from biggan.sampling.draw import draw
 from biggan.sampling.interpolation import embed_on_cpu, path_through
 from biggan.sampling.latents import latents
+from biggan.sampling.pictures import GAP
 from biggan.sampling.png_text import read_record
 from biggan.sampling.recreation import find_generator, recreate
 from tests.browsers import runtime_folder, started
 from tests.conftest import tiny
-from tests.rooms.exporting.browser import DESKTOP, PHONE, apart, drawn, lowest_contrast, opened, served, status
+from tests.rooms.exporting.browser import (
+    DESKTOP,
+    FOCUSED,
+    PHONE,
+    apart,
+    contrast,
+    drawn,
+    lowest_contrast,
+    opened,
+    served,
+    status,
+)
 from tests.snapshots import write
 
 pytestmark = pytest.mark.nightly
@@ -142,14 +154,14 @@ def test_every_control_does_what_it_says(
         page.get_by_label("Steps").fill("4")
         page.get_by_label("Steps").press("Enter")
         page.get_by_label("Position").fill("1")
-        rest = "truncation=0.5&second=8&end-seed=9&end-class=9"
+        rest = "second=8&end-seed=9&end-class=9"
         path = path_through(latents([5, 9], z.shape[1]), 4, "spherical")
         classes = path_through(embed_on_cpu(sampler.generator, torch.tensor([2, 9])), 4, "linear")
         ours = draw(sampler.generator, path, classes)
         assert apart(drawn(page, f"#seed=5&class=2&{rest}&steps=4&position=1"), ours[1]) <= LEVELS
         with page.expect_download() as found:
             page.get_by_role("button", name="Download PNG").click()
-        assert found.value.suggested_filename == "class2-seed5-1of4.png"
+        assert found.value.suggested_filename == "golden_retriever-5-to-cab-9-1of4.png"
         found.value.save_as(tmp_path / "x.png")
         again, _ = recreate(read_record(tmp_path / "x.png"), sampler)
         assert apart(np.asarray(again.convert("RGB")).transpose(2, 0, 1), ours[1]) <= LEVELS
@@ -176,6 +188,104 @@ def test_every_control_does_what_it_says(
         page.reload()
         drawn(page, f"{rest.replace('seed=5&c', 'seed=6&c').replace('&steps', '&curve=linear&steps')}&again=1")
         assert page.title() == "640", "no name ran"
+
+
+def cells(picture: Path, columns: int, size: int) -> list[torch.Tensor]:
+    """Return the images of a row of a sheet, uint8 [3, size, size] each."""
+    values = torch.from_numpy(np.asarray(Image.open(picture).convert("RGB")).transpose(2, 0, 1).copy())
+    return [values[:, GAP : GAP + size, GAP + i * (size + GAP) :][..., :size] for i in range(columns)]
+
+
+@pytest.mark.parametrize(("t", "kind"), [(None, "none"), (0.5, "scale")], ids=["whole", "truncated"])
+def test_blends_and_paths_are_those_of_sample_and_interpolate(
+    t: float | None, kind: str, folder: Path, snapshot: Path, chromium: Any, tmp_path: Path
+) -> None:
+    """The commands draw: shares of two classes with one seed, and ways from class to class and seed to seed."""
+    size = biggan.load(snapshot, "cpu").info.architecture.resolution[0]
+    truncated = [] if t is None else ["--truncation", str(t), "--truncation-kind", kind]
+    with_t = "" if t is None else f"&kind={kind}&truncation={t}"
+    pairs = [("golden_retriever", 2, "cat", 8), ("Édouard", 3, "cab", 9)]
+
+    def drawn_by(*words: object) -> list[torch.Tensor]:
+        out = tmp_path / f"{len(list(tmp_path.iterdir()))}.png"
+        options = ["--frames", "4", "--size", "1", "--device", "cpu", "--out", out, *truncated]
+        assert main(["interpolate", *map(str, (snapshot, *words, *options))]) == 0
+        return cells(out, 5, size)
+
+    def shows(page: Any, state: str) -> np.ndarray:
+        page.evaluate("(state) => { location.hash = state; }", state)
+        return drawn(page, state)
+
+    with opened(chromium, (folder / "index.html").as_uri()) as page:
+        for first, label, second, other in pairs:
+            start = f"#seed=7&class={label}{with_t}"
+            for share, image in enumerate(drawn_by("--seeds", 7, "--classes", first, second, "--fix", "z")):
+                place = f"&second={other}" + (f"&share={25 * share}" if share else "")
+                assert apart(shows(page, start + place), image) <= LEVELS, (first, second, share)
+            for curve in ("spherical", "linear"):
+                ours = drawn_by("--seeds", "7,9", "--classes", first, second, "--curve", curve)
+                assert apart(ours[0].numpy(), ours[4]) > 10 * LEVELS, "classes and seeds matter here"
+                bend = "&curve=linear" if curve == "linear" else ""
+                for position, image in enumerate(ours):
+                    at = f"&position={position}" if position else ""
+                    place = f"&end-seed=9&end-class={other}{bend}&steps=4{at}"
+                    assert apart(shows(page, start + place), image) <= LEVELS, (first, second, curve, position)
+        (tmp_path / "alone").mkdir()
+        words = ["--classes", "id:2", "--seeds", "7", "--device", "cpu", *truncated]
+        assert main(["sample", str(snapshot), "--out", str(tmp_path / "alone" / "x"), *words]) == 0
+        (file,) = (tmp_path / "alone" / "x").glob("*.png")
+        image = torch.from_numpy(np.asarray(Image.open(file).convert("RGB")).transpose(2, 0, 1).copy())
+        assert apart(shows(page, f"#seed=7&class=2{with_t}"), image) <= LEVELS
+
+
+def test_what_of_an_address_is_not_possible_is_said_and_controls_show_what_is_drawn(
+    folder: Path, snapshot: Path, chromium: Any
+) -> None:
+    sampler = biggan.load(snapshot, "cpu")
+    wrong = "#seed=-1&class=99&kind=scale&truncation=abc&share=700&<b>=1&sed=4"
+    with opened(chromium, (folder / "index.html").as_uri() + wrong) as page:
+        # A share of 100 is the second class.
+        shown = drawn(page, "#seed=0&class=0&kind=scale&share=100")
+        assert apart(shown, sampler.sample([1], [0], 1.0, "scale")[0]) <= LEVELS
+        said = page.locator("#doubts")
+        for part in ("seed=-1 (", "class=99 (classes are 0 to 9; 0 is taken)", "truncation=abc (", "700 (", "2 more"):
+            assert part in said.inner_text()
+        values = {name: page.locator(f"#{name}").input_value() for name in ("seed", "class-list", "kind", "truncation")}
+        assert values == {"seed": "0", "class-list": "0", "kind": "scale", "truncation": "1"}
+        assert page.locator("#blend").input_value() == "100"
+        page.wait_for_function("location.hash === '#seed=0&class=0&kind=scale&share=100'")
+        page.get_by_role("button", name="Next").click()
+        drawn(page, "#seed=1&class=0&kind=scale&share=100")
+        assert not said.inner_text()
+        page.evaluate("() => { location.hash = '#seed=1e99&class=2&position=90'; }")
+        assert apart(drawn(page, "#seed=0&class=2&position=24"), sampler.sample([2], [1])[0]) <= LEVELS
+        assert "seed=1e99 (" in said.inner_text()
+        assert "position=90 (a step from 0 to 24; 24 is taken)" in said.inner_text()
+        page.evaluate("() => { location.hash = '#seed=4&class=2'; }")
+        drawn(page, "#seed=4&class=2")
+        assert not said.inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_where_the_keyboard_is_can_be_seen(scheme: Any, folder: Path, chromium: Any) -> None:
+    """Every control that Tab reaches has a thick frame that stands out, and is not hidden by what sticks to the top."""
+    for size in (DESKTOP, PHONE):
+        with opened(chromium, (folder / "index.html").as_uri(), size, color_scheme=scheme) as page:
+            drawn(page, "#seed=0&class=0")
+            page.locator("#kind").select_option("scale")  # the slider of T can be moved
+            drawn(page, "#seed=0&class=0&kind=scale")
+            page.locator("#title").click()
+            seen = []
+            for _ in range(40):
+                page.keyboard.press("Tab")
+                found = page.evaluate(FOCUSED)
+                if found is None or found["id"] in seen:
+                    break
+                seen.append(found["id"])
+                assert found["width"] >= 3, found
+                assert contrast(found["colour"], found["ground"]) >= 3, found
+                assert found["in_sight"], found
+            assert {"seed", "next", "truncation", "blend", "speed", "position", "play", "again", "download"} <= {*seen}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

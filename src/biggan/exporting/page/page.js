@@ -8,7 +8,7 @@
     clamp: "cut off at T", tfhub: "T times a normal within 2" };
   const find = (id) => document.getElementById(id);
   const canvas = find("picture");
-  let state = State.read(location.hash, settings);
+  let state = State.initial(settings);
   let draw = null; // from drawing.js, once everything is loaded
   let shown = null; // the image on the page, and the state that it was drawn for
   let wanted = false; // whether the state is to be drawn, again if it changed meanwhile
@@ -21,31 +21,13 @@
     find("status").classList.toggle("wrong", wrong);
   }
 
-  function nameOf(index) {
-    const name = settings.classNames[index];
-    return name === undefined || name === "" ? `class ${index}` : name;
-  }
+  const nameOf = (index) => State.nameOf(index, settings);
 
   // What people do not type twice alike: capitals, accents, what stands for a space.
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").replaceAll("_", " ").toLowerCase();
   const searchable = Array.from({ length: settings.classes }, (_, i) => plain(`${nameOf(i)} id:${i}`));
 
   // ---- drawing
-
-  function describe() {
-    const parts = [];
-    if (settings.classes) {
-      const second = state.share ? ` with ${state.share} % ${nameOf(state.second)}` : "";
-      parts.push(nameOf(state.class) + second);
-    }
-    parts.push(`seed ${state.seed}`);
-    if (state.kind !== "none") parts.push(`T ${settings.truncation ?? state.truncation} (${state.kind})`);
-    if (state.position) {
-      const end = settings.classes ? `${nameOf(state.endClass)}, ` : "";
-      parts.push(`${state.position} of ${state.steps} on the way to ${end}seed ${state.endSeed}`);
-    }
-    return parts.join(", ");
-  }
 
   const pathKey = () => JSON.stringify({ ...state, position: 0, speed: 0, again: false });
 
@@ -65,8 +47,8 @@
     canvas.width = image.width;
     canvas.height = image.height;
     canvas.getContext("2d").putImageData(image, 0, 0);
-    canvas.setAttribute("aria-label", describe());
-    find("caption").textContent = describe();
+    canvas.setAttribute("aria-label", State.describe(of, settings));
+    find("caption").textContent = State.describe(of, settings);
   }
 
   // Draw the state; while one image is drawn only the latest wish waits.
@@ -104,6 +86,18 @@
         history.replaceState(null, "", State.write(state, settings));
       } catch { /* the page works without */ }
     }, 200);
+  }
+
+  // Take the state from the address, say what of it is not possible, and put the address right.
+  function readAddress() {
+    const doubts = [];
+    state = State.read(location.hash, settings, doubts);
+    find("doubts").textContent = State.doubtful(doubts);
+    if (doubts.length) {
+      find("doubts").scrollIntoView({ block: "nearest" });
+      remember();
+    }
+    refresh();
   }
 
   // ---- controls
@@ -160,6 +154,7 @@
     const end = "class" in values && state.endClass === state.class ? { endClass: values.class } : {};
     state = { ...state, ...end, ...values };
     state.position = Math.min(state.position, state.steps);
+    find("doubts").textContent = "";
     refresh();
     remember();
     return show();
@@ -194,11 +189,10 @@
 
   async function download() {
     if (!shown) return;
-    const { image, of } = shown, point = State.point(of, settings, Latents), label = settings.classes ? `class${of.class}-` : "";
-    const place = of.position ? `-${of.position}of${of.steps}` : "";
+    const { image, of } = shown, point = State.point(of, settings, Latents);
     try {
       const href = URL.createObjectURL(await Png.file(image, settings.channels, Png.record(of, settings, point)));
-      Object.assign(document.createElement("a"), { href, download: `${label}seed${of.seed}${place}.png` }).click();
+      Object.assign(document.createElement("a"), { href, download: State.fileName(of, settings) }).click();
       setTimeout(() => URL.revokeObjectURL(href), 10000);
     } catch {
       tell("This browser is too old to write the file; save the picture by a right click on it.", true);
@@ -230,7 +224,7 @@
       on(id, "input", (event) => {
         const seed = State.seedOf(event.target.value);
         event.target.setAttribute("aria-invalid", String(seed === null));
-        if (seed === null) tell("A seed is a whole number from 0 to 9223372036854775807.", true);
+        if (seed === null) tell(`${State.SEEDS[0].toUpperCase()}${State.SEEDS.slice(1)}.`, true);
         else change({ [key]: seed });
       });
     }
@@ -250,8 +244,7 @@
     on("download", "click", download);
     on("copy", "click", copy);
     window.addEventListener("hashchange", () => {
-      state = State.read(location.hash, settings);
-      refresh();
+      readAddress();
       show();
     });
     window.addEventListener("keydown", key);
@@ -285,7 +278,7 @@
     for (const id of ["class-part", "end-part"]) find(id).hidden = !settings.classes;
     find("blend-part").hidden = settings.classes < 2;
     for (const [part, index] of Object.entries(PARTS)) if (settings.classes) fill(part, state[index]);
-    refresh();
+    readAddress();
     listen();
     try {
       draw = await Drawing.open(settings, tell);

@@ -5,6 +5,9 @@
   const MOST_SEED = (1n << 63n) - 1n;
   const SMALLEST_T = 0.05;
   const LARGEST_T = 2;
+  const SEEDS = `a seed is a whole number from 0 to ${MOST_SEED}`;
+  const MOST_TOLD = 4;
+  const MOST_BYTES = 50; // of a class in a file's name, which has at most three
 
   function initial(settings) {
     return {
@@ -44,27 +47,67 @@
     return Math.min(high, Math.max(low, Number(number.toFixed(digits))));
   }
 
-  // The state that an address gives; what it does not give, or gives wrongly, is as at the beginning.
-  function read(hash, settings) {
+  // Text of anybody's, short and without what commands or reorders.
+  const told = (text) => {
+    const letters = Array.from(text.replace(/\p{C}/gu, "?"));
+    return letters.length > 24 ? `${letters.slice(0, 24).join("")}…` : letters.join("");
+  };
+
+  // The state that an address gives. What it gives wrongly becomes the nearest number, or is as at the beginning;
+  // `doubts` gets a phrase for each of these.
+  function read(hash, settings, doubts = []) {
     const given = new URLSearchParams(hash.replace(/^#/, ""));
-    const state = initial(settings);
-    const take = (name, use) => { if (given.has(name)) use(given.get(name)); };
-    const last = Math.max(settings.classes - 1, 0);
-    take("seed", (v) => { state.seed = seedOf(v) ?? state.seed; });
-    take("class", (v) => { state.class = numberOf(v, 0, last, state.class); });
+    const state = initial(settings), known = new Set(), last = settings.classes - 1, only = settings.truncation;
+    // `valueOf` returns the value of a text, null if it has none, and whether that is what the text says.
+    const take = (name, key, valueOf, possible, taken = () => state[key]) => {
+      known.add(name);
+      if (!given.has(name)) return;
+      const text = given.get(name), [value, exact] = valueOf(text);
+      state[key] = value ?? state[key];
+      if (!exact) doubts.push(`${name}=${told(text)} (${possible}; ${taken()} is taken)`);
+      if (given.getAll(name).length > 1) doubts.push(`${name} (it stands there more than once; the first is taken)`);
+    };
+    const one = (name, key, values) =>
+      take(name, key, (text) => (values.includes(text) ? [text, true] : [null, false]), values.join(" or "));
+    const seed = (name, key) => take(name, key, (text) => [seedOf(text), seedOf(text) !== null], SEEDS);
+    const number = (name, key, low, high, possible, digits = 0) => take(name, key, (text) => {
+      const near = numberOf(text, low, high, null, digits);
+      return [near, near !== null && near === Number(text)];
+    }, `${possible} ${low} to ${high}`);
+    const label = (name, key) => take(name, key, (text) => {
+      const there = /^[0-9]{1,9}$/.test(text) && Number(text) <= last;
+      return [there ? Number(text) : null, there];
+    }, settings.classes ? `classes are 0 to ${last}` : "this generator has no classes",
+    () => (settings.classes ? state[key] : "none"));
+    seed("seed", "seed");
+    label("class", "class");
     state.endClass = state.class;
-    take("kind", (v) => { state.kind = settings.kinds.includes(v) ? v : state.kind; });
-    take("truncation", (v) => { state.truncation = numberOf(v, SMALLEST_T, LARGEST_T, state.truncation, 2); });
-    take("second", (v) => { state.second = numberOf(v, 0, last, state.second); });
-    take("share", (v) => { state.share = numberOf(v, 0, 100, state.share); });
-    take("end-seed", (v) => { state.endSeed = seedOf(v) ?? state.endSeed; });
-    take("end-class", (v) => { state.endClass = numberOf(v, 0, last, state.endClass); });
-    take("curve", (v) => { state.curve = v === "linear" ? v : "spherical"; });
-    take("steps", (v) => { state.steps = numberOf(v, 1, 240, state.steps); });
-    take("speed", (v) => { state.speed = numberOf(v, 1, 30, state.speed); });
-    take("position", (v) => { state.position = numberOf(v, 0, state.steps, state.position); });
-    take("again", (v) => { state.again = v === "1"; });
+    one("kind", "kind", settings.kinds);
+    if (only === null) number("truncation", "truncation", SMALLEST_T, LARGEST_T, "two decimals,", 2);
+    else take("truncation", "truncation", (text) => [null, Number(text) === only], "this page has one", () => only);
+    if (given.has("truncation") && state.kind === "none") {
+      const kinds = settings.kinds.filter((kind) => kind !== "none").join(", ");
+      doubts.push(`truncation without a kind (${kinds}; nothing is truncated)`);
+    }
+    label("second", "second");
+    const [most, of] = settings.classes < 2 ? [0, "without a second class"] : [100, "per cent,"];
+    number("share", "share", 0, most, of);
+    seed("end-seed", "endSeed");
+    label("end-class", "endClass");
+    one("curve", "curve", ["spherical", "linear"]);
+    number("steps", "steps", 1, 240, "steps are");
+    number("speed", "speed", 1, 30, "images a second,");
+    number("position", "position", 0, state.steps, "a step from");
+    take("again", "again", (text) => [text === "1", ["0", "1"].includes(text)], "0 or 1");
+    for (const name of new Set(given.keys())) if (!known.has(name)) doubts.push(`${told(name)} (no word of this page)`);
     return state;
+  }
+
+  // A sentence of what `read` doubted.
+  function doubtful(doubts) {
+    if (!doubts.length) return "";
+    const rest = doubts.length > MOST_TOLD ? `, and ${doubts.length - MOST_TOLD} more` : "";
+    return `Not possible of this address: ${doubts.slice(0, MOST_TOLD).join(", ")}${rest}.`;
   }
 
   // The text after the #: seed and class always, of the rest what is not as at the beginning.
@@ -74,7 +117,7 @@
     if (settings.classes) text.set("class", state.class);
     const put = (name, value, other) => { if (value !== other) text.set(name, value); };
     put("kind", state.kind, usual.kind);
-    put("truncation", state.truncation, usual.truncation);
+    if (state.kind !== "none") put("truncation", state.truncation, usual.truncation);
     put("second", state.second, usual.second);
     put("share", state.share, 0);
     put("end-seed", state.endSeed, usual.endSeed);
@@ -85,6 +128,47 @@
     put("position", state.position, 0);
     put("again", state.again ? "1" : "0", "0");
     return `#${text}`;
+  }
+
+  function nameOf(index, settings) {
+    const name = settings.classNames[index];
+    return name === undefined || name === "" ? `class ${index}` : name;
+  }
+
+  // What an image of this state shows, in words.
+  function describe(state, settings) {
+    const parts = [], named = (index) => nameOf(index, settings);
+    if (settings.classes) {
+      const second = state.share ? ` with ${state.share} % ${named(state.second)}` : "";
+      parts.push(named(state.class) + second);
+    }
+    parts.push(`seed ${state.seed}`);
+    if (state.kind !== "none") parts.push(`T ${settings.truncation ?? state.truncation} (${state.kind})`);
+    if (state.position) {
+      const end = settings.classes ? `${named(state.endClass)}, ` : "";
+      parts.push(`${state.position} of ${state.steps} on the way to ${end}seed ${state.endSeed}`);
+    }
+    return parts.join(", ");
+  }
+
+  // What a file of that image is called, such as daisy-3.png: letters, digits, _ and -, below 255 bytes, which every
+  // system takes.
+  function fileName(state, settings) {
+    const named = (index) => {
+      const plain = (settings.classNames[index] ?? "").normalize("NFC").replace(/[^\p{L}\p{M}\p{N}_]+/gu, "-");
+      let kept = "", bytes = 0;
+      for (const letter of plain.replace(/^-/, "")) {
+        bytes += new TextEncoder().encode(letter).length;
+        if (bytes > MOST_BYTES) break;
+        kept += letter;
+      }
+      return kept.replace(/-$/, "") || `class${index}`;
+    };
+    const at = (index, seed) => (settings.classes ? `${named(index)}-${seed}` : `seed${seed}`);
+    const second = settings.classes && state.share ? `with-${state.share}-${named(state.second)}-` : "";
+    const start = second ? `${named(state.class)}-${second}${state.seed}` : at(state.class, state.seed);
+    if (!state.position) return `${start}.png`;
+    return `${start}-to-${at(state.endClass, state.endSeed)}-${state.position}of${state.steps}.png`;
   }
 
   const remembered = new Map(); // latents of the two ends
@@ -139,7 +223,9 @@
     return found;
   }
 
-  const exported = { initial, seedOf, seedBeside, numberOf, read, write, point, shares, MOST_SEED };
+  const exported = {
+    SEEDS, initial, seedOf, seedBeside, numberOf, read, doubtful, write, nameOf, describe, fileName, point, shares,
+  };
   if (typeof module === "object" && module.exports) module.exports = exported;
   else root.State = exported;
 })(globalThis);
