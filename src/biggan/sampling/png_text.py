@@ -33,8 +33,8 @@ ABOUT = "biggan-about"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1_000_000
 _SEVERAL = (
-    "{} says what it shows, and that statistics were estimated for it alone; the command that made it makes it again, "
-    "this one does not"
+    "{} says what it shows, but not all that it needs to be drawn again: statistics that were estimated for it alone, "
+    "or augmented images of a training; the command that made it makes it again, this one does not"
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from biggan.cli.main import main
 from biggan.data.configuration import DataConfig
@@ -20,6 +21,10 @@ from biggan.losses.adversarial import Hinge, Relativistic
 from biggan.losses.terms import parse_terms
 from biggan.models.contract import build
 from biggan.models.snapshot import SnapshotInfo
+from biggan.sampling.identity import network_hash
+from biggan.sampling.picture_record import NoRecordError
+from biggan.sampling.png_text import read_record
+from biggan.sampling.sampler import load
 from biggan.training.assembly import make_state
 from biggan.training.checkpoint import CheckpointStore, read_checkpoint
 from biggan.training.configuration import CheckpointConfig, MovingAverageConfig
@@ -346,4 +351,16 @@ def test_where_nothing_is_augmented_there_is_nothing_to_leak() -> None:
 def test_a_run_says_how_much_leaks_and_draws_it(tmp_path: Path) -> None:
     train(tiny_config(tmp_path / "run", duration=80, health=LOOKING, terms=("diffaugment",)), "digits")
     assert 0 <= looks(tmp_path / "run")[-1]["health"]["leak"] <= 1
-    assert (tmp_path / "run" / "samples" / "80" / "leak.png").exists()
+    picture = tmp_path / "run" / "samples" / "80" / "leak.png"
+    with Image.open(picture) as opened:
+        about = json.loads(opened.info["biggan-about"])
+    assert about["generator"] == network_hash(load(tmp_path / "run", "cpu").generator)
+    assert (about["images_seen"], about["seed"], about["columns"]) == (80, 0, 10)
+    assert about["leak"] == looks(tmp_path / "run")[-1]["health"]["leak"]
+    clean, seen, fakes = about["rows"]
+    assert [len(row["labels"]) for row in (clean, fakes)] == [20, 20]
+    assert seen["terms"] == ["diffaugment"]
+    assert fakes["likeness"] == sorted(fakes["likeness"], reverse=True)
+    assert len(set(fakes["health latents"])) == 20
+    with pytest.raises(NoRecordError, match="says what it shows, but not all"):
+        read_record(picture)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -13,9 +13,11 @@ from biggan.foundation.files import write_picture
 from biggan.foundation.images import to_bytes
 from biggan.losses.adversarial import ADVERSARIAL_LOSSES
 from biggan.losses.terms import Term
+from biggan.sampling.identity import network_hash
 from biggan.sampling.pictures import sheet
+from biggan.sampling.png_text import about_text
 from biggan.training.health.judging import findings, line_of
-from biggan.training.health.leak import find_leak, views
+from biggan.training.health.leak import Leak, find_leak, views
 from biggan.training.health.measuring import Subject, measure
 from biggan.training.health.records import HealthRecord, growth, kept
 from biggan.training.health.sample import Sample, take
@@ -24,6 +26,7 @@ from biggan.training.rollback import CollapseError, Decision, decide
 from biggan.training.run import Run
 from biggan.training.run_directory import SAMPLES, STATS
 from biggan.training.sinks.contract import Sinks
+from biggan.version import __version__
 
 LEAK = "leak.png"
 _ON_SHEET = 20
@@ -103,10 +106,12 @@ class Health(AtIntervals):
         if leak is None:
             return {}
         clean = sample.reals.images[:_ON_SHEET]
-        most = fakes[leak.likeness.argsort(descending=True)[:_ON_SHEET].to(fakes.device)]
-        if len(clean) == len(most) == _ON_SHEET:
-            picture = sheet(to_bytes(torch.cat([clean, seen(clean, 0), most])).cpu(), _ON_SHEET // 2)
-            write_picture(run.directory.path / SAMPLES / str(run.state.images_seen) / LEAK, picture)
+        places = leak.likeness.argsort(descending=True)[:_ON_SHEET]
+        if len(clean) == len(places) == _ON_SHEET:
+            shown = torch.cat([clean, seen(clean, 0), fakes[places.to(fakes.device)]])
+            picture = sheet(to_bytes(shown).cpu(), _ON_SHEET // 2)
+            about = about_text(_about(run, sample, leak, places.tolist()))
+            write_picture(run.directory.path / SAMPLES / str(run.state.images_seen) / LEAK, picture, pnginfo=about)
         return {"leak": leak.share}
 
     def _take(self, run: Run) -> Sample:
@@ -132,6 +137,29 @@ class Health(AtIntervals):
         if len(values) > 1:
             found["judge_slope"] = values[-1][1] - values[-2][1]
         return found
+
+
+def _about(run: Run, sample: Sample, leak: Leak, places: Sequence[int]) -> dict[str, object]:
+    """Return what the sheet says of itself; ``places`` are those of its fakes among the latents of the looks."""
+    labels = sample.reals.labels.tolist()
+    return {
+        "generator": network_hash(run.sampled),
+        "images_seen": run.state.images_seen,
+        "seed": run.config.seed,
+        "columns": _ON_SHEET // 2,
+        "rows": [
+            {"show": "clean reals", "labels": labels[:_ON_SHEET]},
+            {"show": "the same as D sees them", "terms": list(run.state.terms)},
+            {
+                "show": "fakes that look most like that",
+                "labels": [labels[place] for place in places],
+                "health latents": list(places),
+                "likeness": [round(float(leak.likeness[place]), 4) for place in places],
+            },
+        ],
+        "leak": leak.share,
+        "biggan": __version__,
+    }
 
 
 def _decide(run: Run, reason: str) -> Decision | None:
