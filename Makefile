@@ -31,7 +31,7 @@ browser: $(STAMP)
 	npm install --silent --no-save --prefix build/npm onnxruntime-web@1.30.0
 	OMP_NUM_THREADS=1 BIGGAN_BROWSER=required BIGGAN_ONNXRUNTIME_WEB=build/npm/node_modules/onnxruntime-web \
 		$(BIN)/python -m pytest -m nightly \
-		tests/rooms/exporting/test_page_browser.py tests/rooms/web/test_browser.py
+		tests/rooms/exporting/test_page_browser.py tests/rooms/report/test_page_browser.py tests/rooms/web/test_browser.py
 
 # The whole suite on every kind of machine that this CPU can play: hours, for the night.
 machines: $(STAMP)

@@ -31,7 +31,7 @@ DARK = (
 )
 _DASHES = ("", "7 3", "2 3", "9 3 2 3")
 _WIDTH, _PLOT, _LEFT, _RIGHT, _TOP = 400, 180, 60, 10, 30
-_ROW, _LETTER = 19, 6.7  # pixels of a row of the legend, and about that of a letter
+_ROW, _LETTER = 19, 7.5  # pixels of a row of the legend, and of a letter in wide fonts
 _LEGEND_LETTERS = 50
 _NO_XML = re.compile("[\ufffe\uffff]")
 
@@ -46,6 +46,8 @@ class Line:
     """Whether it is somebody else's, drawn in gray."""
     dots: bool = False
     """Whether each value is marked: they are few and far between."""
+    look: int | None = None
+    """Number of its colour and dashes, where it has them in other charts too; by default its place in this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,22 +216,27 @@ def _mark(x: float) -> str:
 def _curve(points: Sequence[Point | None], across: _Axis, up: _Axis, index: int, line: Line) -> str:
     """Return mean and, where values were joined, the band from least to most; a gap ends a stroke."""
     parts = []
+    fill = f"f{_number(index, line) % COLOURS}"
     for stroke in _strokes(points):
         at = [(across.place(point.clock), point) for point in stroke]
         if any(point.most > point.least for point in stroke):
             edge = [f"{x:.1f} {up.place(p.most):.1f}" for x, p in at]
             edge += [f"{x:.1f} {up.place(p.least):.1f}" for x, p in reversed(at)]
-            parts.append(f'<path class="band f{index % COLOURS}" d="M{"L".join(edge)}Z"/>')
+            parts.append(f'<path class="band {fill}" d="M{"L".join(edge)}Z"/>')
         if len(stroke) > 1:
             path = "L".join(f"{x:.1f} {up.place(p.mean):.1f}" for x, p in at)
             parts.append(f'<path class="line {_look(index, line)} d="M{path}"/>')
         if len(stroke) == 1 or line.dots:
-            fill = f"f{index % COLOURS}"
             parts += [f'<circle class="{fill}" cx="{x:.1f}" cy="{up.place(p.mean):.1f}" r="3"/>' for x, p in at]
     return "".join(parts)
 
 
+def _number(index: int, line: Line) -> int:
+    return index if line.look is None else line.look
+
+
 def _look(index: int, line: Line) -> str:
+    index = _number(index, line)
     if line.reference:
         return 'reference" stroke-dasharray="5 3"'
     dashes = _DASHES[index // COLOURS % len(_DASHES)]

@@ -85,8 +85,8 @@ def singular_values(runs: Sequence[RunFiles]) -> Section:
             title = f"Layers of {network} with the largest at the end"
         else:
             lines = [
-                Line(name=name, series=max(layers.values(), key=lambda series: series.last or 0.0))
-                for name, layers in found.items()
+                Line(name=name, series=max(layers.values(), key=lambda series: series.last or 0.0), look=look)
+                for look, (name, layers) in enumerate(found.items())
                 if any(series.last is not None for series in layers.values())
             ]
             title = f"The layer of {network} with the largest at the end"
@@ -156,6 +156,7 @@ def _curves(
     charts: list[Chart] = []
     constant: list[str] = []
     meanings = meanings or {}
+    looks = {run.name: place for place, run in enumerate(runs)} if len(runs) > 1 else {}  # in all charts alike
     for title, names in groups.items():
         lines: list[Line] = []
         for name in names:
@@ -165,7 +166,8 @@ def _curves(
                 constant.append(f"{name} {short(values.pop() or 0.0)}")
                 continue
             for run, series in known.items():
-                lines.append(Line(name=run if len(runs) > 1 else meanings.get(name, name), series=series))
+                called = run if looks else meanings.get(name, name)
+                lines.append(Line(name=called, series=series, look=looks.get(run)))
         if lines:
             heading = meanings.get(title, title)
             several = len(lines) > 1 or len(runs) > 1
@@ -177,7 +179,11 @@ def _judged(runs: Sequence[RunFiles]) -> list[Chart]:
     """Return a chart for each value by which checkpoints are kept."""
     charts: list[Chart] = []
     for name in dict.fromkeys(name for run in runs for name in run.judged):
-        lines = tuple(Line(name=run.name, series=run.judged[name], dots=True) for run in runs if name in run.judged)
+        lines = tuple(
+            Line(name=run.name, series=run.judged[name], dots=True, look=look)
+            for look, run in enumerate(runs)
+            if name in run.judged
+        )
         title = f"The best are kept by: {name}"
         charts.append(Chart(name=f"judged-{len(charts)}", title=title, lines=lines, legend=len(runs) > 1))
     return charts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -28,8 +29,10 @@ _WIDEST = 560  # pixels to which small pictures are enlarged, by whole numbers
 _SMALL = 400
 _LONGEST_LISTING = 100_000
 _LONGEST_CELL = 1200
-_WIDTHS = (4, 8, 12, 16, 20, 24, 36)
+_WIDTHS = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28)
 """Letters of a column: room for its longest word, so that only words beyond that are broken."""
+_BREAKS = re.compile(r"\s+|(?<=-)")
+"""Where a browser breaks a line by itself."""
 _CSS = "".join(
     (
         f":root{{color-scheme:light dark;{LIGHT}}}@media(prefers-color-scheme:dark){{:root{{{DARK}}}}}",
@@ -104,21 +107,24 @@ def _table(table: Table) -> str:
         f'<th scope="col" class="w{width}">{shown(cell, _LONGEST_CELL)}</th>'
         for cell, width in zip(table.head, widths, strict=True)
     )
+    # On a phone a row is a block, and each cell says of which column it is.
+    columns = [f' data-of="{shown(name, _LONGEST_CELL)}"' if len(table.head) > 2 else "" for name in table.head]
     rows = "".join(
         f'<tr><th scope="row">{shown(row[0], _LONGEST_CELL)}</th>'
-        + "".join(f"<td>{shown(cell, _LONGEST_CELL)}</td>" for cell in row[1:])
+        + "".join(f"<td{of}>{shown(cell, _LONGEST_CELL)}</td>" for of, cell in zip(columns[1:], row[1:], strict=True))
         + "</tr>"
         for row in table.rows
     )
-    numbers = ' class="numbers"' if table.numbers else ""
+    classes = ("numbers" if table.numbers else "", "" if len(table.head) > 2 else "pairs")
+    kind = f' class="{" ".join(filter(None, classes))}"' if any(classes) else ""
     return (
-        f'<div class="wide" tabindex="0" role="group" aria-label="{shown(table.caption)}"><table{numbers}>'
+        f'<div class="wide" tabindex="0" role="group" aria-label="{shown(table.caption)}"><table{kind}>'
         f"<caption>{shown(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
 def _width(cells: tuple[str, ...]) -> int:
-    longest = max((len(word) for cell in cells for word in cell[:_LONGEST_CELL].split()), default=0)
+    longest = max((len(word) for cell in cells for word in _BREAKS.split(cell[:_LONGEST_CELL])), default=0)
     return next((width for width in _WIDTHS if width >= longest), _WIDTHS[-1])
 
 

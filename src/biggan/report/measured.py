@@ -69,7 +69,7 @@ def truncation(runs: Sequence[RunFiles]) -> Section:
         for place, group in enumerate(groups[:_MOST_CHARTS]):
             values = [(_asked(record) or 0.0, record.value) for record in group]
             title = group[0].metric if len(runs) == 1 else f"{group[0].metric}, {run.name}"
-            line = Line(name=group[0].metric, series=of_pairs(values), dots=True)
+            line = Line(name=group[0].metric, series=of_pairs(values), dots=True, look=number)
             charts.append(Chart(
                 name=f"truncation-{number}-{place}", title=title, lines=(line,), across="truncation", legend=False
             ))  # fmt: skip
@@ -142,11 +142,11 @@ def _over_time(
 ) -> Chart | None:
     """Return the curve of one protocol over images seen, the log beside it where they may be compared."""
     lines = []
-    for run in runs:
+    for look, run in enumerate(runs):
         own = {_clock(record): record.value for record in group
                if owner[id(record)] == run.name and record.images_seen is not None}  # fmt: skip
         if any(value is not None for value in own.values()):
-            lines.append((len(own), Line(name=run.name, series=of_pairs(sorted(own.items())), dots=True)))
+            lines.append((len(own), Line(name=run.name, series=of_pairs(sorted(own.items())), dots=True, look=look)))
     comparable_with_log = bool(lines) and refusal(group[0]) == []
     if not lines or (max(count for count, _ in lines) < 2 and not comparable_with_log):
         return None
@@ -175,7 +175,7 @@ def _beside_the_log(plain: dict[str, list[MetricRecord]], log: Log, title: str) 
         rows = tuple((reason,) for reason in list(refused)[:_MOST_ROWS])
         table = Table(caption=f"Not put beside the published log ({title})", head=("number, and why",), rows=rows)
         blocks.append(
-            Fold(title=f"{len(refused):,} numbers that may not be put beside the published log", blocks=(table,))
+            Fold(title=f"Numbers that may not be put beside the published log: {len(refused):,}", blocks=(table,))
         )
     return blocks
 

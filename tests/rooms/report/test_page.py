@@ -19,7 +19,7 @@ from tests.rooms.report.run_files import Page, evaluated, write_picture, write_r
 
 HOSTILE = '</title><script>alert("1")</script><img src=x onerror=alert(2)>&amp;\x1b[31m\u202e|`*_[a](javascript:b)'
 ALLOWED = {"aria-label", "aria-labelledby", "alt", "charset", "class", "content", "height", "href", "http-equiv", "id"}
-ALLOWED |= {"lang", "name", "role", "scope", "src", "tabindex", "width", "xmlns"}
+ALLOWED |= {"data-of", "lang", "name", "role", "scope", "src", "tabindex", "width", "xmlns"}
 OF_DRAWINGS = {"cx", "cy", "d", "dy", "font-weight", "r", "stroke-dasharray", "text-anchor", "viewbox", "x", "y"}
 
 
@@ -107,11 +107,26 @@ def test_several_runs_begin_with_what_differs(tmp_path: Path, capsys: pytest.Cap
         ("section", {"id": "differences", "aria-labelledby": "differences-title"})
     ) < page.tags.index(("section", {"id": "glance", "aria-labelledby": "glance-title"}))
     (row,) = re.findall(r"<tr>(<th scope=.row.>fd_inception.*?)</tr>", text)
-    assert re.findall(r"<td>([^<]*)<", row)[:2] == ["90.0000", "80.0000"]
+    assert re.findall(r"<td[^>]*>([^<]*)<", row)[:2] == ["90.0000", "80.0000"]
+    # On a phone each cell stands below the name of its row, and says of which run it is.
+    (row,) = re.findall(r"<tr><th scope=.row.>--batch</th>(.*?)</tr>", table)
+    assert row == '<td data-of="first">10</td><td data-of="second">20</td>'
     described = re.search(r"<desc[^>]*>(G_loss over[^<]*)<", text)
     assert described is not None
     assert "first: from 1 at 100 to 0.167 at 600" in described[1]
     assert "second: from 1 at 100 to 0.333 at 300" in described[1]
+
+
+def test_a_run_has_one_colour_in_all_charts(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name) for name in ("first", "second", "third")]
+    with (runs[2] / "stats.jsonl").open("a") as file:
+        for clock in (700, 800):
+            file.write(json.dumps({"images_seen": clock, "D_loss_fake": clock / 700}) + "\n")
+    _, text = page_of(*runs, out=tmp_path / "r.html")
+    charts = {found[1]: found[0] for found in re.findall(r"(<svg.*?<title[^>]*>([^<]*)<.*?</svg>)", text, re.DOTALL)}
+    looks = {title: set(re.findall(r'class="line (s\d)"', chart)) for title, chart in charts.items()}
+    assert looks["G_loss"] == {"s0", "s1", "s2"}
+    assert looks["D_loss_fake"] == {"s2"}, "the third run alone has it"
 
 
 def test_what_is_not_there_names_the_command_that_makes_it(tmp_path: Path) -> None:
