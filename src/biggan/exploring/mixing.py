@@ -46,6 +46,9 @@ def mixing_sheet(sampler: Sampler, coarse: Points, fine: Points, at: int | None 
         embedding=coarse.embedding[classes],
         columns=columns + 1,
         titles=both.titles,
+        # Beside a row all of its point; above a column the seed alone, since the class is the row's.
+        row_names=("", *coarse.titles),
+        column_names=("", *(title.partition(":")[0] for title in fine.titles)),
         about=f"style mixing: the first {parts} parts of {rows} latents, the others of {columns}",
         blank=(0,),
         coarse=parts,

@@ -102,7 +102,7 @@ class PointsShown:
             raise ValueError(f"blank cells that do not rise within 0 to {cells - 1}")
         rows = -(-cells // self.columns)
         for names, wanted, what in ((self.row_names, rows, "rows"), (self.column_names, self.columns, "columns")):
-            if names and (self.blank or len(names) != wanted):
-                raise ValueError(f"{len(names)} names of {wanted} {what}, {len(self.blank)} cells blank")
+            if names and len(names) != wanted:
+                raise ValueError(f"{len(names)} names of {wanted} {what}")
         if self.single and cells > 1:
             raise ValueError(f"{cells} cells of one image")

@@ -81,6 +81,9 @@ def test_mutation_forgets_by_degrees() -> None:
 def test_a_latent_mixed_with_itself_is_itself(family: str) -> None:
     model = sampler(family)
     points, count = points_of(model, PAIRS), len(PAIRS)
+    sheet = mixing_sheet(model, points, points)
+    assert sheet.row_names == ("", *points.titles)
+    assert sheet.column_names == ("", *(str(seed) for seed, _ in PAIRS)), "whose class is that of the row"
     own = images_of(model, points)
     for at in range(1, model.info.architecture.doublings + 1):
         whole = mixing_sheet(model, points, points, at).images(model.generator).unflatten(0, (count + 1, count + 1))
