@@ -54,6 +54,16 @@ class Holder:
         return f"process {self.pid} on host {self.host}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """A sign of life: the lock was renewed."""
+
+    renewed: int
+    """When, in ns of the clock of its file system."""
+    here: bool
+    """Whether the holder is a process of this machine, which is there. A copy of its lock looks the same, but ages."""
+
+
 class Lock:
     """A lock that this process holds."""
 
@@ -200,14 +210,34 @@ def _create(path: Path, holder: Holder) -> bool:
 
 def is_dead(path: Path) -> bool:
     """Tell whether whoever holds the lock file ``path`` is gone; False where there is no lock."""
-    holder, own = _read(path), this_process()
-    if holder is not None and holder.place and holder.place == own.place and holder.host == own.host:
-        return holder.started != process_start(holder.pid)
+    lives = _lives(_read(path))
+    if lives is not None:
+        return not lives
     try:
         renewed = path.lstat().st_mtime
     except FileNotFoundError:
         return False
     return _clock(path.parent) - renewed > STALE_AFTER
+
+
+def last_sign(path: Path) -> Sign | None:
+    """Return the last sign of life of whoever holds the lock file ``path``; None if nobody does, or a dead process.
+
+    For those who only look: nothing is written, and nobody who takes the lock meanwhile is hindered.
+    """
+    try:
+        renewed = path.lstat().st_mtime_ns
+    except OSError:
+        return None
+    lives = _lives(_read(path))
+    return None if lives is False else Sign(renewed=renewed, here=lives is True)
+
+
+def _lives(holder: Holder | None) -> bool | None:
+    """Tell whether a process is there; None where it cannot be looked up from here."""
+    if holder is None or not holder.place or (holder.host, holder.place) != (socket.gethostname(), _place()):
+        return None
+    return holder.started == process_start(holder.pid)
 
 
 def _clock(folder: Path) -> float:

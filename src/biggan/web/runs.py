@@ -17,6 +17,7 @@ from biggan.foundation.records import LIMIT, parse_plain
 from biggan.foundation.terminal import one_line
 from biggan.report.series import Series
 from biggan.web.bounds import MOST_RUNS, Bounds, RequestError
+from biggan.web.life import Life
 from biggan.web.places import STATS, Entry, Places, check_inside, open_inside
 
 METRICS = "metrics.jsonl"
@@ -28,8 +29,6 @@ _LARGEST_SHEET = 64 * 2**20
 _MOST_LISTED = 50
 _LOOK = 2.0
 """Seconds after which runs are listed anew."""
-_LIVE = 120.0
-"""Seconds since the last line within which a run is said to train."""
 
 
 @dataclass
@@ -55,6 +54,7 @@ class Runs:
     def __init__(self, places: Places, bounds: Bounds) -> None:
         self._places, self._bounds = places, bounds
         self._logs: dict[str, _Log] = {}
+        self._life = Life()
         self._lock = threading.Lock()
         self._listed: tuple[list[dict[str, Any]], float] = [], -1e9
 
@@ -81,7 +81,7 @@ class Runs:
         return {
             "run": entry.name,
             "images_seen": log.clock,
-            "live": self._age(entry) < _LIVE,
+            "live": self._life.trains(entry.path),
             "curves": sorted(log.curves),
             "sheets": self.sheets(entry),
             "looks": log.looks,
@@ -136,12 +136,6 @@ class Runs:
             raise RequestError(f"'{one_line(name, 80)}' is no run with a log", 404)
         check_inside(entry.path / STATS, entry.root, name)
         return entry
-
-    def _age(self, entry: Entry) -> float:
-        try:
-            return time.time() - (entry.path / STATS).stat().st_mtime
-        except OSError:
-            return float("inf")
 
     def _read(self, entry: Entry) -> _Log:
         """Return the run's log, read on from where it was read to; anew where it is another or shorter file."""

@@ -16,7 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biggan.foundation.errors import UserError
-from biggan.foundation.locks import STALE_AFTER, HeldError, Holder, held, is_dead, process_start, this_process
+from biggan.foundation.locks import (
+    STALE_AFTER,
+    HeldError,
+    Holder,
+    Sign,
+    held,
+    is_dead,
+    last_sign,
+    process_start,
+    this_process,
+)
 from tests.conftest import HANGS
 
 CONTENDER = """
@@ -113,6 +123,27 @@ def test_whoever_is_dead_and_who_is_not(tmp_path: Path) -> None:
     ):
         plant(path, holder, age)
         assert is_dead(path) is dead, (holder, age)
+
+
+def test_who_only_looks_sees_the_last_sign_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    own = this_process()
+    assert last_sign(path) is None, "no lock"
+    for holder, here in (
+        (own, True),
+        (a_dead_process(), None),
+        (replace(own, host="elsewhere"), False),
+        (replace(own, place=""), False),
+    ):
+        plant(path, holder, 500)
+        renewed = path.lstat().st_mtime_ns
+        assert last_sign(path) == (None if here is None else Sign(renewed=renewed, here=here)), holder
+        assert path.lstat().st_mtime_ns == renewed
+        assert [one.name for one in tmp_path.iterdir()] == ["lock"]
+    path.unlink()
+    path.symlink_to(tmp_path / "another")
+    plant(tmp_path / "another", own)
+    assert last_sign(path) == Sign(renewed=path.lstat().st_mtime_ns, here=False), "what a link leads to is not read"
 
 
 @settings(max_examples=20, deadline=None)

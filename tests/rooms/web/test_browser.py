@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from biggan.foundation.locks import held
 from biggan.web.bounds import Bounds
+from biggan.web.life import LOCK
 from biggan.web.server import Listening, application, listen
 from biggan.web.service import Service
 from tests.browsers import started
@@ -309,7 +311,9 @@ def test_a_run_is_looked_at_while_it_grows(browser: Any, address: str, size: str
         f"document.querySelector('.bg-run p').textContent.startsWith('{seen + 64}')", timeout=1000 * HANGS
     )
     assert curves.first.get_attribute("src") != before, "the curve is drawn anew"
-    assert "training now" in first.inner_text()
+    assert "not training now" in first.inner_text()
+    with held(shown / "first" / LOCK, "the run directory"):
+        one.page.wait_for_function("document.querySelector('.bg-run p').textContent.includes('seen, training now')")
     assert slider.input_value() == "0", "what one looked at stays"
     one.done()
 
