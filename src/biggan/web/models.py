@@ -14,6 +14,7 @@ from biggan.exploring.files import load_directions, stored_paths
 from biggan.exploring.finding import find_directions
 from biggan.foundation.errors import CorruptFileError, UserError
 from biggan.foundation.terminal import complain, one_line
+from biggan.models.snapshot import read_info
 from biggan.sampling.draw import divided_once
 from biggan.sampling.picture_record import PictureRecord
 from biggan.sampling.recording import Recorder
@@ -103,6 +104,35 @@ class ModelStore:
                 self._looked.pop(self._loaded.popitem(last=False)[0])
             return found
 
+    def begin(self) -> None:
+        """Read the first generator that can be read, from then on the default; look at the headers of the others.
+
+        Raises:
+            RequestError: there is none; of the first of all.
+        """
+        first: RequestError | None = None
+        for name, entry in self.places.entries().items():
+            try:
+                if self.places.default:
+                    self._look(entry)
+                else:
+                    self.find(name)
+                    self.places.default = name
+            except RequestError as error:
+                first = first or error
+        if first is not None and not self.places.default:
+            raise first
+
+    def _look(self, entry: Entry) -> None:
+        """Tell the terminal if the newest file of an entry is damaged, as far as its header says."""
+        path = entry.snapshot()
+        try:
+            read_info(path)
+        except CorruptFileError as error:
+            self.places.telling.tell(path, error)
+        except (UserError, OSError):  # of a newer format, or gone by now: who asks for it is told
+            pass
+
     def _too_much(self) -> bool:
         held = sum(loaded.weight for loaded in self._loaded.values())
         return len(self._loaded) > self._bounds.models or held > self._bounds.weights
@@ -130,6 +160,7 @@ class ModelStore:
                     return known
                 return _loaded(entry, version, load(path, self._device))
             except CorruptFileError as error:
+                self.places.telling.tell(path, error)
                 raise damaged(entry.name) from error
             except (UserError, OSError) as error:  # a run that goes on removes old checkpoints: look again
                 if attempt == _TRIES - 1:

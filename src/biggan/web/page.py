@@ -163,4 +163,4 @@ def look() -> dict[str, Any]:
 
 def _models(places: Places) -> gr.Dropdown:
     names = list(places.entries())
-    return gr.Dropdown(names, value=names[0], label="Model", elem_id="bg-model", visible=len(names) > 1)
+    return gr.Dropdown(names, value=places.find("").name, label="Model", elem_id="bg-model", visible=len(names) > 1)

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from biggan.foundation.errors import UserError, nearest
+from biggan.foundation.errors import CorruptFileError, UserError, nearest
 from biggan.foundation.names import CHECKPOINTS, SNAPSHOTS
+from biggan.foundation.tensor_files import read_metadata
 from biggan.foundation.terminal import one_line
 from biggan.models.snapshot import SUFFIX, find_snapshot, is_snapshot
 from biggan.web.bounds import RequestError
+from biggan.web.telling import Telling
 
 _DEPTH = 3
 _LOOK = 2.0
@@ -107,6 +109,10 @@ class Places:
         paths: runs, snapshots, or folders of them.
         most: entries that are offered.
 
+    Attributes:
+        default: the entry that is meant where none is named; the first of the list where it is empty, or gone.
+        telling: of files that cannot be read.
+
     Raises:
         UserError: nothing there that can be served.
     """
@@ -114,6 +120,7 @@ class Places:
     def __init__(self, paths: Sequence[str], most: int) -> None:
         self._roots = [_root(path) for path in dict.fromkeys(paths)]
         self._most, self._lock = most, threading.Lock()
+        self.default, self.telling = "", Telling()
         self._entries = self._look()
         self._looked = time.monotonic()
         self._ever = dict(self._entries)
@@ -131,7 +138,7 @@ class Places:
             return self._entries
 
     def find(self, name: str) -> Entry:
-        """Return an entry; the first one for an empty name.
+        """Return an entry; the default for an empty name.
 
         Raises:
             RequestError: there is none of this name (404) or no more (410), or its file is damaged (500).
@@ -140,7 +147,7 @@ class Places:
         if not known:
             raise RequestError("nothing that was served is there any more", 410)
         if not name:
-            return next(iter(known.values()))
+            return known.get(self.default) or next(iter(known.values()))
         if name not in known and name in self._ever:
             raise damaged(name) if self._ever[name].path.exists() else gone(name)
         if name not in known:
@@ -151,7 +158,7 @@ class Places:
     def _look(self) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         for root in self._roots:
-            for path in _candidates(root, root, _DEPTH):
+            for path in _candidates(root, root, _DEPTH, self.telling):
                 if len(found) >= self._most:
                     return found
                 name = path.relative_to(root).as_posix() if path != root else root.stem if root.is_file() else root.name
@@ -169,10 +176,10 @@ def _root(path: str) -> Path:
     return Path(os.path.realpath(found))
 
 
-def _candidates(path: Path, root: Path, depth: int) -> Iterator[Path]:
+def _candidates(path: Path, root: Path, depth: int, telling: Telling) -> Iterator[Path]:
     """Yield the runs and snapshots in ``path``, itself if it is one; ``root`` is what was named."""
     if path.is_file():
-        if is_snapshot(path):
+        if _snapshot(path, telling):
             yield path
         return
     if (path / CHECKPOINTS).is_dir() or (path / SNAPSHOTS).is_dir() or _holds_snapshot(path, root):
@@ -183,10 +190,24 @@ def _candidates(path: Path, root: Path, depth: int) -> Iterator[Path]:
     except OSError:
         return
     for one in inside:
-        if one.is_file() and one.suffix == SUFFIX and is_snapshot(one):
+        if one.is_file() and one.suffix == SUFFIX and _snapshot(one, telling):
             yield one
         elif one.is_dir() and depth > 1:
-            yield from _candidates(one, root, depth - 1)
+            yield from _candidates(one, root, depth - 1, telling)
+
+
+def _snapshot(path: Path, telling: Telling) -> bool:
+    """Tell whether a file is a snapshot; of one that is damaged, the terminal is told."""
+    if is_snapshot(path):
+        return True
+    if not telling.knows(path):
+        try:
+            read_metadata(path)
+        except CorruptFileError as error:
+            telling.tell(path, error)
+        except UserError:  # gone by now
+            pass
+    return False
 
 
 def _holds_snapshot(folder: Path, root: Path) -> bool:

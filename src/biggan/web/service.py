@@ -53,7 +53,7 @@ class Service:
         bounds: of all that may be asked for.
 
     Raises:
-        UserError: nothing there that can be served, or the first model is damaged.
+        UserError: nothing there that can be served, or no model that is not damaged.
     """
 
     def __init__(self, paths: Sequence[str], device: str = "auto", bounds: Bounds | None = None) -> None:
@@ -67,9 +67,9 @@ class Service:
         self._films = 0
 
     def _check(self) -> None:
-        """Read the first model: a mistake is told before the server starts, with what clients are not told."""
+        """Read a model: a mistake is told before the server starts, with what clients are not told."""
         try:
-            self.models.find("")
+            self.models.begin()
         except RequestError as error:
             raise error.__cause__ if isinstance(error.__cause__, UserError) else error from None
 
