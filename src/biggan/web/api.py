@@ -47,6 +47,9 @@ def routes(service: Service) -> list[BaseRoute]:
         headers = {"x-biggan-query": drawn.query, "x-biggan-statistics": _ascii(drawn.statistics)}
         return Response(drawn.data, media_type="image/png", headers={**headers, "cache-control": "no-cache"})
 
+    async def possible(request: Request) -> Response:
+        return _json(await service.possible(_pairs(request)))
+
     async def film(request: Request) -> Response:
         data, form = await service.film(_words(request, FILM_WORDS))
         headers = {"content-disposition": f'inline; filename="film.{form}"', "cache-control": "no-cache"}
@@ -90,6 +93,7 @@ def routes(service: Service) -> list[BaseRoute]:
         "/api/model": model,
         "/api/classes": classes,
         "/api/image": image,
+        "/api/possible": possible,
         "/api/film": film,
         "/api/runs": runs,
         "/api/curve": curve,

@@ -17,6 +17,8 @@ from biggan.web.models import Loaded
 
 IMAGE_WORDS = ("model", "class", "mix", "seed", "truncation", "kind", "other", "levels", "directions")
 FILM_WORDS = ("model", "points", "truncation", "kind", "frames", "curve", "loop", "format", "rate")
+_TOGETHER = (("class", "mix"), ("seed",), ("truncation",), ("kind",), ("other", "levels"), ("directions",))
+"""Words of an image that are possible, or not, whatever the others are."""
 FilmFormat = Literal["gif", "mp4", "webm"]
 
 
@@ -51,7 +53,8 @@ class ImageRequest:
         """Return the query that means this image; without the ``model`` if that is empty."""
         words = {"model": model} if model else {}
         if self.mixture:
-            words["mix"] = ",".join(f"{label}:{share:g}" for label, share in self.mixture)
+            several = ",".join(f"{label}:{share:g}" for label, share in self.mixture)
+            words["mix"] = several if len(self.mixture) > 1 else str(self.mixture[0][0])
         words["seed"] = str(self.seed)
         if self.truncation is not None:
             words |= {"truncation": f"{self.truncation:g}", "kind": self.kind}
@@ -122,6 +125,27 @@ def parse_image(words: Mapping[str, str], loaded: Loaded) -> ImageRequest:
         levels=tuple(levels) if other is not None else (),
         moves=_moves(words.get("directions", ""), loaded),
     )
+
+
+def possible(pairs: Iterable[tuple[str, str]], loaded: Loaded) -> tuple[ImageRequest, list[str]]:
+    """Return the image that a query means once all that is impossible in it is left out, and a sentence about each."""
+    found: dict[str, str] = {}
+    said: list[str] = []
+    for pair in pairs:
+        try:
+            found |= words_of([*found.items(), pair], IMAGE_WORDS)
+        except RequestError as error:
+            said.append(str(error))
+    kept: dict[str, str] = {}
+    for together in _TOGETHER:
+        part = {name: found[name] for name in together if name in found}
+        try:
+            parse_image(part, loaded)
+        except RequestError as error:
+            said.append(str(error))
+        else:
+            kept |= part
+    return parse_image(kept, loaded), said
 
 
 def parse_film(words: Mapping[str, str], loaded: Loaded, bounds: Bounds) -> FilmRequest:

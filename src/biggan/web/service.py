@@ -19,7 +19,7 @@ from biggan.web.drawing import Drawer, Picture, path_of
 from biggan.web.models import Loaded, ModelStore
 from biggan.web.pictures import SMALLEST_SIDE, check_format, film, png, query_of, record_of
 from biggan.web.places import Places
-from biggan.web.requests import parse_film, parse_image
+from biggan.web.requests import parse_film, parse_image, possible
 from biggan.web.runs import Runs
 
 Result = TypeVar("Result")
@@ -110,6 +110,21 @@ class Service:
             data = await asyncio.to_thread(png, picture.image, query, picture.record)
             self.cache.put(key, data)
         return Drawn(data, query, str(loaded.sampler.statistics(request.truncation, request.kind)))
+
+    async def possible(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Return what of a query can be drawn: a query that names all of it, and a sentence about each part left out.
+
+        Raises:
+            RequestError: nothing can be drawn.
+        """
+        said = []
+        try:
+            loaded = await self.model(next((value for name, value in pairs if name == "model"), ""))
+        except RequestError as error:  # what was asked of it means something else in another model
+            loaded, pairs = await self.model(""), ()
+            said.append(str(error))
+        request, others = possible([(name, value) for name, value in pairs if name != "model"], loaded)
+        return {"query": request.query(loaded.entry.name), "said": [*said, *others]}
 
     async def film(self, words: Mapping[str, str]) -> tuple[bytes, str]:
         """Return the film that the words of a query mean, and its format: gif, mp4 or webm.

@@ -7,7 +7,7 @@ import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, unquote, urlencode
 
 import numpy as np
 import pytest
@@ -277,6 +277,29 @@ def test_what_cannot_be_drawn_is_said(api: TestClient, query: str, status: int, 
     assert says in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("query", "drawn", "says"),
+    [
+        ("", "model=first&mix=0&seed=0", []),
+        ("class=great+white&seed=4", "model=first&mix=3&seed=4", []),
+        ("model=two.safetensors&seed=-1&mix=2:1,3:1", "model=two.safetensors&mix=2:0.5,3:0.5&seed=0", ["seed '-1'"]),
+        ("seed=4&seed=5&sead=6", "model=first&mix=0&seed=4", ["twice", "nearest: seed"]),
+        ("class=3&mix=4&truncation=nan&kind=scale", "model=first&mix=0&seed=0", ["one of them", "truncation 'nan'"]),
+        ("class=penguin", "model=first&mix=0&seed=0", ["penguin"]),
+        ("levels=1,0,0&directions=0:1,99:2&seed=3", "model=first&mix=0&seed=3", ["other=5", "directions '99'"]),
+        ("model=gone&seed=5", "model=first&mix=0&seed=0", ["no model 'gone'"]),
+    ],
+)
+def test_of_an_impossible_query_the_possible_part_is_told(
+    api: TestClient, query: str, drawn: str, says: list[str]
+) -> None:
+    answer = api.get(f"/api/possible?{query}").json()
+    assert unquote(answer["query"]) == drawn
+    assert len(answer["said"]) == len(says)
+    assert all(part in sentence for part, sentence in zip(says, answer["said"], strict=True)), answer
+    assert api.get(f"/api/image?{answer['query']}").status_code == 200
+
+
 WORDS = st.sampled_from(["model", "class", "mix", "seed", "truncation", "kind", "other", "levels", "directions", "x"])
 VALUES = st.one_of(
     st.text(max_size=12), st.integers().map(str), st.floats().map(str), st.text("0123456789:.,-", max_size=9)
@@ -287,7 +310,11 @@ VALUES = st.one_of(
 @given(st.lists(st.tuples(WORDS, VALUES), max_size=6))
 def test_no_query_is_a_fault_of_the_server(api: TestClient, words: list[tuple[str, str]]) -> None:
     query = urlencode(words, errors="replace")
-    assert api.get(f"/api/image?{query}").status_code in (200, 400, 404), query
+    status = api.get(f"/api/image?{query}").status_code
+    assert status in (200, 400, 404), query
+    possible = api.get(f"/api/possible?{query}").json()
+    assert api.get(f"/api/image?{possible['query']}").status_code == 200, (query, possible)
+    assert bool(possible["said"]) == (status != 200), (query, possible)
 
 
 @pytest.mark.parametrize(
