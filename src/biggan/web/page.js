@@ -24,6 +24,17 @@
     return about[key];
   };
 
+  // What of a query can be drawn, all of it named; about the rest something is said when that is shown.
+  const possible = async (words, note = "") => {
+    const found = await ask(`api/possible?${words}`).catch(async (error) => {
+      note = error.message;
+      return ask("api/possible");
+    });
+    const { query, said } = await found.json();
+    state.note = [note, ...said].filter(Boolean).join("; "); state.noted = query;
+    return new URLSearchParams(query);
+  };
+
   // ---- from the controls to a query, and back
   const queryOf = (v) => {
     const [model, one, two, blend, seed, whole, truncation, kind, other] = v;
@@ -46,17 +57,11 @@
     return words;
   };
   const update = (words) => ({ __type__: "update", ...words });
-  // Values of all controls for a query: also which classes, levels and directions the model has.
+  // Values of all controls for a query that is possible: also which classes, levels and directions the model has.
   const controlsOf = async (words) => {
-    let facts;
-    try { facts = await known(words.get("model")); } catch (error) {
-      tell(error.message);
-      words = new URLSearchParams(); facts = await known("");
-    }
+    const facts = await known(words.get("model"));
     const named = facts.class_names.map((name, label) => [name, String(label)]);
-    // A query by hand may name a class; what the page writes are indices with shares.
-    const asked = words.get("class"), place = asked === null ? -1 : facts.class_names.indexOf(asked);
-    const mix = words.get("mix") || (place >= 0 ? String(place) : (asked || "0").replace(/^id:/, ""));
+    const mix = words.get("mix") || "0";
     const parts = mix.split(",").map((part) => part.split(":"));
     const one = parts[0][0], two = parts[1] ? parts[1][0] : "", shares = parts.map((part) => +(part[1] || 1)), all = shares.reduce((sum, share) => sum + share, 0);
     state.rest = parts.slice(2).map(([label], n) => [label, shares[n + 2] / all]);  // the controls have two; a link may have more
@@ -88,11 +93,11 @@
       picture.src = URL.createObjectURL(blob); picture.style.opacity = "";
       if (old.startsWith("blob:")) URL.revokeObjectURL(old);
       state.query = query;
+      picture.alt = `what is drawn: ${says(query)}`;
       picture.dataset.shown = state.shown += 1;
       const named = (about[state.model || ""] || about[""])?.class_names || [], rest = state.rest.map(([label, share]) => `${named[label] ?? label} (${Math.round(100 * share)} %)`);
       at("bg-says").textContent = `Batch norm: ${answer.headers.get("x-biggan-statistics")}.${rest.length ? ` From the link there is ${rest.join(", ")} in it as well; Reset takes it out.` : ""}`;
-      tell(state.note);
-      state.note = "";
+      tell(answer.headers.get("x-biggan-query") === state.noted && state.note);
     } catch (error) { tell(error.message); at("bg-picture").style.opacity = 0.15; }  // it is not what was asked for
     state.busy = false;
     if (state.wish !== null) draw();
@@ -120,41 +125,59 @@
     try { localStorage.setItem(STORE, JSON.stringify(all.slice(0, MOST_KEPT))); } catch { tell("this browser keeps nothing (its storage is off or full)"); }
     showKept();
   };
-  const card = (query, text, open, drop, word) => make("div", { className: "bg-card", role: "listitem" },
-    make("button", { className: "bg-open", title: text, ariaLabel: `${open ? "draw" : "point"} ${text}`, onclick: open || (() => {}) },
-      make("img", { src: `api/image?${query}`, alt: text, loading: "lazy" })),
-    make("span", { textContent: text }),
-    make("button", { textContent: word, ariaLabel: `${word.toLowerCase()} ${text}`, onclick: drop }));
+  const card = (query, drop) => make("div", { className: "bg-card", role: "listitem" },
+    make("button", { className: "bg-open", title: says(query), ariaLabel: `draw ${says(query)}`, onclick: () => restore(query) },
+      make("img", { src: `api/image?${query}`, alt: "", loading: "lazy" })),
+    make("span", { textContent: says(query) }),
+    make("button", { className: "bg-remove", textContent: "Remove", ariaLabel: `remove ${says(query)}`, onclick: drop }));
+  const fill = (id, cards, empty) => {
+    const place = at(id);
+    if (!place) return;
+    // Who removes several by keyboard stays where the next one is.
+    place.tabIndex = -1;
+    place.replaceChildren(...cards.map(([query, drop], n) => card(query, () => { drop(); ([...place.querySelectorAll(".bg-remove")].slice(0, n + 1).at(-1) || place).focus(); })));
+    if (!cards.length) place.textContent = empty;
+  };
+  // Names of the classes of a query, and its seed.
+  const namesOf = (words) => {
+    const names = about[words.get("model") || ""]?.class_names || [];
+    return (words.get("mix") || words.get("class") || (names.length ? "0" : "")).split(",").filter(Boolean).map((part) => names[part.split(":")[0]] ?? part);
+  };
   const says = (query) => {
-    const words = new URLSearchParams(query), names = (about[words.get("model") || ""] || about[""])?.class_names || [];
-    const label = words.get("mix") || words.get("class") || "";
-    const name = label.split(",").map((part) => names[part.split(":")[0]] ?? part).join(" + ");
-    return `${name ? `${name}, ` : ""}seed ${words.get("seed")}`;
+    const words = new URLSearchParams(query);
+    const names = namesOf(words).join(" + ");
+    return `${names ? `${names}, ` : ""}seed ${words.get("seed") || 0}`;
   };
+  // Names of files: letters and digits of any script, which every system takes, and not too many.
+  const fileName = (...parts) => parts.map((part) => [...String(part).normalize("NFC").replace(/[^\p{L}\p{M}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "")].slice(0, 24).join("")).filter(Boolean).join("-");
+  const pictureName = (words) => fileName(...(namesOf(words).length ? namesOf(words) : ["seed"]).slice(0, 2), words.get("seed") || 0);
+  const tried = new Set();
   const showKept = () => {
-    const place = at("bg-kept");
-    if (!place) return;
-    const all = kept();
-    place.replaceChildren(...all.map((query) => card(query, says(query), () => restore(query), () => keepAll(kept().filter((o) => o !== query)), "Remove")));
-    if (!all.length) place.textContent = "Nothing is kept yet: draw something and press Keep. What is kept stays in this browser.";
+    const all = kept(), foreign = new Set(all.map((query) => new URLSearchParams(query).get("model")).filter((model) => model && !about[model] && !tried.has(model)));
+    fill("bg-kept", all.map((query) => [query, () => keepAll(kept().filter((other) => other !== query))]),
+      "Nothing is kept yet: draw something and press Keep. What is kept stays in this browser.");
+    if (!foreign.size || !at("bg-kept")?.offsetParent) return;
+    for (const model of foreign) tried.add(model);
+    Promise.allSettled([...foreign].map(known)).then(showKept);  // each model has names of its own for its classes
   };
-  const showPoints = () => {
-    const place = at("bg-points");
-    if (!place) return;
-    place.replaceChildren(...state.points.map((point, n) => {
-      const words = new URLSearchParams(state.query);
-      for (const name of ["other", "levels", "directions"]) words.delete(name);
-      words.delete("class"); words.set("mix", point.label); words.set("seed", point.seed);
-      return card(words, says(words), null, () => { state.points.splice(n, 1); showPoints(); remember(state.query); }, "Remove");
-    }));
-    if (!state.points.length) place.textContent = "No key points yet: draw something, and add it here. A key point is a seed and a class, without blends and moves; a film goes through at least two.";
+  const pointWords = (point) => {
+    const words = new URLSearchParams(state.query);
+    for (const name of ["other", "levels", "directions"]) words.delete(name);
+    if (words.has("mix")) words.set("mix", point.label);
+    words.set("seed", point.seed);
+    return words;
   };
-  const restore = (query) => {
-    state.next = controlsOf(new URLSearchParams(query));
-    state.last = null;
-    wish(String(query));  // controls that hold it already would not tell of a change
-    at("bg-apply").click();
-    document.querySelector('button[role="tab"]')?.click();
+  const showPoints = () => fill("bg-points", state.points.map((point, n) => [String(pointWords(point)), () => { state.points.splice(n, 1); showPoints(); remember(state.query); }]),
+    "No key points yet: draw something, and add it here. A key point is a seed and a class, without blends and moves; a film goes through at least two.");
+  const restore = async (query, note) => {
+    try {
+      const words = await possible(query, note);
+      state.next = controlsOf(words);
+      state.last = null;
+      wish(String(words));  // controls that hold it already would not tell of a change
+      at("bg-apply").click();
+      document.querySelector('button[role="tab"]')?.click();
+    } catch (error) { tell(error.message); }
   };
 
   // ---- films
@@ -167,73 +190,19 @@
     return words;
   };
   const film = async (form, download) => {
-    const place = at("bg-film");
+    const place = at("bg-film"), ends = [state.points[0], state.points.at(-1)];
     place.textContent = "Drawing the film ...";
     try {
       const address = URL.createObjectURL(await (await ask(`api/film?${filmQuery(form)}`)).blob());
       if (state.filmed) URL.revokeObjectURL(state.filmed);
       state.filmed = address;
       place.replaceChildren(form === "mp4" ? make("video", { src: address, controls: true, loop: true, muted: true, autoplay: true }) : make("img", { src: address, alt: "the film" }));
-      if (download) fetched(address, `film.${form}`);
+      if (download) fetched(address, `${ends.map((point) => pictureName(pointWords(point))).join("-")}.${form}`);
     } catch (error) { place.textContent = error.message; }
   };
   const fetched = (address, name) => { const a = make("a", { href: address, download: name }); document.body.append(a); a.click(); a.remove(); };
 
-  // ---- runs
-  const look = { chosen: null, curves: null, sheet: "", places: {}, names: "" };
-  const usual = ["G_loss", "D_loss_real", "D_loss_fake", "health separation", "health diversity"];
-  const box = (name, on, act) => { const input = make("input", { type: "checkbox", checked: on }); input.onchange = () => act(input.checked); return make("label", {}, input, name); };
-  const runs = async () => {
-    if (document.hidden || !at("bg-training") || !at("bg-training").offsetParent) return;
-    try {
-      const all = (await (await ask("api/runs")).json()).runs;
-      if (!all.length) { at("bg-shown").textContent = "There is no run with a log among what is served."; return; }
-      look.chosen = look.chosen || new Set(all.slice(0, 2).map((run) => run.run));
-      const curves = [...new Set(all.flatMap((run) => run.curves))];
-      look.curves = look.curves || new Set(usual.filter((name) => curves.includes(name)).concat(curves.filter((name) => name.startsWith("metric")).slice(0, 3)));
-      const sheets = [...new Set(all.flatMap((run) => Object.values(run.sheets).flat()))];
-      const names = JSON.stringify([all.map((run) => run.run), curves, sheets]);
-      if (names !== look.names) {  // do not take the keyboard's place away every few seconds
-        look.names = names;
-        const toggle = (set, name) => (on) => { if (on) set.add(name); else set.delete(name); runs(); };
-        at("bg-runs").replaceChildren(make("legend", { textContent: "Runs" }), ...all.map((run) => box(run.run, look.chosen.has(run.run), toggle(look.chosen, run.run))));
-        at("bg-curves").replaceChildren(make("legend", { textContent: "Curves" }), ...curves.map((name) => box(name, look.curves.has(name), toggle(look.curves, name))));
-        look.sheet = look.sheet || sheets[0] || "";
-        at("bg-sheet").replaceChildren(...sheets.map((name) => make("option", { value: name, textContent: name, selected: name === look.sheet })));
-        at("bg-sheet").onchange = (event) => { look.sheet = event.target.value; show(all); };
-        at("bg-which").hidden = !sheets.length;
-      }
-      show(all);
-    } catch (error) { at("bg-shown").textContent = error.message; }
-  };
-  const show = (all) => {
-    const chosen = all.filter((run) => look.chosen.has(run.run)).slice(0, 8), stamp = Math.max(0, ...chosen.map((run) => run.images_seen + run.looks));
-    const asked = chosen.map((run) => `run=${encodeURIComponent(run.run)}`).join("&");
-    const charts = make("div", { className: "bg-charts" }, ...[...look.curves].filter((name) => chosen.some((run) => run.curves.includes(name)))
-      .map((name) => make("img", { src: `api/curve.svg?${asked}&curve=${encodeURIComponent(name)}#${stamp}`, alt: `${name} of ${chosen.map((run) => run.run).join(", ")}` })));
-    const focus = document.activeElement?.dataset?.run;
-    const beside = make("div", { className: "bg-beside" }, ...chosen.map((run) => {
-      const clocks = Object.keys(run.sheets).filter((clock) => run.sheets[clock].includes(look.sheet));
-      const place = Math.min(look.places[run.run] ?? clocks.length - 1, clocks.length - 1);
-      const said = make("p", { textContent: `${run.images_seen.toLocaleString("en")} images seen, ${run.live ? "training now" : "not training now"}; ${run.looks} looks at its health` });
-      const found = make("ul", {}, ...run.findings.slice(-5).map((one) => make("li", { textContent: `${one.images_seen.toLocaleString("en")}: ${Object.entries(one.findings).map(([k, t]) => `${k}: ${t}`).join("; ")}` })));
-      const part = make("section", { className: "bg-run" }, make("h3", { textContent: run.run }), said, run.looks ? (run.findings.length ? found : make("p", { textContent: "Healthy at every look." })) : "");
-      if (clocks.length) {
-        const address = (n) => `api/sheet?run=${encodeURIComponent(run.run)}&images=${clocks[n]}&sheet=${look.sheet}`;
-        const picture = make("img", { src: address(place), alt: `sheet ${look.sheet} at ${clocks[place]} images` }), when = make("p", { textContent: `${(+clocks[place]).toLocaleString("en")} images` });
-        const slider = make("input", { type: "range", min: 0, max: clocks.length - 1, value: place, ariaLabel: `sheets of ${run.run} over time` });
-        slider.dataset.run = run.run;
-        slider.oninput = () => { look.places[run.run] = +slider.value; picture.src = address(slider.value); when.textContent = `${(+clocks[slider.value]).toLocaleString("en")} images`; };
-        part.append(picture, slider, when);
-      }
-      return part;
-    }));
-    const text = charts.innerHTML + beside.innerHTML;
-    if (text === look.text) return;
-    look.text = text;
-    at("bg-shown").replaceChildren(charts, beside);
-    if (focus) document.querySelector(`input[data-run=${CSS.escape(focus)}]`)?.focus();
-  };
+  const runs = window.bigganRuns(at, make, ask);
 
   // ---- what Gradio's events call
   window.biggan = {
@@ -244,10 +213,14 @@
       const film = /^(\d{1,3}),(\d{1,2}),(spherical|linear),([01])$/.exec(words.get("film") || "");
       if (film) state.film = [Math.min(Math.max(film[1], 1), 120), Math.min(Math.max(film[2], 1), 50), film[3], film[4] === "1"];
       words.delete("points"); words.delete("film");
-      const found = await controlsOf(words);
+      const drawn = await possible(words), found = await controlsOf(drawn);
       await known("");
+      const most = Math.max(about[drawn.get("model")].classes, 1), asked = state.points.length;
+      state.points = state.points.filter((point) => +point.label < most && BigInt(point.seed) < 2n ** 63n);
+      if (state.points.length < asked) state.note = `${state.note ? `${state.note}; ` : ""}key points of classes or seeds that are not there are left out`;
+      state.query = String(drawn);
       showKept(); showPoints(); dropping();
-      wish(words.size ? words.toString() : "seed=0");
+      wish(String(drawn));
       const early = at("bg-early"), picture = at("bg-picture");
       if (early) { early.remove(); picture.hidden = false; }
       setInterval(runs, 5000);
@@ -257,7 +230,7 @@
     changed: async (v) => {
       const model = v[0];
       if (model && !about[model]) { await known(model).catch((error) => tell(error.message)); }
-      if (model && state.model && model !== state.model) { state.model = model; restore(new URLSearchParams({ model, seed: v[4] || "0" })); return; }
+      if (model && state.model && model !== state.model) { state.model = model; await restore(new URLSearchParams({ model, seed: v[4] || "0" })); return; }
       state.model = model;
       const query = queryOf(v).toString();
       if (query !== state.last) { state.last = query; wish(query); }
@@ -267,7 +240,10 @@
     reset: () => controlsOf(new URLSearchParams(state.model ? { model: state.model } : {})),
     pending: async () => { const found = await state.next; return [...found, ...state.film]; },
     keep: () => { keepAll([state.query, ...kept().filter((one) => one !== state.query)]); at("bg-says").textContent = "Kept among the favourites of this browser."; },
-    save: async () => { try { fetched(URL.createObjectURL(await (await ask(`api/image?${state.query}&record=1`)).blob()), "biggan.png"); } catch (error) { tell(error.message); } },
+    save: async () => {
+      const query = state.query;
+      try { fetched(URL.createObjectURL(await (await ask(`api/image?${query}&record=1`)).blob()), `${pictureName(new URLSearchParams(query))}.png`); } catch (error) { tell(error.message); }
+    },
     link: async () => { try { await navigator.clipboard.writeText(location.href); at("bg-says").textContent = "The link is copied."; } catch { tell(`copy this: ${location.href}`); } },
     add: () => {
       const words = new URLSearchParams(state.query);
@@ -284,13 +260,18 @@
     if (!file) return;
     try {
       const { query, note } = await (await ask("api/recreate", { method: "POST", body: file })).json();
-      state.note = note;
-      restore(query);
+      await restore(query, note);
     } catch (error) { tell(error.message); }
   };
-  const listed = (event) => event.target.closest?.("#bg-one, #bg-two, #bg-model") && event.target.matches("input");
+  const listed = (event, lists = "#bg-one, #bg-two, #bg-model") => event.target.closest?.(lists) && event.target.matches("input");
+  // A list takes every key for a wish to see it, that which leaves it too.
+  document.addEventListener("keydown", (event) => { if (event.key === "Tab" && listed(event, "#bg-one, #bg-two, #bg-model, #bg-kind")) event.stopPropagation(); }, true);
   document.addEventListener("click", (event) => { if (listed(event)) event.target.select(); });  // what is typed replaces the name
   document.addEventListener("keydown", (event) => { if (event.key === "Enter" && listed(event)) setTimeout(() => event.target.blur(), 50); });  // which closes the list
+  // What was said of a link is said until something is touched: controls that are set draw it once more.
+  for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, () => { state.noted = ""; }, true);
+  // Of a text the browser brings the cursor into view, and knows nothing of the image above it.
+  document.addEventListener("focusin", (event) => { if (event.target.matches("textarea")) event.target.scrollIntoView({ block: "nearest" }); });
   const dropping = () => {
     at("bg-file").onchange = (event) => { recreate(event.target.files[0]); event.target.value = ""; };
     document.addEventListener("dragover", (event) => { event.preventDefault(); at("bg-drop").classList.add("over"); });

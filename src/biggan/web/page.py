@@ -154,10 +154,11 @@ def blocks(service: Service) -> gr.Blocks:
 
 def look() -> dict[str, Any]:
     """Return style, script and theme: fonts of the system, since others would be fetched from another host."""
+    scripts = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("runs.js", "page.js"))
     return {
         "theme": gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]),
         "css": (_HERE / "page.css").read_text(encoding="utf-8"),
-        "head": f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+        "head": f"<script>{scripts}</script>",
     }
 
 

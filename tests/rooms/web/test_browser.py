@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from biggan.web.server import Listening, application, listen
 from biggan.web.service import Service
 from tests.browsers import started
 from tests.rooms.web import served
+from tests.snapshots import write
 
 HANGS = 45.0
 pytestmark = pytest.mark.nightly
@@ -61,10 +64,13 @@ def browser() -> Iterator[Any]:
 class Page:
     """A page with what tests do on it. It notes errors, and requests to other hosts."""
 
-    def __init__(self, browser: Any, address: str, size: str, query: str = "") -> None:
+    def __init__(self, browser: Any, address: str, size: str, query: str = "", scheme: str = "light") -> None:
         width, height = SIZES[size]
         self.context = browser.new_context(
-            viewport={"width": width, "height": height}, has_touch=size == "phone", accept_downloads=True
+            viewport={"width": width, "height": height},
+            has_touch=size == "phone",
+            accept_downloads=True,
+            color_scheme=scheme,
         )
         self.page = self.context.new_page()
         self.faults: list[str] = []
@@ -190,6 +196,10 @@ def test_every_control_of_an_image(browser: Any, address: str, size: str, tmp_pa
 
     with one.page.expect_download() as coming:
         one.page.locator("#bg-save").click()
+    assert coming.value.suggested_filename == "great-white-golden-retriever-12.png"
+    assert one.page.locator("#bg-picture").get_attribute("alt") == (
+        "what is drawn: great white + golden retriever, seed 12"
+    )
     saved = tmp_path / "saved.png"
     coming.value.save_as(saved)
     one.page.locator("#bg-keep").click()
@@ -256,6 +266,7 @@ def test_films_models_and_runs(browser: Any, address: str, size: str) -> None:
     for button in ("bg-gif", "bg-mp4"):
         with one.page.expect_download() as coming:
             one.page.locator(f"#{button}").click()
+        assert coming.value.suggested_filename == f"tench-5-tench-6.{button[3:]}"
         assert coming.value.path().stat().st_size > 500
     one.page.locator("#bg-points").get_by_role("button", name="remove").first.click()
     assert one.page.locator("#bg-points .bg-card").count() == 1
@@ -333,6 +344,7 @@ def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
             one.until("truncation=0.99")
     for control in ("another", "keep", "save", "link", "one", "seed", "two", "blend", "whole", "kind", "reset"):
         assert any(f"bg-{control} " in place for place in reached), (control, reached)
+    assert not any("bg-apply" in place for place in reached), "what is not seen is not reached"
     assert any("bg-drop" in place or "bg-file" in place for place in reached), reached
     for tab, controls in (
         ("Path", ("add", "clear", "frames", "rate", "curve", "loop", "preview", "gif", "mp4")),
@@ -358,4 +370,152 @@ def test_what_the_server_refuses_is_shown(browser: Any, address: str) -> None:
     one.page.locator("#bg-seed textarea, #bg-seed input").fill("4")
     one.until("seed=4")
     one.page.wait_for_function("document.getElementById('bg-error').innerText === ''")
+    one.done()
+
+
+def test_what_is_kept_before_a_control_is_touched_has_its_class(browser: Any, address: str) -> None:
+    one = Page(browser, address, "desk")
+    one.page.locator("#bg-keep").click()
+    with one.page.expect_download() as coming:
+        one.page.locator("#bg-save").click()
+    assert coming.value.suggested_filename == "tench-0.png"
+    (query,) = one.page.evaluate("JSON.parse(localStorage.getItem('biggan-favourites'))")
+    assert query == "model=first&mix=0&seed=0"
+    one.tab("Favourites")
+    assert one.page.locator("#bg-kept .bg-card span").inner_text() == "tench, seed 0"
+    one.done()
+
+
+def test_a_favourite_has_the_names_of_its_own_model(browser: Any, address: str, shown: Path) -> None:
+    other = write(shown / "zoo.safetensors", names=("con", "a/b: c", "été.", *"defghij"))
+    end = time.monotonic() + HANGS
+    while b"zoo" not in urllib.request.urlopen(f"{address}api/models").read():  # folders are looked at now and then
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    one = Page(browser, address, "desk", "?model=zoo.safetensors&mix=1&seed=4")
+    one.page.locator("#bg-keep").click()
+    for label, name in (("0", "con-4.png"), ("1", "a-b-c-4.png"), ("2", "été-4.png")):
+        one.choose("bg-one", ("con", "a/b: c", "été.")[int(label)])
+        one.until(f"mix={label}&")
+        with one.page.expect_download() as coming:
+            one.page.locator("#bg-save").click()
+        assert coming.value.suggested_filename == name, "no system has another meaning for it"
+    one.page.goto(f"{address}?model=one.safetensors")
+    one.page.wait_for_function("window.biggan && biggan.state.shown > 0", timeout=1000 * HANGS)
+    one.tab("Favourites")
+    one.page.wait_for_function("document.querySelector('#bg-kept .bg-card span')?.textContent === 'a/b: c, seed 4'")
+    one.done()
+    other.unlink()
+
+
+IMPOSSIBLE = {
+    "class=penguin": "penguin",
+    "mix=99": "class index '99'",
+    "seed=-1": "seed '-1'",
+    "seed=1e99": "seed '1e99'",
+    "truncation=0": "truncation '0'",
+    "truncation=abc": "truncation 'abc'",
+    "kind=none": "kind 'none'",
+    "other=5&levels=0,7,0": "levels '7'",
+    "directions=99:1": "directions '99'",
+    "utm=1": "unknown word 'utm'",
+    "points=99:1,3:2": "key points",
+}
+
+
+def test_what_is_impossible_in_an_address_is_said_and_the_rest_is_drawn(browser: Any, address: str) -> None:
+    for words, says in IMPOSSIBLE.items():
+        one = Page(browser, address, "desk", f"?model=one.safetensors&{words}")
+        one.page.wait_for_timeout(400)
+        assert says in str(one.page.locator("#bg-error").inner_text()), words
+        assert one.query() == "model=one.safetensors&mix=0&seed=0", words
+        assert one.page.locator("#bg-picture").evaluate("e => getComputedStyle(e).opacity") == "1", words
+        assert one.page.locator("#bg-seed textarea, #bg-seed input").input_value() == "0"
+        assert one.page.locator("#bg-one input").first.input_value() == "tench"
+        assert one.page.evaluate("biggan.state.points.length") == words.startswith("points")
+        one.slide("bg-truncation", "0.5")
+        one.until("mix=0&seed=0&truncation=0.5&kind=resample")
+        assert one.page.locator("#bg-error").inner_text() == ""
+        one.context.close()
+    several = Page(browser, address, "desk", "?model=gone&seed=4&mix=3")
+    assert "no model 'gone'" in several.page.locator("#bg-error").inner_text()
+    assert several.query() == "model=first&mix=0&seed=0", "in another model all may mean something else"
+    several.context.close()
+    several = Page(browser, address, "desk", "?model=one.safetensors&seed=-1&mix=3&truncation=0.7&kind=scale")
+    assert several.query() == "model=one.safetensors&mix=3&seed=0&truncation=0.7&kind=scale", "the rest stays"
+    several.context.close()
+
+
+CONTRAST = """() => {
+  const light = (colour) => {
+    const line = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const [red, green, blue] = colour.match(/[0-9.]+/g).map((part) => line(part / 255));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const own = document.activeElement, style = getComputedStyle(own), nothing = /^(transparent|rgba.* 0.?)$/;
+  let around = own.parentElement;
+  while (around.parentElement && nothing.test(getComputedStyle(around).backgroundColor)) around = around.parentElement;
+  const both = [light(style.outlineColor), light(getComputedStyle(around).backgroundColor)];
+  const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+  return [style.outlineStyle, parseFloat(style.outlineWidth), contrast];
+}"""
+"""Style and width of the ring around what has the keyboard, and its contrast to what lies behind it (WCAG 2.2)."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_where_the_keyboard_is_can_be_seen(browser: Any, address: str, size: str, scheme: str) -> None:
+    one = Page(browser, address, size, "?model=one.safetensors&truncation=1", scheme)
+    assert one.page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+    seen = set()
+    for _ in range(24):
+        one.page.keyboard.press("Tab")
+        one.page.wait_for_timeout(300)  # colours change slowly
+        place = str(one.page.evaluate("document.activeElement.closest('[id^=bg-]')?.id"))
+        style, width, contrast = one.page.evaluate(CONTRAST)
+        assert (style, width) == ("solid", 3), place
+        assert contrast >= 3, (place, contrast)
+        seen.add(place)
+    assert {"bg-another", "bg-seed", "bg-blend", "bg-truncation", "bg-whole", "bg-reset"} <= seen
+    for _ in range(16):  # and back: the image that stays above hides nothing
+        one.page.keyboard.press("Shift+Tab")
+        one.page.wait_for_timeout(300)
+        hidden = one.page.evaluate(
+            """() => {
+              const own = document.activeElement, { left, top, width, height } = own.getBoundingClientRect();
+              const column = document.getElementById("bg-column");
+              return !column.contains(own)
+                && column.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+            }"""
+        )
+        assert not hidden, one.page.evaluate("document.activeElement.closest('[id^=bg-]')?.id")
+    one.done()
+
+
+def test_the_keyboard_leaves_lists_closed_and_stays_where_it_removes(browser: Any, address: str) -> None:
+    one = Page(browser, address, "desk", "?model=one.safetensors")
+    one.page.locator("#bg-link").focus()
+    for _ in range(6):
+        one.page.keyboard.press("Tab")
+    one.page.wait_for_timeout(500)
+    assert one.page.locator("[role=option]:visible").count() == 0, "a list that was passed by is closed"
+    kept = json.dumps([f"model=one.safetensors&mix=0&seed={seed}" for seed in (1, 2, 3)])
+    one.page.evaluate("(kept) => localStorage.setItem('biggan-favourites', kept)", kept)
+    one.tab("Favourites")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    one.page.get_by_role("button", name="remove tench, seed 2").focus()
+    for after in ("remove tench, seed 3", "remove tench, seed 1", "favourites"):
+        one.page.keyboard.press("Enter")
+        assert one.page.evaluate(focused) == after
+    one.tab("Draw")
+    one.page.locator("#bg-seed textarea, #bg-seed input").fill("8")
+    one.until("seed=8")
+    one.tab("Path")
+    one.page.locator("#bg-add").click()
+    one.tab("Draw")
+    one.page.locator("#bg-another").click()
+    one.page.wait_for_function("!biggan.state.query.includes('seed=8')")
+    one.tab("Path")
+    one.page.get_by_role("button", name="draw tench, seed 8").click()
+    one.until("seed=8")
     one.done()
