@@ -18,7 +18,7 @@ from biggan.training.step import Objective, train_step
 from tests.conftest import assert_same_tensors, tiny, tiny_config
 from tests.rooms.training.test_memory_trials import written
 from tests.rooms.training.test_run import final_state
-from tests.rooms.training.test_step import CPU, make_inputs, make_state
+from tests.rooms.training.test_step import AFTER_ADAM, CPU, make_inputs, make_state
 
 # The update NUMBER of the second iteration runs out of memory once it has seen AFTER micro-batches, of which each has
 # four images; `smaller` is what should come of it: the same update, and all after it, in micro-batches of two.
@@ -124,7 +124,7 @@ def test_what_was_compiled_for_the_larger_size_is_forgotten() -> None:
     assert compiler is not None
     assert compiler.graphs == 8, "two kinds of calls of each network, in two sizes"
     for name, plain in states[0].items():
-        assert torch.allclose(plain, states[1][name], rtol=1e-9, atol=1e-12), name
+        assert torch.allclose(plain, states[1][name], rtol=1e-9, atol=AFTER_ADAM), name
 
 
 def test_what_is_noted_is_what_a_restart_goes_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,9 @@ from biggan.training.step import (
 from tests.conftest import FAMILIES, tiny
 
 CPU = torch.device("cpu")
+AFTER_ADAM = 1e-9
+"""By how much weights in float64 may differ after a few steps of Adam where two ways add in another order: the bias of
+a convolution before batch norm has no gradient but rounding, 1e-16, and Adam's epsilon of 1e-8 makes 1e-11 of it."""
 
 
 def make_state(a: Architecture, dtype: torch.dtype = torch.float32, **ema: object) -> TrainState:
