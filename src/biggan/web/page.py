@@ -155,8 +155,14 @@ def blocks(service: Service) -> gr.Blocks:
 def look() -> dict[str, Any]:
     """Return style, script and theme: fonts of the system, since others would be fetched from another host."""
     scripts = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("runs.js", "page.js"))
+    theme = gr.themes.Default(primary_hue="indigo", font=_FONTS, font_mono=["ui-monospace", "monospace"])
     return {
-        "theme": gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]),
+        # Orange, as it comes, is too light under white letters, and on white (WCAG 2.2, 1.4.3: 4.5 to 1).
+        "theme": theme.set(
+            button_primary_background_fill="*primary_600",
+            button_primary_background_fill_hover="*primary_700",
+            color_accent="*primary_600",
+        ),
         "css": (_HERE / "page.css").read_text(encoding="utf-8"),
         "head": f"<script>{scripts}</script>",
     }

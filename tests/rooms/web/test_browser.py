@@ -492,6 +492,34 @@ def test_where_the_keyboard_is_can_be_seen(browser: Any, address: str, size: str
     one.done()
 
 
+LETTERS = """(own) => {
+  const light = (colour) => {
+    const line = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const [red, green, blue] = colour.match(/[0-9.]+/g).map((part) => line(part / 255));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  let around = own;
+  const nothing = /^(transparent|rgba.* 0.?)$/;
+  while (around.parentElement && nothing.test(getComputedStyle(around).backgroundColor)) around = around.parentElement;
+  const both = [light(getComputedStyle(own).color), light(getComputedStyle(around).backgroundColor)];
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+}"""
+"""Contrast of the letters of an element to what lies behind them (WCAG 2.2)."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_letters_can_be_read(browser: Any, address: str, scheme: str) -> None:
+    one = Page(browser, address, "desk", "?model=one.safetensors", scheme)
+    one.page.wait_for_timeout(500)  # colours change slowly
+    seen = 0
+    for place in one.page.locator("button:visible, span:visible, p:visible").all():
+        if place.inner_text().strip():
+            seen += 1
+            assert place.evaluate(LETTERS) >= 4.5, (place.inner_text(), place.evaluate(LETTERS))
+    assert seen > 20
+    one.done()
+
+
 def test_the_keyboard_leaves_lists_closed_and_stays_where_it_removes(browser: Any, address: str) -> None:
     one = Page(browser, address, "desk", "?model=one.safetensors")
     one.page.locator("#bg-link").focus()
