@@ -43,13 +43,18 @@ def trained(
     ranks: int,
     compiler: Compiler | None = None,
     device: torch.device = CPU,
+    group: int | None = None,
 ) -> dict[str, Tensor]:
-    """Five iterations in which every rank has ``passes`` micro-batches, with shared moments where there are ranks."""
+    """Five iterations in which every rank has ``passes`` micro-batches, with shared moments where there are ranks.
+
+    ``group`` ranks share them, all by default.
+    """
     a = tiny(family, generator_spectral_norm=SpectralNorm(singular_values=2))
     state = make_state(a, F64)
     move(state, device)
     if ranks > 1:
-        assert share_batch_norms(state.generator, distributed.gather_within(ranks), ranks)
+        sharing = group or ranks
+        assert share_batch_norms(state.generator, distributed.gather_within(sharing), sharing)
     engine = Engine(
         device=device,
         accumulation={"discriminator": passes},
@@ -76,6 +81,26 @@ def _rank(rank: int, ranks: int, folder: str, port: int, cases: list[tuple[str, 
         (Path(folder) / f"graphs-{rank}").write_text(f"{compiler.graphs} {compiler.failed}")
     uneven(rank, ranks)
     distributed.stop()
+
+
+def _rank_of_pairs(rank: int, ranks: int, folder: str, port: int, passes: int) -> None:
+    environment = {"RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    torch.set_num_threads(1)
+    distributed.start(CPU)
+    save_file(trained("biggan", "phase", passes, rank, ranks, group=2), Path(folder) / str(rank))
+    distributed.stop()
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("passes", [1, pytest.param(2, marks=pytest.mark.nightly)])
+def test_some_of_the_ranks_may_share(passes: int, tmp_path: Path) -> None:
+    """Two pairs of ranks: each pair has the moments of its own images, and a pass of all makes two groups of a rank."""
+    spawn(_rank_of_pairs, (4, str(tmp_path), distributed_port(), passes), 4)
+    ranks = [load_file(tmp_path / str(rank)) for rank in range(4)]
+    for other in ranks[1:]:
+        assert_same_tensors(ranks[0], other)
+    assert_equal_to_float_noise(trained("biggan", "phase", 2 * passes, 0, 1), ranks[0])
 
 
 def uneven(rank: int, ranks: int) -> None:
