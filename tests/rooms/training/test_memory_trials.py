@@ -32,7 +32,8 @@ from biggan.training.resolving import resolve
 from biggan.training.run_directory import RunDirectory
 from biggan.training.setup import train
 from biggan.training.step import train_step
-from tests.conftest import FAMILIES, assert_same_tensors, tiny, tiny_config
+from tests.conftest import FAMILIES, HANGS, assert_same_tensors, tiny, tiny_config
+from tests.rooms.training import commands, elastic
 from tests.rooms.training.test_run import final_state
 from tests.rooms.training.test_step import CPU
 
@@ -132,6 +133,33 @@ def test_outside_of_an_update_it_goes_on_from_the_checkpoint_with_half(
     shutil.rmtree(tmp_path / "run")
     with pytest.raises(torch.OutOfMemoryError):  # who gives a number gets that or an error
         train(dataclasses.replace(run, micro_batch=8), "digits")
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the agent's processes are looked up in /proc")
+def test_on_several_ranks_the_size_is_noted_and_the_job_goes_on_with_it(tmp_path: Path) -> None:
+    """One of two ranks runs out, the other waits for it; the agent of torchrun starts both again."""
+    own, log = tmp_path / "own.py", tmp_path / "log.txt"
+    text = "import os\n" + RUNS_OUT.replace("parts == 1", "parts == 1 and os.environ['RANK'] == RANK")
+
+    def words(run: str, *more: str) -> list[str]:
+        options = "--batch 8 --norm-group 1 --checkpoint.every 16 --log.judge none --log.samples-every 1G --seed 5"
+        step = ["--step", f"{own}:step", "--run-dir", str(tmp_path / run)]
+        return ["train", "digits", *commands.SMALL, *options.split(), *step, *more]
+
+    own.write_text(f"RANK = '1'\n{text}")
+    with elastic.job(words("run", "--micro-batch", "auto", "--duration", "48"), log, 2, restarts=1) as agent:
+        agent.join(HANGS)
+        assert agent.exitcode == 0, log.read_text()
+    told = log.read_text()
+    assert "out of memory: batch statistics over 4 -> 2 images" in told
+    assert "continuing at 16 images" in told
+    assert written(tmp_path / "run") == ("auto", 2)
+    own.write_text(f"RANK = 'none'\n{text}")
+    for more in (("--micro-batch", "4", "--duration", "16"), ("--micro-batch", "2", "--duration", "48")):
+        done = commands.run_ranks(words("other", *more), tmp_path / "logs", {})
+        assert [one.status for one in done] == [0, 0], done[0].printed
+    assert_same_tensors(final_state(tmp_path / "run"), final_state(tmp_path / "other"))
 
 
 def written(run: Path) -> tuple[int | str, int | None]:
