@@ -269,6 +269,20 @@ def test_gain_is_one_plus_linear() -> None:
     assert torch.equal(affine(x), x)
 
 
+def test_filters_are_read_as_matrices_without_a_copy() -> None:
+    """However they lie; with the channels innermost the columns come in another order."""
+    layer = SpectralConv2d(4, 5, 3, PowerIteration())
+    usual = layer.matrix(layer.weight)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        layer.to(memory_format=layout)  # type: ignore[call-overload]
+        assert layer.weight.is_contiguous(memory_format=layout)
+        matrix = layer.matrix(layer.weight)
+        assert matrix.data_ptr() == layer.weight.data_ptr()
+        assert matrix.is_contiguous()
+        assert torch.equal(layer.unfolded(matrix), layer.weight)
+        assert torch.allclose(matrix @ matrix.T, usual @ usual.T, atol=1e-6), "the same u and sigma"
+
+
 # -- precision ---------------------------------------------------------------------------------------------------------
 
 
