@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +19,11 @@ from biggan.foundation.compiling import Compiler
 from biggan.losses.adversarial import Hinge
 from biggan.losses.terms import parse_terms
 from biggan.training.assembly import make_compiler
-from biggan.training.configuration import TrainingConfig
+from biggan.training.configuration import CheckpointConfig, TrainingConfig
 from biggan.training.engine import Engine
+from biggan.training.setup import train
 from biggan.training.step import Objective, train_step
-from tests.conftest import FAMILIES, tiny
+from tests.conftest import FAMILIES, tiny, tiny_config
 from tests.rooms.training.test_step import AFTER_ADAM, CPU, make_inputs, make_state
 
 F64 = torch.float64
@@ -75,6 +80,32 @@ def test_memory_is_given_back_while_it_compiles_and_once_after(monkeypatch: pyte
         assert torch.equal(twice(torch.ones(size)), torch.full((size,), 2.0))
         counts.append(len(given))
     assert counts == [1, 2, 2, 3, 4, 4]
+
+
+def test_what_a_recorded_graph_writes_is_copied_before_it_is_kept() -> None:
+    """The next call writes to the same place; here that of the input, which the network returns as it is."""
+
+    def both(x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return x, {"again": x}
+
+    x = torch.zeros(3)
+    for recorded in (False, True):
+        first, rest = Compiler("eager", cuda_graphs=recorded)(both)(x)
+        kept = {tensor.data_ptr() for tensor in (first, rest["again"])}
+        assert (x.data_ptr() in kept) != recorded
+        assert torch.equal(first, x)
+        assert torch.equal(rest["again"], x)
+
+
+def test_a_run_counts_its_graphs_in_each_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is compiled after the first line, which is that of two updates; checkpoints and sheets ask for none."""
+    monkeypatch.setattr("biggan.training.assembly.Compiler", partial(Compiler, "eager"))
+    config = tiny_config(tmp_path / "run", "sngan", compile="on", duration=32, checkpoint=CheckpointConfig(every=16))
+    train(dataclasses.replace(config, log=dataclasses.replace(config.log, every=8, samples_every=16)), "digits")
+    lines = map(json.loads, (tmp_path / "run" / "stats.jsonl").read_text().splitlines())
+    counted = [line["compiled_graphs"] for line in lines if "compiled_graphs" in line]
+    assert len(counted) == 4
+    assert 0 < counted[0] == counted[-1] <= 2 * MOST_GRAPHS
 
 
 @pytest.mark.parametrize("rhythm", ["phase", pytest.param("forward", marks=pytest.mark.nightly)])
