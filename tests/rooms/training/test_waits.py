@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from biggan.data.opening import open_source
@@ -15,8 +18,11 @@ from biggan.losses.orthogonal import Orthogonal
 from biggan.training.assembly import make_draws, make_engine
 from biggan.training.assembly import make_state as make_state_of_run
 from biggan.training.engine import Engine
+from biggan.training.hooks.statistics import Statistics
 from biggan.training.own_step import OwnStep
 from biggan.training.resolving import resolve
+from biggan.training.run import Run
+from biggan.training.setup import train
 from biggan.training.step import Objective, train_step
 from tests.conftest import FAMILIES, tiny, tiny_config
 from tests.rooms.training.test_step import CPU, make_inputs, make_state
@@ -90,3 +96,35 @@ def test_nor_does_what_a_run_is_made_of(values: dict[str, Any], tmp_path: Path) 
             train_step(state, inputs, Objective(loss=Hinge()), engine)
             state.images_seen = inputs.images_seen
         assert not watched.found
+
+
+class Reads(TorchFunctionMode):
+    """Notes how numbers come off tensors: what each of these asks for is a copy, and is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in ("tolist", "item", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__"):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_line_of_statistics_is_read_in_one_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses, norms, noise, scales, and the singular values of every layer."""
+    act, reads = Statistics._act, []
+
+    def watched(self: Statistics, run: Run) -> None:
+        with Reads() as watching:
+            act(self, run)
+        reads.append(watching.found)
+
+    monkeypatch.setattr(Statistics, "_act", watched)
+    config = tiny_config(tmp_path / "run", batch=8, micro_batch=4, duration=16, precision="float16")
+    train(dataclasses.replace(config, log=dataclasses.replace(config.log, every=8)), "digits")
+    assert reads == [["tolist"]] * 2
+    line = json.loads((tmp_path / "run" / "stats.jsonl").read_text().splitlines()[-1])
+    assert {"G_loss", "generator_gradient_norm", "generator_noise_scale", "generator_loss_scale"} <= line.keys()
+    assert len(line["singular_values"]) > 10
