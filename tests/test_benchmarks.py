@@ -305,6 +305,97 @@ def test_what_auto_is_judged_by_and_where_it_trains_is_known_before_it_trains(
     assert not list(options.runs.iterdir()), "nothing was trained"
 
 
+H200, RESIZED, LAST = "gpu_h200_between.json", "gpu_h200_resized.json", "gpu_h200.json"
+H100, BESIDE = "gpu_h100.json", "gpu_h100_beside_theirs.json"
+ONE_GPU = [  # first cell, file and way; the file in which theirs was measured, and how the second cell names its own
+    ("plain, at first", "gpu_h200_before.json", ("ours",), "gpu_h200_before.json"),
+    ("plain, then", H200, ("ours",), H200),
+    ("compiled by phase, then", H200, ("compiled", "phase"), H200),
+    ("plain, resized by views", RESIZED, ("ours",), RESIZED),
+    ("compiled by phase, resized by views", RESIZED, ("compiled", "phase"), RESIZED),
+    ("plain, at last", LAST, ("ours",), RESIZED),
+    ("compiled by phase, at last", LAST, ("compiled", "phase"), RESIZED),
+    ("compiled by forward, as by default, at last", LAST, ("compiled", "forward"), RESIZED),
+    ("with CUDA graphs by phase, at last", LAST, ("CUDA graphs", "phase"), RESIZED),
+    ("compiled by forward, a fifth visit", "gpu_h200_values_before.json", ("compiled", "forward"), None),
+    ("the same, gamma weighs the values", "gpu_h200_values.json", ("compiled", "forward"), None),
+    ("plain", BESIDE, ("ours",), BESIDE),
+    ("plain, again", H100, ("ours",), BESIDE),
+    ("compiled by forward, as by default", H100, ("compiled", "forward"), BESIDE),
+]
+WHERE = [
+    ("plain, then", H200, ("ours",)),
+    ("plain, resized by views", RESIZED, ("ours",)),
+    ("compiled by phase, then", H200, ("compiled", "phase")),
+    ("compiled by phase, resized by views", RESIZED, ("compiled", "phase")),
+    ("compiled by phase, at last", LAST, ("compiled", "phase")),
+    ("compiled by forward, at last", LAST, ("compiled", "forward")),
+    ("compiled by forward, gamma weighs the values", "gpu_h200_values.json", ("compiled", "forward")),
+    ("H100, plain", H100, ("ours",)),
+    ("H100, compiled by forward", H100, ("compiled", "forward")),
+]
+MIB, GIB = 2**20, 2**30
+
+
+def model_of(file: str, name: str = "biggan-128") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((BENCHMARKS / "results" / file).read_text())["models"][name]
+    return found
+
+
+def test_the_page_on_performance_says_what_one_gpu_did() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text().replace("**", "")
+    for title, file, way, beside in ONE_GPU:
+        entry = functools.reduce(dict.__getitem__, [*way, "bfloat16", "micro_batches", "256"], model_of(file))
+        speed, peak = entry["images_per_second"], f"{entry['peak_bytes'] / GIB:.1f} GiB"
+        ratio = "" if beside is None else f"{speed / model_of(beside)['theirs']['images_per_second']:.2f} "
+        where = "the same" if (title, file) == ("plain", BESIDE) else f"`{file}`"
+        assert f"| {title} | {where} | {speed:,.0f} | {ratio}| {peak} |" in page, title
+    for title, file, way in WHERE:
+        where = functools.reduce(dict.__getitem__, [*way, "bfloat16", "where_time_goes"], model_of(file))
+        times = [f"{1000 * where[f'{kind}_seconds']:.0f} ms" for kind in ("arithmetic", "memory", "idle")]
+        assert f"| {title} | {' | '.join(times)} | {where['launches']:,} |" in page, title
+    for file, name, words in (
+        ("gpu_h200_256.json", "biggan-256", "{speed:.0f} images/s, {peak:.1f} GiB, {rate:.0f} TFLOP/s"),
+        ("gpu_h200_512.json", "biggan-512", "{speed:.0f} images/s, {peak:.1f} GiB, {rate:.0f} TFLOP/s"),
+        ("gpu_h100_deep.json", "biggan-deep-128", "| {speed:.0f} | | {peak:.1f} GiB |"),
+    ):
+        model = model_of(file, name)
+        ours = model["ours"]["bfloat16"]
+        rate = ours["images_per_second"] * model["operations_per_image"] / 1e12
+        said = words.format(speed=ours["images_per_second"], peak=ours["peak_bytes"] / GIB, rate=rate)
+        assert said in page, said
+
+
+def test_the_page_on_performance_says_what_a_cpu_did() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    floors = json.loads((BENCHMARKS / "results" / "training_step_floors_cpu.json").read_text())["presets"]
+    for name, entry in floors.items():
+        for way, ratio in entry["ratios"].items():
+            assert len(entry[way]["seconds"]) == len(entry["theirs"]["seconds"]) == 7
+            ours, theirs = (f"{entry[one]['peak_bytes'] / MIB:,.0f}" for one in (way, "theirs"))
+            if (name, way) == ("32px", "compiled"):  # its memory was measured again, and the page says both numbers
+                assert f"| {ratio:.2f} | 1,077 MiB, 1,137 |" in page
+                assert f"that was {ours} MiB, above theirs" in page
+            else:
+                assert f"| {ratio:.2f} | {ours} MiB, {theirs} |" in page, (name, way)
+    entry = json.loads((BENCHMARKS / "results" / "training_step_128px_cpu.json").read_text())["presets"]
+    (entry,) = entry.values()
+    for title, way in (
+        ("BigGAN-PyTorch", "theirs"),
+        ("as it is by default", "ours"),
+        ("by phase", "phase"),
+        ("compiled", "compiled"),
+    ):
+        ratio = "" if way == "theirs" else f"{entry['ratios'][way]:.2f} "
+        seconds, peak = statistics.median(entry[way]["seconds"]), entry[way]["peak_bytes"] / MIB
+        assert f"| {title} | {seconds:.2f} | {ratio}| {peak:,.0f} MiB |" in page, way
+    for name, file in (("sampling_cpu.json", "CPU"), ("sampling_h200.json", "H200")):
+        for setting in json.loads((BENCHMARKS / "results" / name).read_text())["settings"].values():
+            verdict = setting["floors"][0]
+            assert verdict["held"]
+            assert f"{verdict['ratio']:.2f}" in page, (file, verdict)
+
+
 def test_the_page_on_scaling_says_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import scaling
