@@ -24,6 +24,7 @@ from biggan.layers.normalization import (
     NormOptions,
 )
 from biggan.layers.resizing import downsample, upsample
+from biggan.layers.shared_norm import SharedBatchNorm
 from biggan.layers.spectral_norm import (
     ClassTable,
     LayerFactory,
@@ -305,6 +306,25 @@ def test_narrow_inputs_are_raised_where_it_matters() -> None:
     exact = torch.linalg.svdvals(layer.weight.flatten(1))[0]
     converge(layer, x)
     assert abs(float((layer.sigma[0] - exact).detach())) < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("kind", ["plain", "biased", "shared"])
+def test_moments_of_a_narrow_batch_are_those_of_its_numbers_in_float32(kind: str, dtype: torch.dtype) -> None:
+    """As autocast hands them to the normalisations of G: far from 0, where narrow sums would lose the variance."""
+
+    def moved(x: torch.Tensor) -> tuple[torch.Tensor, BatchNorm]:
+        norm = (BiasedBatchNorm if kind == "biased" else BatchNorm)(3, 1e-5, 1.0)
+        norm = SharedBatchNorm(norm, lambda vector: vector[None], 1) if kind == "shared" else norm
+        return norm.train()(x), norm
+
+    x = (10 + torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))).to(dtype)
+    (narrow, here), (wide, there) = moved(x), moved(x.float())
+    assert narrow.dtype == dtype
+    assert torch.allclose(narrow.float(), wide, atol=0.02)
+    for name in ("running_mean", "running_var"):
+        assert getattr(here, name).dtype == torch.float32
+        assert torch.allclose(getattr(here, name), getattr(there, name), rtol=1e-4), name
 
 
 # -- initialisation ----------------------------------------------------------------------------------------------------
