@@ -1,7 +1,7 @@
 """What several GPUs would make of a model, computed from what one makes; and what two processes make on a CPU.
 
 Usage:
-    python benchmarks/scaling.py biggan-128 --rate 834 1170
+    python benchmarks/scaling.py biggan-128 --rate 757 1070
     python benchmarks/scaling.py biggan-128 --found benchmarks/results/gpu.json
     python benchmarks/scaling.py --measure
     python benchmarks/scaling.py --sharding
