@@ -18,6 +18,7 @@ from torch import Tensor
 from biggan.foundation import distributed
 from biggan.presets.registry import get_preset
 from iterations import Ours, ours
+from machine import describe
 
 PRESET, WIDTH, BATCH = "biggan-pytorch-cifar10", 16, 32
 REPEATS = 15
@@ -33,25 +34,38 @@ class Seconds:
     messages_processor: list[float] = field(default_factory=list)
 
 
-def measured(counts: Sequence[int] = (1, 2), rounds: int = 3) -> str:
-    """Return lines that say what was measured: medians over rounds in which the numbers of processes alternate."""
+def measured(counts: Sequence[int] = (1, 2), rounds: int = 3) -> dict[str, Any]:
+    """Return what was measured: medians, in ms, over rounds in which the numbers of processes alternate."""
     found = {count: Seconds() for count in counts}
     for _ in range(rounds):
         for count in counts:
             new = run(count)
             for part in fields(Seconds):
                 getattr(found[count], part.name).extend(getattr(new, part.name))
+    medians = {
+        str(count): {part.name: 1000 * statistics.median(getattr(seconds, part.name)) for part in fields(Seconds)}
+        for count, seconds in found.items()
+    }
+    return {
+        "machine": describe(torch.device("cpu")) | {"threads": 1, "cores": os.cpu_count()},
+        "preset": PRESET,
+        "width": WIDTH,
+        "batch": BATCH,
+        "iterations": rounds * REPEATS,
+        "milliseconds": medians,
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return what was measured as the page on scaling shows it."""
     lines = [
-        f"{PRESET}, width {WIDTH}, one D step, batch {BATCH}, one thread a process, {os.cpu_count()} CPU cores, "
-        f"{rounds * REPEATS} iterations, milliseconds of the first process (clock, processor):"
+        "| processes | an iteration, processor | clock | its messages, processor | clock |",
+        "|---|---|---|---|---|",
     ]
-    for count, seconds in found.items():
-        of = {part.name: 1000 * statistics.median(getattr(seconds, part.name)) for part in fields(Seconds)}
-        lines.append(
-            f"{count} process{'es' * (count > 1)}: an iteration {of['whole']:.1f}, {of['whole_processor']:.1f}; "
-            f"its messages {of['messages']:.1f}, {of['messages_processor']:.1f}"
-        )
-    return "\n".join(lines)
+    for count, of in found["milliseconds"].items():
+        words = [f"{of[name]:,.0f} ms" for name in ("whole_processor", "whole", "messages_processor", "messages")]
+        lines.append(f"| {count} | {' | '.join(words if count != '1' else [*words[:2], '', ''])} |")
+    return "\n".join(lines).replace("|  |  |", "| | |")
 
 
 def run(count: int) -> Seconds:

@@ -3,7 +3,7 @@
 Usage:
     python benchmarks/scaling.py biggan-128 --rate 757 1070
     python benchmarks/scaling.py biggan-128 --found benchmarks/results/gpu.json
-    python benchmarks/scaling.py --measure
+    python benchmarks/scaling.py --measure --out benchmarks/results/processes_cpu.json
     python benchmarks/scaling.py --sharding
 
 The bytes are those of the one message that each update sums over ranks (``Engine._synchronize``); the rest is a formula
@@ -29,7 +29,7 @@ from biggan.training.batches import plan
 from biggan.training.configuration import TrainingConfig
 from biggan.training.gradients import padded
 from biggan.training.planning import plan_memory
-from processes import measured
+from processes import measured, table
 
 PRESETS = {
     "biggan-128": "biggan-pytorch-bs256x8",
@@ -216,10 +216,14 @@ def main() -> int:
     parser.add_argument("--rate", type=float, nargs="+", default=[], help="images a second of one GPU, assumed")
     parser.add_argument("--found", type=Path, help="what gpu.py wrote: images a second of one GPU, measured")
     parser.add_argument("--measure", action="store_true", help="measure one and two processes on this CPU instead")
+    parser.add_argument("--out", type=Path, help="JSON file for what --measure found")
     parser.add_argument("--sharding", action="store_true", help="print what a GPU holds at ch 192 and 512 px instead")
     options = parser.parse_args()
     if options.measure:
-        print(measured())
+        found = measured()
+        if options.out is not None:
+            options.out.write_text(json.dumps(found, indent=2) + "\n")
+        print(table(found))
         return 0
     if options.sharding:
         print(sharding_table())
