@@ -126,6 +126,11 @@ def serve(app: Any, listening: Listening) -> None:
     """Answer until the process is told to stop."""
     import uvicorn
 
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            super().handle_exit(sig, frame)
+            self.force_exit = False  # a second Ctrl-C ends nothing sooner, and left a traceback
+
     threading.Thread(target=_first_look, args=(listening.address,), daemon=True).start()
 
     config = uvicorn.Config(
@@ -139,7 +144,7 @@ def serve(app: Any, listening: Listening) -> None:
         ws="none",
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[listening.socket])
+    Server(config).run(sockets=[listening.socket])
 
 
 def _first_look(address: str) -> None:
