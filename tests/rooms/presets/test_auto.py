@@ -231,6 +231,25 @@ def test_mirroring_is_for_classes_that_survive_it(symmetrical: bool) -> None:
     assert judge(known, asked).allowed is symmetrical
 
 
+def test_one_class_of_writing_among_others_is_enough() -> None:
+    def with_writing(seed: int) -> _Thumbnails:
+        drawn = thumbnails(320, symmetrical=True, seed=seed)
+        drawn.images[drawn.labels == 3, 0, 2:14, 1:3] += 0.25  # a stroke that all of one class have at the left
+        return drawn
+
+    found = judge(with_writing(1), with_writing(2))
+    assert not found.allowed
+    assert "of one class" in found.reason
+
+
+def test_a_classifier_that_only_guesses_says_so() -> None:
+    draw = np.random.default_rng(0)
+    images = draw.uniform(0, 1, (600, 1, 16, 16)).astype(np.float32)
+    labels = (np.arange(600) % 100 == 0).astype(np.int64)  # one class has nearly all images
+    found = judge(_Thumbnails(images[:400], labels[:400]), _Thumbnails(images[400:], labels[400:]))
+    assert found.reason == "a classifier knows 99% of held-out images, guessing 99%, so it cannot be asked"
+
+
 def test_digits_and_images_without_classes_are_never_mirrored() -> None:
     digits = look(DataConfig(path="digits"), mirror=True)
     assert not digits.mirroring.allowed

@@ -39,8 +39,8 @@ def ask(source: ImageSource) -> Mirroring:
     """Return whether mirroring leaves images in their class, as a classifier sees it.
 
     A support vector machine is fitted to thumbnails of two thirds of the images, and asked for the class of the others
-    and of their mirror images. A second one is asked whether it can tell mirrored images from others at all: of writing
-    it can.
+    and of their mirror images. A second one is asked whether it can tell mirrored images from others at all, of all
+    classes and of each: of writing it can.
 
     Args:
         source: images of any size, at least 16 px.
@@ -66,7 +66,8 @@ def judge(known: Any, asked: Any) -> Mirroring:
     guessing = float(np.bincount(known.labels).max() / len(known.labels))
     if right < max(KNOWS, min(2 * guessing, (1 + guessing) / 2)):
         return Mirroring(
-            allowed=False, reason=f"a classifier knows only {right:.0%} of held-out images, and cannot be asked"
+            allowed=False,
+            reason=f"a classifier knows {right:.0%} of held-out images, guessing {guessing:.0%}, so it cannot be asked",
         )
     lost, found = int((plain & ~mirrored).sum()), int((~plain & mirrored).sum())
     if lost - found > LOSS * plain.sum() + 2 * (lost + found) ** 0.5 * (lost > found):
@@ -79,6 +80,16 @@ def judge(known: Any, asked: Any) -> Mirroring:
         return Mirroring(
             allowed=False, reason=f"a classifier tells {handed:.0%} of images from mirrored ones, as it does of writing"
         )
+    for label in np.unique(known.labels):
+        images = int((asked.labels == label).sum())
+        if images < FEWEST // HELD_OUT:
+            continue
+        handed = _handedness(known.images[known.labels == label], asked.images[asked.labels == label])
+        if handed - images**-0.5 > HANDED:  # twice the deviation of guesses
+            return Mirroring(
+                allowed=False,
+                reason=f"a classifier tells {handed:.0%} of one class from mirrored ones, as it does of writing",
+            )
     return Mirroring(
         allowed=True,
         reason=f"a classifier knows {right:.0%} of held-out images and {still:.0%} of the same mirrored",
