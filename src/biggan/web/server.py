@@ -136,6 +136,7 @@ def serve(app: Any, listening: Listening) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
+        use_colors=False,  # uvicorn asks whether there is a terminal, and not for NO_COLOR
         access_log=False,
         server_header=False,
         limit_concurrency=_CONNECTIONS,
