@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -26,8 +27,9 @@ class RecreateOptions(OverwriteOption):
 
     file: tyro.conf.Positional[str]
     """A PNG, JPEG or WebP file that this program has written."""
-    source: Annotated[str, tyro.conf.arg(name="from")]
-    """A snapshot, or where the generator is searched by its hash: a run, a checkpoint, or a folder of snapshots."""
+    source: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """A snapshot, or where the generator is searched by its hash: a run, a checkpoint, or a folder of snapshots. By
+    default the run or the folder in which the picture lies, and all runs in runs/."""
     out: str = "recreated.png"
     """The picture to write, .png."""
     anyway: bool = False
@@ -46,10 +48,10 @@ def main(words: list[str]) -> int:
     from biggan.sampling.comparison import compare
     from biggan.sampling.png_text import png_text, read_record
     from biggan.sampling.recording import again
-    from biggan.sampling.recreation import find_generator, recreate
+    from biggan.sampling.recreation import recreate
 
     record = read_record(Path(options.file))
-    match = find_generator(record, Path(options.source), options.device, anyway=options.anyway)
+    match = _found(record, options)
     age = match.sampler.info.age
     say(f"{one_line(str(match.path))}: " + (f"the generator, {age}" if match.same else f"ANOTHER generator, {age}"))
     if record.refinement is not None:
@@ -61,6 +63,30 @@ def main(words: list[str]) -> int:
         say(f"note: {note}")
     say(compare(made, Path(options.file), record))
     return 0
+
+
+def _found(record: PictureRecord, options: RecreateOptions) -> Match:
+    """Return the generator: where it was said to be, or where it may be.
+
+    Raises:
+        UserError: it is not there.
+    """
+    from biggan.sampling.recreation import find_generator
+
+    if options.source is not None:
+        return find_generator(record, Path(options.source), options.device, anyway=options.anyway)
+    if options.anyway:
+        raise UserError("--anyway: say by --from which run's or file's generator it shall be")
+    around = Path(options.file).resolve().parents
+    runs = [*around[1:], *sorted(Path("runs").glob("*"))]
+    places = [around[0], *(path for path in runs if any((path / part).is_dir() for part in (SNAPSHOTS, CHECKPOINTS)))]
+    for place in dict.fromkeys(path.resolve() for path in places):
+        with contextlib.suppress(UserError):  # nothing there, or others: there are more places
+            return find_generator(record, place, options.device)
+    raise UserError(
+        f"{one_line(options.file)}: its generator (hash {record.generator[:16]}..., after {record.images_seen:,} "
+        "images) lies neither beside the picture nor in runs/; name the run or file that has it, --from RUN"
+    )
 
 
 def _refiner(record: PictureRecord, refinement: Refined, match: Match) -> Refiner:

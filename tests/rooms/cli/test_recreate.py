@@ -125,6 +125,33 @@ def test_what_is_another_is_said(snapshot: Path, tmp_path: Path, capsys: pytest.
         assert message in capsys.readouterr().err
 
 
+def test_the_generator_is_looked_for_where_it_may_lie(
+    snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "runs" / "another" / "snapshots" / "640.safetensors", seed=1)
+    picture = tmp_path / "pictures" / "s.png"
+    picture.parent.mkdir()
+    assert main(["sheet", str(snapshot), "--out", str(picture), "--columns", "1", *CPU]) == 0
+
+    def again(file: Path, *words: str) -> int:
+        return main(["recreate", str(file), "--out", "again.png", "--overwrite", *words, *CPU])
+
+    assert again(picture) == 2
+    assert "lies neither beside the picture nor in runs/; name the run" in capsys.readouterr().err
+    assert again(picture, "--anyway") == 2
+    assert "say by --from which" in capsys.readouterr().err
+    for run, file in ((tmp_path / "runs" / "right", picture), (tmp_path / "far", tmp_path / "far/samples/640/s.png")):
+        for copy, of in ((run / "snapshots" / "640.safetensors", snapshot), (file, picture)):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(of.read_bytes())
+        assert again(file) == 0
+        said = capsys.readouterr().out
+        assert str(run / "snapshots" / "640.safetensors") in said
+        assert "bitwise the picture in the file" in said
+        (run / "snapshots" / "640.safetensors").unlink()
+
+
 def test_sheets_of_training_and_refined_images_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, out, again = tmp_path / "run", tmp_path / "o", tmp_path / "again.png"
     train(tiny_config(run, duration=32))
