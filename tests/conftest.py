@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from biggan.data.configuration import DataConfig
+from biggan.losses.terms import TERMS
 from biggan.models.architecture import Architecture, architecture
 from biggan.training.configuration import (
     AdamConfig,
@@ -45,6 +46,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "cuda" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def terms_as_they_were() -> Iterator[None]:
+    """What a file of one's own registers in a test, by --step, is registered in no other of the same process."""
+    before = set(TERMS)
+    yield
+    for name in set(TERMS) - before:
+        del TERMS._loaded[name]
 
 
 def tiny(family: str = "biggan", **values: Any) -> Architecture:
