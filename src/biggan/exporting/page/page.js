@@ -67,7 +67,7 @@
         const of = state, image = await imageAt(of.position);
         if (wanted) continue;
         put(image, of);
-        tell("");
+        if (!find("status").classList.contains("wrong")) tell(""); // what was typed wrongly meanwhile is still wrong
         document.body.dataset.drawn = State.write(state, settings); // for whoever waits for it
       }
     } catch (error) {
@@ -91,6 +91,7 @@
   // Take the state from the address, say what of it is not possible, and put the address right.
   function readAddress() {
     const doubts = [];
+    if (draw) tell("");
     state = State.read(location.hash, settings, doubts);
     find("doubts").textContent = State.doubtful(doubts);
     if (doubts.length) {
@@ -155,6 +156,7 @@
     state = { ...state, ...end, ...values };
     state.position = Math.min(state.position, state.steps);
     find("doubts").textContent = "";
+    if (draw) tell("");
     refresh();
     remember();
     return show();
