@@ -446,20 +446,26 @@ def test_what_is_impossible_in_an_address_is_said_and_the_rest_is_drawn(browser:
     several.context.close()
 
 
-CONTRAST = """() => {
+BEHIND = """
   const light = (colour) => {
     const line = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
     const [red, green, blue] = colour.match(/[0-9.]+/g).map((part) => line(part / 255));
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
-  const own = document.activeElement, style = getComputedStyle(own), nothing = /^(transparent|rgba.* 0.?)$/;
-  let around = own.parentElement;
-  while (around.parentElement && nothing.test(getComputedStyle(around).backgroundColor)) around = around.parentElement;
-  const both = [light(style.outlineColor), light(getComputedStyle(around).backgroundColor)];
-  const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
-  return [style.outlineStyle, parseFloat(style.outlineWidth), contrast];
-}"""
-"""Style and width of the ring around what has the keyboard, and its contrast to what lies behind it (WCAG 2.2)."""
+  const contrast = (colour, around) => {
+    const nothing = /^(transparent|rgba.* 0.?)$/;
+    const clear = () => nothing.test(getComputedStyle(around).backgroundColor);
+    while (around.parentElement && clear()) around = around.parentElement;
+    const both = [light(colour), light(getComputedStyle(around).backgroundColor)];
+    return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+  };
+"""
+"""Contrast of a colour to what lies behind an element (WCAG 2.2)."""
+CONTRAST = f"""() => {{{BEHIND}
+  const own = document.activeElement, style = getComputedStyle(own);
+  return [style.outlineStyle, parseFloat(style.outlineWidth), contrast(style.outlineColor, own.parentElement)];
+}}"""
+"""Style, width and contrast of the ring around what has the keyboard."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -492,19 +498,8 @@ def test_where_the_keyboard_is_can_be_seen(browser: Any, address: str, size: str
     one.done()
 
 
-LETTERS = """(own) => {
-  const light = (colour) => {
-    const line = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    const [red, green, blue] = colour.match(/[0-9.]+/g).map((part) => line(part / 255));
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  let around = own;
-  const nothing = /^(transparent|rgba.* 0.?)$/;
-  while (around.parentElement && nothing.test(getComputedStyle(around).backgroundColor)) around = around.parentElement;
-  const both = [light(getComputedStyle(own).color), light(getComputedStyle(around).backgroundColor)];
-  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
-}"""
-"""Contrast of the letters of an element to what lies behind them (WCAG 2.2)."""
+LETTERS = f"(own) => {{{BEHIND} return contrast(getComputedStyle(own).color, own); }}"
+"""Contrast of the letters of an element."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
