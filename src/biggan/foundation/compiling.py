@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -73,9 +74,11 @@ class Compiler:
     def _give_back(self, *, compiled: bool) -> None:
         """Return what compiling took to the system: after each call that compiled, and after the first that did not.
 
-        The last time there is least in use: an update has ended since.
+        The last time there is least in use: an update has ended since. What a compiler makes refers to itself, so that
+        it has to be looked for first.
         """
         if compiled or self._took:
+            gc.collect()
             give_back_freed_memory()
         self._took = compiled
 

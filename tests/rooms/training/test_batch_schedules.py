@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from biggan.training.configuration import AdamConfig, MovingAverageConfig, Train
 from biggan.training.resolving import resolve
 from biggan.training.setup import train
 from tests.conftest import assert_same_tensors, tiny, tiny_config
+from tests.rooms.training import commands
 from tests.rooms.training.test_run import MakeFolder, final_state
 
 SCHEDULE = "0:6,30:12,66:18"
@@ -118,6 +122,42 @@ def test_kills_on_both_sides_of_a_change_resume_bitwise(tmp_path: Path, make_fol
     rates = [line["G_learning_rate"] for line in lines]
     assert rates[3] == pytest.approx(rates[0] * 2**0.5)
     assert rates[-1] == pytest.approx(rates[0] * 3**0.5)
+
+
+def die_at(clock: int) -> None:
+    """Kill this process behind the update that begins at a clock, before anything of it is stored."""
+    from biggan.training import setup, step
+
+    def train_step(state: Any, *rest: Any) -> Any:
+        losses = step.train_step(state, *rest)
+        if state.images_seen == clock:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return losses
+
+    setup.train_step = train_step
+
+
+def test_a_killed_run_repeats_updates_before_at_and_behind_a_change(tmp_path: Path) -> None:
+    """Batches change at 12 and, amid an update, at 30; what is killed repeats from the last checkpoint, as it was."""
+
+    def words(run: str) -> list[str]:
+        text = f"train digits --batch-schedule 0:4,12:8,30:12 --micro-batch 4 --run-dir {tmp_path / run} --duration 72"
+        others = "--ema.half-life 40 --checkpoint.every 8 --log.every 4 --log.judge none --log.samples-every 1G"
+        return [*text.split(), *others.split(), *commands.SMALL]
+
+    done = commands.run(words("whole"), tmp_path / "whole.txt")
+    assert done.status == 0, done.printed
+    for clock in (8, 12, 28, 36, 48):
+        killed = commands.run(words("parts"), tmp_path / f"{clock}.txt", partial(die_at, clock))
+        assert killed.status == -signal.SIGKILL, killed.printed
+    done = commands.run(words("parts"), tmp_path / "parts.txt")
+    assert done.status == 0, done.printed
+    assert_same_tensors(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
+    seen = {
+        run: [json.loads(line)["images_seen"] for line in (tmp_path / run / "stats.jsonl").read_text().splitlines()]
+        for run in ("whole", "parts")
+    }
+    assert seen["parts"] == seen["whole"] == [4, 8, 12, 20, 28, 36, 48, 60, 72]
 
 
 def test_what_was_is_not_rewritten(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,22 @@ def test_memory_is_given_back_while_it_compiles_and_once_after(monkeypatch: pyte
         assert torch.equal(twice(torch.ones(size)), torch.full((size,), 2.0))
         counts.append(len(given))
     assert counts == [1, 2, 2, 3, 4, 4]
+
+
+def test_what_lies_in_circles_is_gone_when_memory_is_given_back() -> None:
+    class Leaving:
+        def __init__(self) -> None:
+            self.itself = self
+
+    twice = Compiler("eager")(lambda x: 2 * x)
+    gc.disable()
+    try:
+        twice(torch.ones(2))
+        left = weakref.ref(Leaving())
+        twice(torch.ones(2))  # the first that does not compile
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_what_a_recorded_graph_writes_is_copied_before_it_is_kept() -> None:
