@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tyro
 
@@ -26,8 +25,6 @@ from biggan.presets.auto.choosing import Trials, choose
 from biggan.presets.auto.chosen import Chosen
 from biggan.presets.auto.command import command
 from biggan.presets.auto.lengths import Length, sheets
-from biggan.presets.auto.looking import look
-from biggan.presets.auto.mirroring import _Thumbnails, judge
 from biggan.presets.auto.seen import Machine, Mirroring, Seen
 from biggan.presets.auto.trying import pace
 from biggan.training.configuration import TrainingConfig
@@ -207,56 +204,6 @@ def test_terms_are_for_images_that_are_shown_often() -> None:
     gray = dataclasses.replace(few, channels=1)
     assert chosen(CPU, gray, hours=0.2).config.terms == ("r1,weight=0.1,every=16",)
     assert chosen(CPU, often, hours=0.2, terms=("cr",)).config.terms == ("cr",)
-
-
-# -- mirroring ---------------------------------------------------------------------------------------------------------
-
-
-def thumbnails(count: int, *, symmetrical: bool, seed: int) -> _Thumbnails:
-    """Bars of four kinds: at the left, right, top or bottom; or (symmetrical) at four heights."""
-    draw = np.random.default_rng(seed)
-    labels = draw.integers(0, 4, count)
-    images = draw.uniform(0, 0.3, (count, 1, 16, 16)).astype(np.float32)
-    for image, label in zip(images, labels, strict=True):
-        if symmetrical:
-            image[0, 4 * label : 4 * label + 3] += 0.6
-        else:
-            np.rot90(image[0], label)[:, 2:5] += 0.6
-    return _Thumbnails(images, labels.astype(np.int64))
-
-
-@pytest.mark.parametrize("symmetrical", [True, False])
-def test_mirroring_is_for_classes_that_survive_it(symmetrical: bool) -> None:
-    known, asked = (thumbnails(count, symmetrical=symmetrical, seed=count) for count in (240, 120))
-    assert judge(known, asked).allowed is symmetrical
-
-
-def test_one_class_of_writing_among_others_is_enough() -> None:
-    def with_writing(seed: int) -> _Thumbnails:
-        drawn = thumbnails(320, symmetrical=True, seed=seed)
-        drawn.images[drawn.labels == 3, 0, 2:14, 1:3] += 0.25  # a stroke that all of one class have at the left
-        return drawn
-
-    found = judge(with_writing(1), with_writing(2))
-    assert not found.allowed
-    assert "of one class" in found.reason
-
-
-def test_a_classifier_that_only_guesses_says_so() -> None:
-    draw = np.random.default_rng(0)
-    images = draw.uniform(0, 1, (600, 1, 16, 16)).astype(np.float32)
-    labels = (np.arange(600) % 100 == 0).astype(np.int64)  # one class has nearly all images
-    found = judge(_Thumbnails(images[:400], labels[:400]), _Thumbnails(images[400:], labels[400:]))
-    assert found.reason == "a classifier knows 99% of held-out images, guessing 99%, so it cannot be asked"
-
-
-def test_digits_and_images_without_classes_are_never_mirrored() -> None:
-    digits = look(DataConfig(path="digits"), mirror=True)
-    assert not digits.mirroring.allowed
-    assert (digits.images, digits.channels, len(digits.class_counts)) == (1797, 1, 10)
-    alone = look(DataConfig(path="digits", labels="unconditional"), mirror=True)
-    assert not alone.mirroring.allowed
-    assert "without classes" in alone.mirroring.reason
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
