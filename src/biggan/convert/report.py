@@ -22,7 +22,7 @@ def report(converted: Converted) -> str:
     lines = [
         f"{family.title}: {', '.join(parts)}; read from {', '.join(file.name for file in weights.files)}",
         f"{architecture.family}, {architecture.channels} x {height} x {width}, "
-        f"{architecture.classes or 'no'} classes, z of {architecture.z_size}",
+        f"{architecture.classes or 'no'} class{'es' * (architecture.classes != 1)}, z of {architecture.z_size}",
         f"G: {count_parameters(networks.generator):,} parameters; {_stages(generator)}",
     ]
     if weights.discriminator is not None:

@@ -68,7 +68,7 @@ def settings(
     height, width = card.resolution
     kinds, note = _truncations(card, bank)
     average = "moving average of the generator" if card.weights == "ema" else "generator itself"
-    classes = f", {card.classes} classes" if card.classes else ""
+    classes = f", {card.classes} class{'es' * (card.classes != 1)}" if card.classes else ""
     return {
         "title": one_line(name, _LONGEST_NAME) or f"Images by {_family(card.family)}",
         "about": (

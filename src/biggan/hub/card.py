@@ -74,7 +74,7 @@ def model_card(info: SnapshotInfo, numbers: Sequence[MetricRecord], *, licence: 
     model = info.architecture
     height, width = model.resolution
     kind = "moving average of the generator" if info.weights == "ema" else "generator"
-    classes = f"{model.classes} classes" if model.classes else "unconditional"
+    classes = f"{model.classes} class{'es' * (model.classes != 1)}" if model.classes else "unconditional"
     return "\n".join(
         [
             *_front(licence, model.family),

@@ -78,7 +78,8 @@ def data_card(runs: Sequence[RunFiles]) -> Section:
         if isinstance(names, list) and names:
             listed = ", ".join(_shown(name) for name in names[:_MOST_CLASSES])
             more = f" and {len(names) - _MOST_CLASSES:,} more" if len(names) > _MOST_CLASSES else ""
-            blocks.append(Fold(title=f"Names of {len(names):,} classes", blocks=(Text(text=listed + more),)))
+            title = f"Names of {len(names):,} classes" if len(names) > 1 else "The name of its one class"
+            blocks.append(Fold(title=title, blocks=(Text(text=listed + more),)))
     return Section(name="data", title="Data", blocks=tuple(blocks))
 
 

@@ -55,7 +55,7 @@ def test_small_classes_are_left_out(make_folder: MakeFolder) -> None:
     root = make_folder({"ant": 2, "bee": 3, "cow": 1})
     source = opened(root, min_per_class=2)
     assert source.class_names == ("ant", "bee")
-    assert "left out 1 classes with fewer than 2 images: cow" in source.remarks
+    assert "left out 1 class with fewer than 2 images: cow" in source.remarks
     with pytest.raises(UserError, match="no class is left; the largest of 3 has 3"):
         opened(root, min_per_class=4)
 
@@ -83,7 +83,7 @@ def test_merges_follow_one_another(make_folder: MakeFolder, tmp_path: Path) -> N
     source = opened(root, merge=str(tmp_path / "list"))
     assert source.class_names == ("c", "new name")
     assert source.class_counts().tolist() == [6, 4]
-    assert "merged 3 classes into others; 2 of 4 are left" in source.remarks
+    assert "merged 3 classes into others; left are 2 of 4" in source.remarks
     assert "1 entries of the merge list name no class: nowhere" in source.remarks
     kept = opened(root, merge=str(tmp_path / "list"), classes=("c",), min_per_class=5)
     assert kept.class_names == ("c",)

@@ -51,7 +51,10 @@ def _choose(source: ImageSource, config: ReadingConfig) -> ImageSource:
             counts[target] += int(count)
     few = [name for name in kept if counts[name] < config.min_per_class]
     if few:
-        remarks.append(f"left out {len(few)} classes with fewer than {config.min_per_class} images: {_some(few)}")
+        remarks.append(
+            f"left out {len(few)} class{'es' * (len(few) != 1)} with fewer than {config.min_per_class} images: "
+            f"{_some(few)}"
+        )
     # In order of name, as folders are; indices stay where they are if nothing was merged.
     chosen = [name for name in (sorted(kept) if config.merge else kept) if counts[name] >= config.min_per_class]
     if not chosen or not sum(counts[name] for name in chosen):
@@ -65,7 +68,10 @@ def _choose(source: ImageSource, config: ReadingConfig) -> ImageSource:
     if source.shards is None:
         images = images[np.argsort(new[images], kind="stable")]
     if len(images) < len(source):
-        remarks.append(f"using {len(images):,} of {len(source):,} images, {len(chosen)} of {len(names)} classes")
+        remarks.append(
+            f"using {len(images):,} of {len(source):,} images, {len(chosen)} of {len(names)} "
+            f"class{'es' * (len(names) != 1)}"
+        )
     return Selection(source, images, new[images], tuple(chosen), remarks)
 
 
@@ -155,7 +161,7 @@ def _merged(names: list[str], pairs: list[tuple[str, str]], remarks: list[str]) 
             f"--data.merge: none of its {len(pairs)} entries names a class of these data, which are {_some(names)}"
         )
     left = len(set(target.values()))
-    remarks.append(f"merged {merged} classes into others; {left} of {len(names)} are left")
+    remarks.append(f"merged {merged} class{'es' * (merged != 1)} into others; left are {left} of {len(names)}")
     if absent:
         remarks.append(f"{len(absent)} entries of the merge list name no class: {_some(absent)}")
     return [target[name] for name in names]
@@ -163,7 +169,7 @@ def _merged(names: list[str], pairs: list[tuple[str, str]], remarks: list[str]) 
 
 def _unconditional(source: ImageSource) -> ImageSource:
     images: Indices = np.arange(len(source))
-    remark = f"labels of {len(source.class_names)} classes dropped: unconditional"
+    remark = f"labels of {len(source.class_names)} class{'es' * (len(source.class_names) != 1)} dropped: unconditional"
     return Selection(source, images, np.zeros(len(source), dtype=np.int64), (), [remark])
 
 

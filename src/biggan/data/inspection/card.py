@@ -111,10 +111,10 @@ def _warnings(source: ImageSource) -> list[str]:
         return found
     empty = [name for name, n in zip(names, counts, strict=False) if n == 0]
     if empty:
-        found.append(f"{len(empty)} classes have no image, for example {empty[0]}")
+        found.append(f"{_classes(empty)} no image, for example {empty[0]}")
     few = [name for name, n in zip(names, counts, strict=False) if 0 < n < 10]
     if few:
-        found.append(f"{len(few)} classes have fewer than 10 images, for example {few[0]}")
+        found.append(f"{_classes(few)} fewer than 10 images, for example {few[0]}")
     present = counts[counts > 0]
     if len(present) > 1 and present.max() / present.min() > IMBALANCE:
         found.append(
@@ -145,6 +145,10 @@ def _label_suspicions(source: ImageSource) -> list[str]:
         for group in alike[:_SHOWN_SUSPICIONS]
     ]
     return found
+
+
+def _classes(names: list[str]) -> str:
+    return "1 class has" if len(names) == 1 else f"{len(names)} classes have"
 
 
 def picture(source: ImageSource, rows: int = 4, columns: int = 8) -> Image.Image:
