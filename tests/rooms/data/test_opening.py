@@ -91,7 +91,7 @@ def test_digits_at_sizes_that_do_not_fit() -> None:
 def test_the_card_warns(make_folder: MakeFolder) -> None:
     written = card.text(card.describe(opened(make_folder({"many": 42, "few": 2}))))
     assert "imbalanced: the largest has 42 images, the smallest 2" in written
-    assert "fewer than 10 images, for example few" in written
+    assert "1 class has fewer than 10 images, for example few" in written
     one = card.text(card.describe(opened(make_folder({"alone": 3}, name="one"))))
     assert "one class only ('alone')" in one
 
