@@ -158,7 +158,7 @@ def household(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(40):
             pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "flowers" / name / f"{number}.png")
-    for name in ("photos", "imagenet"):
+    for name in ("photos", "imagenet", f"{OF_PAGES}/recipes.md/imagenet/train"):
         shutil.copytree(folder / "flowers", folder / name)
     pixels = random.integers(0, 256, (20, 20), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "picture.png")
@@ -242,11 +242,13 @@ def run_block(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Block, Path
             return
         address = serving(block.run_with["beside"]) if "beside" in block.run_with else ""
         known = [_in_environment(words, monkeypatch) for words in commands(block)]
-        ours = [words for words in known if words[0] in ("biggan", "python", "curl")]
+        ours = [words for words in known if words[0] in ("biggan", "python", "curl", "torchrun")]
         assert ours, f"{block}: nothing of it is run, and it is not marked"
         for words in ours:
             if words[0] == "curl":
                 _fetched(words, address)
+            elif words[0] == "torchrun":
+                _alone(_on_few_ranks(words, block, next(numbers)), block)
             elif words[:2] == ["biggan", "serve"]:
                 serving(words[1:])
             elif words[0] == "biggan":
@@ -269,6 +271,16 @@ def _in_environment(words: list[str], monkeypatch: pytest.MonkeyPatch) -> list[s
         monkeypatch.setenv(match[1], match[2])
         words = words[1:]
     return words
+
+
+def _on_few_ranks(words: list[str], block: Block, number: int) -> list[str]:
+    """Return what torchrun does, with what is added to its own options and to those of the training."""
+    module = words.index("-m")
+    launch = smaller(words[:module], block.run_with["torchrun"], number)
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", *launch[1:]),
+        *smaller(words[module:], block.run_with["train"], number),
+    ]
 
 
 @contextlib.contextmanager
