@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,31 +36,32 @@ def discs(count: int, seed: int) -> Thumbnails:
     """Discs of two sizes, anywhere: they look the same mirrored."""
     draw = np.random.default_rng(seed)
     labels = draw.integers(0, 2, count)
-    images = []
-    for label in labels:
-        picture = Image.new("L", (4 * SIDE, 4 * SIDE), int(draw.integers(180, 256)))
-        radius = 16 + 28 * int(label)
-        x, y = draw.integers(radius, 4 * SIDE - radius, 2)
-        ImageDraw.Draw(picture).ellipse((x - radius, y - radius, x + radius, y + radius), fill=int(draw.integers(90)))
-        images.append(small(picture))
-    return Thumbnails(np.stack(images), labels.astype(np.int64))
+    return Thumbnails(np.stack([small(disc(draw, int(label))) for label in labels]), labels.astype(np.int64))
+
+
+def disc(draw: np.random.Generator, kind: int) -> Image.Image:
+    picture = Image.new("L", (4 * SIDE, 4 * SIDE), int(draw.integers(180, 256)))
+    radius = 16 + 28 * kind
+    x, y = draw.integers(radius, 4 * SIDE - radius, 2)
+    ImageDraw.Draw(picture).ellipse((x - radius, y - radius, x + radius, y + radius), fill=int(draw.integers(90)))
+    return picture
 
 
 def writing(count: int, seed: int, *, words: bool = False, papers: tuple[int, ...] = (230,)) -> np.ndarray:
     """Another letter or word on each image, anywhere, of any size, on papers of these brightnesses."""
     draw = np.random.default_rng(seed)
-    images = []
-    for _ in range(count):
-        paper = papers[draw.integers(len(papers))]
-        picture = Image.new("L", (4 * SIDE, 4 * SIDE), paper)
-        font = ImageFont.load_default(int(draw.integers(36, 44) if words else draw.integers(40, 90)))
-        letters = "".join(LETTERS[index] for index in draw.integers(len(LETTERS), size=3 if words else 1))
-        brush = ImageDraw.Draw(picture)
-        left, top, right, bottom = brush.textbbox((0, 0), letters, font=font)
-        x, y = draw.integers(max(1, 4 * SIDE - (right - left))), draw.integers(max(1, 4 * SIDE - (bottom - top)))
-        brush.text((x - left, y - top), letters, font=font, fill=30 if paper > 127 else 220)
-        images.append(small(picture))
-    return np.stack(images)
+    return np.stack([small(written(draw, 3 if words else 1, papers[draw.integers(len(papers))])) for _ in range(count)])
+
+
+def written(draw: np.random.Generator, letters: int, paper: int) -> Image.Image:
+    picture = Image.new("L", (4 * SIDE, 4 * SIDE), paper)
+    font = ImageFont.load_default(int(draw.integers(40, 90) if letters == 1 else draw.integers(36, 44)))
+    text = "".join(LETTERS[index] for index in draw.integers(len(LETTERS), size=letters))
+    brush = ImageDraw.Draw(picture)
+    left, top, right, bottom = brush.textbbox((0, 0), text, font=font)
+    x, y = draw.integers(max(1, 4 * SIDE - (right - left))), draw.integers(max(1, 4 * SIDE - (bottom - top)))
+    brush.text((x - left, y - top), text, font=font, fill=30 if paper > 127 else 220)
+    return picture
 
 
 def small(picture: Image.Image) -> np.ndarray:
@@ -110,6 +112,30 @@ def test_one_class_of_writing_among_many_images_is_enough() -> None:
     found = judge(beside(discs(500, seed=1), writing(60, 2, words=True)))
     assert not found.allowed
     assert "of one class" in found.reason
+
+
+def test_of_a_folder_of_few_images_details_are_looked_at(tmp_path: Path) -> None:
+    """Words that thumbnails of 32 px smear."""
+    draw = np.random.default_rng(0)
+    for label in (0, 1):
+        for number in range(60):
+            save(disc(draw, label), tmp_path / "discs" / f"of kind {label}" / f"{number}.png")
+            save(disc(draw, label), tmp_path / "words" / f"of kind {label}" / f"{number}.png")
+    for number in range(30):
+        picture = Image.new("L", (4 * SIDE, 4 * SIDE), int(draw.integers(180, 256)))
+        text = "".join(LETTERS[index] for index in draw.integers(len(LETTERS), size=4))
+        place = tuple(map(int, draw.integers(0, (80, 100))))
+        ImageDraw.Draw(picture).text(place, text, font=ImageFont.load_default(13), fill=int(draw.integers(90)))
+        save(picture, tmp_path / "words" / "written" / f"{number}.png")
+    found = {name: look(DataConfig(path=str(tmp_path / name)), mirror=True).mirroring for name in ("discs", "words")}
+    assert found["discs"].allowed, found["discs"].reason
+    assert not found["words"].allowed
+    assert "as it does of writing" in found["words"].reason
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
 
 
 def test_a_description_by_pieces_changes_its_sign_with_the_image() -> None:

@@ -14,8 +14,8 @@ from biggan.foundation.terminal import one_line
 from biggan.presets.auto.mirroring import ask
 from biggan.presets.auto.seen import Machine, Mirroring, Seen
 
-LOOKED_AT = 32
-"""Side at which images are looked at, in pixels."""
+LOOKED_AT, UNKNOWN = 64, 32
+"""Side at which images are looked at, in pixels, and the one that they are taken to have where nobody knows it."""
 FEWEST = 20
 """Images without which there is nothing to learn."""
 SMALLEST = 8
@@ -71,9 +71,9 @@ def look(config: DataConfig, *, mirror: bool) -> Seen:
 
 
 def _shorter_sides(source: ImageSource) -> list[int]:
-    """Return the shorter sides of the examined images, ascending; that at which they are looked at if none is known."""
+    """Return the shorter sides of the examined images, ascending; 32 if none is known."""
     sizes: Iterable[tuple[tuple[int, int], int]] = source.notes().sizes.items()
-    return sorted(min(size) for size, count in sizes for _ in range(count)) or [LOOKED_AT]
+    return sorted(min(size) for size, count in sizes for _ in range(count)) or [UNKNOWN]
 
 
 def _elongation(source: ImageSource) -> float:

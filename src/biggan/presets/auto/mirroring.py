@@ -16,8 +16,8 @@ from biggan.presets.auto.seen import Mirroring
 
 MOST, FEWEST = 1500, 100
 """Images that are looked at, and those below which the answer would be chance."""
-SIDE = 32
-"""Pixels of a thumbnail's side."""
+SIDE, FINE, FINE_UP_TO = 32, 64, 400
+"""Pixels of a thumbnail's side, and those of so few images that each must tell more."""
 FOLDS = 3
 """One image in this many is asked about, by classifiers that are fitted to the others."""
 KNOWS = 0.4
@@ -34,7 +34,7 @@ class Thumbnails(NamedTuple):
     """Small images of classes, a class after another or mixed."""
 
     images: Images
-    """[N, C, S, S] in [0, 1], S 32 or 16."""
+    """[N, C, S, S] in [0, 1], S 16, 32 or 64."""
     labels: Labels
 
 
@@ -46,7 +46,7 @@ def ask(source: ImageSource) -> Mirroring:
     of all classes and of each: of writing they can (:mod:`biggan.presets.auto.handedness`).
 
     Args:
-        source: images of any size, at least 16 px.
+        source: images whose sides are multiples of 16 pixels.
     """
     if len(source.class_names) < 2:
         return Mirroring(allowed=False, reason="without classes no classifier can be asked")
@@ -128,17 +128,18 @@ def _beyond_chance(told: list[Shares]) -> float:
 def _thumbnails(source: ImageSource, chosen: Labels) -> Thumbnails:
     """Return images as small as they need be, and their labels; unreadable ones are left out."""
     parts, read = [], []
+    side = FINE if len(chosen) <= FINE_UP_TO else SIDE
     for start in range(0, len(chosen), 256):
         found = read_those_that_can_be(source, chosen[start : start + 256])
         read.append(found.indices)
-        parts.append(_shrunk(found.images))
+        parts.append(_shrunk(found.images, side))
     return Thumbnails(np.concatenate(parts), source.labels[np.concatenate(read)])
 
 
-def _shrunk(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return means over equal cells, [N, C, 32, 32] in [0, 1]; 16 where sides are no multiples of 32."""
+def _shrunk(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.float32]:
+    """Return means over equal cells, [N, C, side, side] in [0, 1]; 16 where sides are no multiples of that."""
     count, channels, height, width = images.shape
-    side = SIDE if height % SIDE == width % SIDE == 0 else PLACES
+    side = side if height % side == width % side == 0 else PLACES
     cells = images.reshape(count, channels, side, height // side, side, width // side)
     found: npt.NDArray[np.float32] = cells.mean(axis=(3, 5), dtype=np.float32) / np.float32(255)
     return found
