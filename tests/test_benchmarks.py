@@ -599,6 +599,32 @@ def test_the_table_of_work_says_what_is_counted(monkeypatch: pytest.MonkeyPatch)
     assert roofline.table(works) in page
 
 
+def test_what_is_said_of_mirroring_is_what_was_measured() -> None:
+    sets = json.loads((BENCHMARKS / "results" / "mirroring_cpu.json").read_text())["sets"]
+    page = " ".join((ROOT / "docs" / "auto.md").read_text().split())
+    mirrored = {name: found["mirrored"] for name, found in sets.items() if found["writing"] and found["mirrored"]}
+    assert mirrored == {"40 letters, 160 shapes of six colours": 5, "25 words, 1,200 shapes of six colours": 4}
+    assert "25 words beside 1,200 shapes still might in four of six drawings, and 40 single letters" in page
+    others = [found for found in sets.values() if not found["writing"]]
+    may, all_of_them = (sum(found[key] for found in others) for key in ("mirrored", "draws"))
+    assert f"might be mirrored in {may} of {all_of_them} drawings" in page
+
+
+def test_writing_is_drawn_anew_for_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set has as many images as it says, no two alike, and is judged as `auto` judges."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import mirroring
+
+    drawn = (mirroring.WITH_WRITING | mirroring.WITHOUT)["40 words, 160 shapes of six colours"](
+        np.random.default_rng(0)
+    )
+    assert drawn.images.shape[1:] == (3, mirroring.FINE, mirroring.FINE)
+    assert np.bincount(drawn.labels).tolist() == [26] * 6 + [40]
+    assert len(np.unique(drawn.images.reshape(len(drawn.images), -1), axis=0)) == len(drawn.images)
+    assert not mirroring.judge(drawn).allowed
+
+
 def test_the_table_of_auto_is_what_was_measured() -> None:
     """Means and deviations of three seeds, to the digits written; `auto` is not above the best of the others."""
     rows = json.loads((BENCHMARKS / "results" / "auto_cpu.json").read_text())["rows"]
