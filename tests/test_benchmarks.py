@@ -599,6 +599,15 @@ def test_the_table_of_work_says_what_is_counted(monkeypatch: pytest.MonkeyPatch)
     assert roofline.table(works) in page
 
 
+def test_what_two_cores_did_is_what_was_measured() -> None:
+    rows = json.loads((BENCHMARKS / "results" / "auto_two_cores_cpu.json").read_text())["rows"]["photographs"]
+    auto, digits = (rows[name]["0"]["frechet"] for name in ("auto", "digits"))
+    assert auto < digits
+    page = " ".join((ROOT / "docs" / "auto.md").read_text().replace("*", "").split())
+    assert f"the photographs came to {auto:.3f} by `auto`" in page
+    assert f"and to {digits:.2f} by the digits preset" in page
+
+
 def test_what_is_said_of_mirroring_is_what_was_measured() -> None:
     sets = json.loads((BENCHMARKS / "results" / "mirroring_cpu.json").read_text())["sets"]
     page = " ".join((ROOT / "docs" / "auto.md").read_text().split())

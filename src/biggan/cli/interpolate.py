@@ -96,7 +96,8 @@ def main(words: list[str]) -> int:
         _write_picture(options, sampler, route, out)
     else:
         _write_film(options, sampler, route, out)
-        say(f"{len(route)} frames, {len(route) / options.frames_per_second:.1f} seconds: --frames of a segment")
+        seconds = len(route) / options.frames_per_second
+        say(f"{len(route)} frames, {seconds:.1f} seconds; --frames says how many a segment has")
     say(str(out))
     return 0
 

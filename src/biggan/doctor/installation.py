@@ -82,7 +82,7 @@ def check_extras() -> Finding:
             there.append(extra)
     text = f"there: {', '.join(there) or 'none'}"
     if missing:
-        text += f"; not there: {', '.join(missing)} (pip install '{DISTRIBUTION}[{missing[0]}]')"
+        text += f"; not there: {', '.join(missing)} (pip install '{DISTRIBUTION}[{','.join(missing)}]')"
     if old:
         fix = f"pip install --upgrade '{DISTRIBUTION}[{','.join(old)}]'"
         return Finding("extras", "warning", f"{text}; too old: {', '.join(old)}; {fix}")

@@ -59,7 +59,7 @@ def live_line(run: Run, agenda: Agenda) -> Iterator[LiveLine]:
         initial=min(run.state.images_seen, run.config.duration),
         unit="img",
         unit_scale=True,
-        smoothing=0.05,
+        smoothing=0.005,  # a look at its health takes seconds, which are no reason to expect minutes more
         dynamic_ncols=True,
         bar_format=FORMAT,
         # Without a terminal the lines of the statistics tell how far it is.

@@ -5,12 +5,14 @@ No event calls Python, so nothing waits in Gradio's queue, and none of its route
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from biggan.web.bounds import LARGEST_MOVE
+from biggan.web.models import Loaded
 from biggan.web.places import Places
 from biggan.web.service import MOST_SHOWN, Service
 
@@ -18,6 +20,7 @@ MOST_LEVELS = 10
 """Levels that the page offers: more than the largest architecture has."""
 _HERE = Path(__file__).parent
 _FONTS = ["system-ui", "Segoe UI", "Roboto", "sans-serif"]
+_ABOUT = '<h1 id="bg-about">{name} <small>{what}</small></h1>'
 _PICTURE = """
 <figure id="bg-figure"><img id="bg-picture" alt="the image that is drawn" src="{source}"></figure>
 <p id="bg-says" role="status" aria-live="polite"></p>
@@ -52,7 +55,11 @@ def blocks(service: Service) -> gr.Blocks:
     first = service.models.find("")
     names = list(first.sampler.class_names) or [str(label) for label in range(first.classes)]
     choices = [(name, str(label)) for label, name in enumerate(names)]
-    with gr.Blocks(title="biggan", analytics_enabled=False) as page:
+    entries = list(service.places.entries())
+    title = entries[0] if len(entries) == 1 else f"{len(entries)} models"
+    with gr.Blocks(title=f"{title} - biggan", analytics_enabled=False) as page:
+        if len(entries) == 1:
+            gr.HTML(_ABOUT.format(name=html.escape(title), what=html.escape(_what(first))), padding=False)
         with gr.Tab("Draw", elem_id="bg-draw"), gr.Row():
             with gr.Column(min_width=280, elem_id="bg-column"):
                 gr.HTML(_PICTURE.format(source="api/image?seed=0"), elem_id="bg-left", padding=False)
@@ -166,6 +173,13 @@ def look() -> dict[str, Any]:
         "css": (_HERE / "page.css").read_text(encoding="utf-8"),
         "head": f"<script>{scripts}</script>",
     }
+
+
+def _what(loaded: Loaded) -> str:
+    """Return what a generator draws, for a person."""
+    height, width = loaded.sampler.info.architecture.resolution
+    classes = f", {loaded.classes} class{'es' * (loaded.classes != 1)}" if loaded.classes else ""
+    return f"{width} x {height} pixels{classes}"
 
 
 def _models(places: Places) -> gr.Dropdown:

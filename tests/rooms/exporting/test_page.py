@@ -42,7 +42,10 @@ from tests.rooms.exporting.exported import export_of, small
 from tests.rooms.exporting.javascript import needs_node, under_node
 
 AWAY = find_runtime("https://example.org/ort/dist")
-PLAIN = {"kinds": ["none", *TRUNCATION_KINDS], "classes": 5, "latentSize": 7, "truncation": None}
+PLAIN = {
+    **{"kinds": ["none", *TRUNCATION_KINDS], "classes": 5, "latentSize": 7, "truncation": None},
+    "classNames": ["daisy", "rose", "tulip", "", "red oak"],
+}
 
 
 def a_card(**values: Any) -> Card:
@@ -121,8 +124,9 @@ def test_what_an_address_gives_wrongly_is_told_with_what_is_taken() -> None:
     read = "given[0].map((address) => { const doubts = []; S.read(address, given[1], doubts); return doubts; })"
     seeds = f"a seed is a whole number from 0 to {LARGEST_SEED}"
     cases = {
-        "#class=99": ["class=99 (classes are 0 to 4; 0 is taken)"],
-        "#class=1.5": ["class=1.5 (classes are 0 to 4; 0 is taken)"],
+        "#class=99": ["class=99 (classes are 0 to 4, or their names; 0 is taken)"],
+        "#class=": ["class= (classes are 0 to 4, or their names; 0 is taken)"],
+        "#class=1.5": ["class=1.5 (classes are 0 to 4, or their names; 0 is taken)"],
         "#seed=-1": [f"seed=-1 ({seeds}; 0 is taken)"],
         "#seed=1e99": [f"seed=1e99 ({seeds}; 0 is taken)"],
         "#kind=clamp&truncation=0": ["truncation=0 (two decimals, 0.05 to 2; 0.05 is taken)"],
@@ -138,10 +142,13 @@ def test_what_an_address_gives_wrongly_is_told_with_what_is_taken() -> None:
         "#\u202ea\nb" + "c" * 40: ["?a?bcccccccccccccccccccc… (no word of this page)"],
         # What is possible, however it is written.
         "": [],
+        "#class=tulip&second=rose&end-class=red+oak": [],
         "#seed=007&class=4&kind=scale&truncation=0.50&share=1e1&steps=9&position=5&again=0&end-class=2&second=3": [],
     }
     assert under_node(read, [list(cases), PLAIN]) == list(cases.values())
-    alone = {**PLAIN, "classes": 0, "kinds": ["clamp"], "truncation": 0.5}
+    named = under_node("S.read(...given)", ["#class=tulip&second=rose&end-class=red+oak", PLAIN])
+    assert (named["class"], named["second"], named["endClass"]) == (2, 1, 4)
+    alone = {**PLAIN, "classes": 0, "classNames": [], "kinds": ["clamp"], "truncation": 0.5}
     cases = {
         "#class=3": ["class=3 (this generator has no classes; none is taken)"],
         "#share=30": ["share=30 (without a second class 0 to 0; 0 is taken)"],

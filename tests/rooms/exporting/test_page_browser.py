@@ -248,7 +248,13 @@ def test_what_of_an_address_is_not_possible_is_said_and_controls_show_what_is_dr
         shown = drawn(page, "#seed=0&class=0&kind=scale&share=100")
         assert apart(shown, sampler.sample([1], [0], 1.0, "scale")[0]) <= LEVELS
         said = page.locator("#doubts")
-        for part in ("seed=-1 (", "class=99 (classes are 0 to 9; 0 is taken)", "truncation=abc (", "700 (", "2 more"):
+        for part in (
+            "seed=-1 (",
+            "class=99 (classes are 0 to 9, or their names; 0 is taken)",
+            "truncation=abc (",
+            "700 (",
+            "2 more",
+        ):
             assert part in said.inner_text()
         values = {name: page.locator(f"#{name}").input_value() for name in ("seed", "class-list", "kind", "truncation")}
         assert values == {"seed": "0", "class-list": "0", "kind": "scale", "truncation": "1"}

@@ -211,7 +211,10 @@ def test_terms_are_for_images_that_are_shown_often() -> None:
 
 @pytest.mark.parametrize(
     ("classes", "size", "message"),
-    [({"a": 9, "b": 8}, (20, 20), "17 images found.*at least 20.*add 3"), ({"a": 30}, (4, 4), "4 px small.*needs 8")],
+    [
+        ({"a": 9, "b": 8}, (20, 20), "17 images found.*at least 20.*add 3"),
+        ({"a": 30}, (4, 4), "has 4 px on its shorter side.*needs 8"),
+    ],
 )
 def test_what_cannot_be_trained_says_what_is_missing(
     make_folder: Callable[..., Path], classes: dict[str, int], size: tuple[int, int], message: str, tmp_path: Path

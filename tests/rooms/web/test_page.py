@@ -8,9 +8,11 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from biggan.web.bounds import Bounds
+from biggan.web.page import blocks
 from biggan.web.server import application
 from biggan.web.service import Service
 from tests.rooms.web.served import folder
+from tests.snapshots import write
 
 
 def test_the_page_names_no_other_host_and_calls_nothing(tmp_path: Path) -> None:
@@ -26,6 +28,7 @@ def test_the_page_names_no_other_host_and_calls_nothing(tmp_path: Path) -> None:
             assert 'src="./assets/' in page.text
             config = client.get("/config").json()
             assert config["analytics_enabled"] is False
+            assert config["title"] == "4 models - biggan"
             assert not any(one["backend_fn"] for one in config["dependencies"]), "no event calls Python"
             for path in (
                 "/gradio_api/upload",
@@ -41,3 +44,17 @@ def test_the_page_names_no_other_host_and_calls_nothing(tmp_path: Path) -> None:
             assert image.headers["x-content-type-options"] == "nosniff"
     finally:
         service.close()
+
+
+def test_a_page_of_one_model_says_which(tmp_path: Path) -> None:
+    service = Service([str(write(tmp_path / "my <b> pictures.safetensors"))], "cpu")
+    try:
+        config = blocks(service).get_config_file()
+    finally:
+        service.close()
+    (about,) = [
+        one["props"]["value"] for one in config["components"] if "bg-about" in str(one["props"].get("value", ""))
+    ]
+    assert "my &lt;b&gt; pictures" in about
+    assert "16 x 16 pixels, 10 classes" in about
+    assert "my <b> pictures" in config["title"]

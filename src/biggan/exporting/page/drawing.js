@@ -92,6 +92,7 @@
     await startRuntime(settings, byFile);
     tell("Loading the generator…");
     const model = byFile ? await embedded(settings.model) : await fetched(settings.model, tell);
+    tell("Starting the generator…");
     let session = null;
     try {
       session = await root.ort.InferenceSession.create(model, { executionProviders: ["wasm"] });

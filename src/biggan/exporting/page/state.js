@@ -75,9 +75,10 @@
       return [near, near !== null && near === Number(text)];
     }, `${possible} ${low} to ${high}`);
     const label = (name, key) => take(name, key, (text) => {
-      const there = /^[0-9]{1,9}$/.test(text) && Number(text) <= last;
-      return [there ? Number(text) : null, there];
-    }, settings.classes ? `classes are 0 to ${last}` : "this generator has no classes",
+      const index = /^[0-9]{1,9}$/.test(text) ? Number(text) : settings.classNames.indexOf(text);
+      const there = text !== "" && index >= 0 && index <= last;
+      return [there ? index : null, there];
+    }, settings.classes ? `classes are 0 to ${last}, or their names` : "this generator has no classes",
     () => (settings.classes ? state[key] : "none"));
     seed("seed", "seed");
     label("class", "class");

@@ -54,7 +54,7 @@ def look(config: DataConfig, *, mirror: bool) -> Seen:
     middle = sides[len(sides) // 2]
     if middle < SMALLEST:
         raise UserError(
-            f"--data {config.path}: the images are {middle} px small (the shorter side of the middle one), and auto "
+            f"--data {config.path}: the middle image has {middle} px on its shorter side, and auto "
             f"needs {SMALLEST} at least; look for larger versions of them"
         )
     asked = ask(source) if mirror else Mirroring(allowed=config.flip, reason="given")

@@ -85,7 +85,8 @@ def judge(seen: Thumbnails) -> Mirroring:
         )
     return Mirroring(
         allowed=True,
-        reason=f"a classifier knows {right:.0%} of held-out images and {still:.0%} of the same mirrored",
+        reason=f"a classifier knows {right:.0%} of held-out images and {still:.0%} of the same mirrored; "
+        "--data.no-flip if some are writing",
     )
 
 
