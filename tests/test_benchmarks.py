@@ -608,6 +608,13 @@ def test_what_two_cores_did_is_what_was_measured() -> None:
     assert f"and to {digits:.2f} by the digits preset" in page
 
 
+def test_what_200_gray_images_became_is_what_was_measured() -> None:
+    found = json.loads((BENCHMARKS / "results" / "auto_few_gray_cpu.json").read_text())["rows"]["digits"]["auto"]["0"]
+    page = " ".join((ROOT / "docs" / "auto.md").read_text().split())
+    assert f"came to {found['frechet']:.2f} beside all 1,797; none of {found['looks']} looks found a collapse" in page
+    assert found["collapses"] == 0
+
+
 def test_what_is_said_of_mirroring_is_what_was_measured() -> None:
     sets = json.loads((BENCHMARKS / "results" / "mirroring_cpu.json").read_text())["sets"]
     page = " ".join((ROOT / "docs" / "auto.md").read_text().split())
