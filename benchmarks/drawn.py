@@ -33,14 +33,19 @@ def _shape(draw: np.random.Generator, corners: int, side: int) -> Image.Image:
     colour = (np.array([*draw.uniform(0, 255, 3)]) + 255 * (draw.uniform(size=3) > 0.5)) % 256
     x, y = draw.uniform(0.4, 0.6, 2) * large
     radius, turn = draw.uniform(0.25, 0.4) * large, draw.uniform(0, 2 * math.pi)
+    ImageDraw.Draw(picture).polygon(outline(corners, x, y, radius, turn), fill=tuple(int(c) for c in colour))
+    return picture.resize((side, side), Image.Resampling.BOX)
+
+
+def outline(corners: int, x: float, y: float, radius: float, turn: float) -> list[tuple[float, float]]:
+    """Return the points of a shape about (x, y), by its number of corners as in :data:`SHAPES`."""
     count = 48 if corners == 0 else abs(corners) * (2 if corners < 0 else 1)
     points = []
     for i in range(count):
         length = radius * (0.45 if corners < 0 and i % 2 else 1.0)
         angle = turn + 2 * math.pi * i / count
         points.append((x + length * math.cos(angle), y + length * math.sin(angle)))
-    ImageDraw.Draw(picture).polygon(points, fill=tuple(int(c) for c in colour))
-    return picture.resize((side, side), Image.Resampling.BOX)
+    return points
 
 
 def cut_photographs(folder: Path, each: int, side: int, seed: int = 0) -> None:

@@ -24,7 +24,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from biggan.presets.auto.mirroring import FINE, FINE_UP_TO, SIDE, Thumbnails, judge
-from drawn import SHAPES
+from drawn import SHAPES, outline
 from machine import describe
 from report import Report
 
@@ -64,14 +64,8 @@ def shape(draw: Draw, kind: int, *, coloured: bool) -> Image.Image:
     """Return a picture of a shape in its kind's colour, or in a gray."""
     ground = tuple(map(int, draw.integers(180, 256, 3)))
     picture = Image.new("RGB", (LARGE, LARGE), ground)
-    corners = list(SHAPES.values())[kind]
-    count = 48 if corners == 0 else abs(corners) * (2 if corners < 0 else 1)
     x, y, radius = (*(draw.uniform(0.3, 0.7, 2) * LARGE), draw.uniform(0.15, 0.35) * LARGE)
-    turn = draw.uniform(0, 2 * math.pi)
-    points = []
-    for i in range(count):
-        length, angle = radius * (0.45 if corners < 0 and i % 2 else 1.0), turn + 2 * math.pi * i / count
-        points.append((x + length * math.cos(angle), y + length * math.sin(angle)))
+    points = outline(list(SHAPES.values())[kind], x, y, radius, draw.uniform(0, 2 * math.pi))
     fill = COLOURS[kind] if coloured else (int(draw.integers(0, 150)),) * 3
     ImageDraw.Draw(picture).polygon(points, fill=fill)
     return picture

@@ -91,10 +91,16 @@ def _shares(predict: Callable[[Images], Labels], asked: Images) -> Shares:
 
 
 def rows(images: Images) -> Images:
-    """Return means over equal cells as vectors, [N, C * 16 * 16]."""
+    """Return thumbnails of 16 px as vectors, [N, C * 16 * 16]."""
+    return shrunk(images, PLACES).reshape(len(images), -1)
+
+
+def shrunk(images: npt.NDArray[Any], side: int) -> Images:
+    """Return means over equal cells, float32 [N, C, side, side], of images whose sides are multiples of that."""
     count, channels, height, width = images.shape
-    cells = images.reshape(count, channels, PLACES, height // PLACES, PLACES, width // PLACES)
-    return np.ascontiguousarray(cells.mean(axis=(3, 5))).reshape(count, -1)
+    cells = images.reshape(count, channels, side, height // side, side, width // side)
+    found: Images = cells.mean(axis=(3, 5), dtype=np.float32)
+    return found
 
 
 def fitted(vectors: Images, labels: Labels) -> Any:

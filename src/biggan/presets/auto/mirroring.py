@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from biggan.data.contract import ImageSource
 from biggan.data.reading import read_those_that_can_be
 from biggan.foundation.seeding import permutation
-from biggan.presets.auto.handedness import PLACES, WAYS, Images, Labels, Shares, fitted, rows
+from biggan.presets.auto.handedness import WAYS, Images, Labels, Shares, fitted, rows, shrunk
 from biggan.presets.auto.seen import Mirroring
 
 MOST, FEWEST = 1500, 100
@@ -46,7 +45,7 @@ def ask(source: ImageSource) -> Mirroring:
     of all classes and of each: of writing they can (:mod:`biggan.presets.auto.handedness`).
 
     Args:
-        source: images whose sides are multiples of 16 pixels.
+        source: images whose sides are multiples of 64 pixels.
     """
     if len(source.class_names) < 2:
         return Mirroring(allowed=False, reason="without classes no classifier can be asked")
@@ -133,14 +132,5 @@ def _thumbnails(source: ImageSource, chosen: Labels) -> Thumbnails:
     for start in range(0, len(chosen), 256):
         found = read_those_that_can_be(source, chosen[start : start + 256])
         read.append(found.indices)
-        parts.append(_shrunk(found.images, side))
+        parts.append(shrunk(found.images, side) / np.float32(255))
     return Thumbnails(np.concatenate(parts), source.labels[np.concatenate(read)])
-
-
-def _shrunk(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.float32]:
-    """Return means over equal cells, [N, C, side, side] in [0, 1]; 16 where sides are no multiples of that."""
-    count, channels, height, width = images.shape
-    side = side if height % side == width % side == 0 else PLACES
-    cells = images.reshape(count, channels, side, height // side, side, width // side)
-    found: npt.NDArray[np.float32] = cells.mean(axis=(3, 5), dtype=np.float32) / np.float32(255)
-    return found
